@@ -21,6 +21,7 @@ _ADDRESS = {"example": "~FgAAAAcAaSWI0KfE8rkeA9ZaAA"}
 _CURSOR = {"example": "FwAAAAcwAGkliNCnxPK5HgPWWgA"}
 _ID = {"description": "of any type, as Extended JSON", "example": _DOCUMENT["_id"]}
 _CHANGED = {"example": 1}
+_MOMENT = "2026-11-29T14:07:12+00:00"
 JSON = "json"
 RELAXED, CANONICAL = "relaxed", "canonical"
 
@@ -378,18 +379,21 @@ class IndexDroppedAnswer(Success):
 
 class HistoryQuery(Body):
     document = fields.String(
-        metadata={"description": "the address of one document, for its edits alone"}
+        metadata={"description": "the address of one document, for its edits alone", **_ADDRESS}
     )
     after = fields.String(
         validate=ma.validate.Regexp(r"^[0-9a-f]{24}$"),
-        metadata={"description": "the `next` of the page before"},
+        metadata={
+            "description": "the `next` of the page before",
+            "example": "692588d0a7c4f2b91e03d65a",
+        },
     )
 
 
 class LeftAloneQuery(Body):
     after = fields.Integer(
         validate=ma.validate.Range(0, 2**53),
-        metadata={"description": "the `next` of the page before"},
+        metadata={"description": "the `next` of the page before", "example": 49},
     )
 
 
@@ -403,41 +407,54 @@ class UndoBody(Body):
 class Edit(Response):
     id = fields.String(required=True, metadata={"example": "68f0c1d2a3b4c5d6e7f80912"})
     kind = fields.String(required=True, metadata={"example": "change"})
-    at = fields.AwareDateTime(required=True, format="iso", default_timezone=UTC)
+    at = fields.AwareDateTime(
+        required=True, format="iso", default_timezone=UTC, metadata={"example": _MOMENT}
+    )
     by = fields.String(required=True, metadata={"example": "mara@acme.example"})
-    reason = fields.String(required=True, allow_none=True)
+    reason = fields.String(required=True, allow_none=True, metadata={"example": "customer called"})
     title = fields.String(required=True, metadata={"example": "Changed status, due"})
-    fields_ = fields.List(fields.String(), required=True, data_key="fields", attribute="fields")
+    fields_ = fields.List(
+        fields.String(metadata={"example": "status"}),
+        required=True,
+        data_key="fields",
+        attribute="fields",
+    )
     address = fields.String(
         required=True,
         allow_none=True,
         metadata={**_ADDRESS, "description": "of its document, if it is of one"},
     )
-    documents = fields.Integer(required=True, metadata={"description": "that it changed"})
-    left_alone = fields.Integer(required=True, metadata={"description": "documents that it left"})
-    running = fields.Boolean(required=True)
-    undone = fields.Boolean(required=True)
-    can_be_undone = fields.Boolean(required=True)
-    undo_until = fields.AwareDateTime(required=True, format="iso", default_timezone=UTC)
-    undo_of = fields.String(required=True, allow_none=True)
-    undo = fields.String(required=True, allow_none=True)
+    documents = fields.Integer(
+        required=True, metadata={"description": "that it changed", "example": 1}
+    )
+    left_alone = fields.Integer(
+        required=True, metadata={"description": "documents that it left", "example": 0}
+    )
+    running = fields.Boolean(required=True, metadata={"example": False})
+    undone = fields.Boolean(required=True, metadata={"example": False})
+    can_be_undone = fields.Boolean(required=True, metadata={"example": False})
+    undo_until = fields.AwareDateTime(
+        required=True, format="iso", default_timezone=UTC, metadata={"example": _MOMENT}
+    )
+    undo_of = fields.String(required=True, allow_none=True, metadata={"example": None})
+    undo = fields.String(required=True, allow_none=True, metadata={"example": None})
 
 
 class HistoryAnswer(Success):
     edits = fields.List(fields.Nested(Edit), required=True)
-    next = fields.String(required=True, allow_none=True)
+    next = fields.String(required=True, allow_none=True, metadata={"example": None})
 
 
 class LeftAlone(Response):
     address = fields.String(required=True, metadata=_ADDRESS)
     code = fields.String(required=True, metadata={"example": "changed later"})
-    reason = fields.String(required=True)
+    reason = fields.String(required=True, metadata={"example": "Kept: it was changed later"})
 
 
 class EditAnswer(Success):
     edit = fields.Nested(Edit, required=True)
     left_alone = fields.List(fields.Nested(LeftAlone), required=True)
-    next = fields.Integer(required=True, allow_none=True)
+    next = fields.Integer(required=True, allow_none=True, metadata={"example": None})
 
 
 class UndoAnswer(Success):

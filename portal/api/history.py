@@ -1,12 +1,16 @@
 """The history of an organization's documents for programs."""
 
+from dataclasses import replace
 from typing import Any
 
 from bson import ObjectId
+from flask import request
 
 from portal.api import document_schemas as schemas
-from portal.api.document_requests import OF_READING, access_to_documents, with_link
+from portal.api.document_requests import OF_READING, access_to_documents, key_for, with_link
 from portal.api.guard import ApiBlueprint, logged_in
+from portal.api.replay import REFUSALS as REFUSED_KEYS
+from portal.api.replay import REPLAYED, takes_key
 from portal.data.access import program_access
 from portal.data.document_ids import parse_document_id
 from portal.data.errors import InvalidDocumentId
@@ -70,13 +74,16 @@ def get_edit(query: dict[str, Any], name: str, edit_id: str) -> dict[str, Any]:
 
 @history.post(
     "/<name:name>/history/<edit_id>/undo",
-    refusals=(*_OF_ONE, EditNotKept, EditRunning, AlreadyUndone),
+    refusals=(*_OF_ONE, *REFUSED_KEYS, EditNotKept, EditRunning, AlreadyUndone),
 )
+@takes_key
 @logged_in
 @history.arguments(schemas.UndoBody)
 @history.response(200, schemas.UndoAnswer)
 @history.alt_response(202, schema=schemas.UndoAnswer, description="A job goes on with it")
-def undo(body: dict[str, Any], name: str, edit_id: str) -> tuple[dict[str, Any], int]:
+def undo(
+    body: dict[str, Any], name: str, edit_id: str
+) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Undo an edit
 
     Each document is put back, to the byte, if it is as the edit left it; one that was changed later
@@ -84,11 +91,12 @@ def undo(body: dict[str, Any], name: str, edit_id: str) -> tuple[dict[str, Any],
     too. One of many documents goes on as a job: read it until it is no more `running`.
     """
     access = access_to_documents(name, "documents.write")
-    undone = undo_edit(
-        program_access(access, request_context()), edit_id, reason=body.get("reason")
-    )
+    key = key_for(access.organization, f"history/{edit_id}/undo", request.get_data())
+    context = replace(request_context(), idempotency_key=key)
+    undone = undo_edit(program_access(access, context), edit_id, reason=body.get("reason"))
     entry = entries.entry_of(access.organization, undone.id)
-    return {"edit": _told(entry)}, 202 if entry.running else 200
+    headers = {REPLAYED: "true"} if undone.repeated else {}
+    return {"edit": _told(entry)}, 202 if entry.running else 200, headers
 
 
 def _told(entry: Entry) -> dict[str, Any]:

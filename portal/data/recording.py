@@ -377,7 +377,7 @@ def _insert(
     }
     row |= {"document": value_of(document)} if document else {}
     key = access.context.idempotency_key
-    row |= {"request": key.id} if key else {}
+    row |= {"request": {"id": key.id, "mac": key.macs[0]}} if key else {}
     row |= {"job": job} if job else {}
     row |= {"undo_of": undo_of} if undo_of else {}
     row |= {"position": position} if position is not None else {}

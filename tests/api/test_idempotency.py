@@ -1,5 +1,6 @@
 """A call with an Idempotency-Key that is sent twice is done once, and answered as it was."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -183,6 +184,9 @@ CALLS = {
 ELSEWHERE = {"POST /org/{name}/move"}
 
 
+BESIDE = re.compile("/documents|/history")
+
+
 def calls_that_take_a_key(owner):
     """But for writes of documents: what is kept of them stands beside the documents."""
     paths = owner.get("/docs/openapi.json").json["paths"]
@@ -190,7 +194,7 @@ def calls_that_take_a_key(owner):
         f"{method.upper()} {path}"
         for path, methods in paths.items()
         for method, described in methods.items()
-        if replay.PARAMETER in str(described) and "/documents" not in path
+        if replay.PARAMETER in str(described) and not BESIDE.search(path)
     }
 
 

@@ -146,6 +146,8 @@ def test_every_query_parameter_there_is_is_documented(document):
         "query_documents": {"json"},
         "aggregate_documents": {"json"},
         "get_document": {"projection", "json"},
+        "list_edits": {"document", "after"},
+        "get_edit": {"after"},
     }
 
 

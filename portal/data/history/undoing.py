@@ -48,24 +48,26 @@ from portal.jobs.errors import JobExists
 from portal.jobs.managing import start_job
 from portal.jobs.running import JobKind, Run
 from portal.tenants.elements import field_of, id_of
+from portal.web.errors import IdempotencyKeyReused
 
 _AT_ONCE_IN_REQUEST = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """An undo that is done, or has its ``job``."""
+    """An undo that is done, or has its ``job``; ``repeated`` where its request was sent before."""
 
     id: ObjectId
     job: Job | None = None
+    repeated: bool = False
 
 
 def undo_edit(access: DocumentAccess, edit_id: str, *, reason: str | None = None) -> Undo:
     """Undo the edit: at once where it is of one document, else by a job. One that is begun already
     is told again.
 
-    Raises EditNotFound, EditNotKept, EditRunning, AlreadyUndone; FieldMasked where it puts back
-    what the caller may not see.
+    Raises EditNotFound, EditNotKept, EditRunning, AlreadyUndone, IdempotencyKeyReused; FieldMasked
+    where it puts back what the caller may not see.
     """
     organization = access.organization
     entry = entry_of(organization, edit_id)
@@ -73,7 +75,7 @@ def undo_edit(access: DocumentAccess, edit_id: str, *, reason: str | None = None
     prepare_recording(organization)
     handle = documents_of(organization)
     if entry.undo and _is_of_request(access, entry.undo):
-        return Undo(entry.undo)  # the form was sent twice
+        return Undo(entry.undo, repeated=True)
     if not (entry.undo and entry.undo_open):
         _check(entry)
     small = entry.rows <= _AT_ONCE_IN_REQUEST
@@ -110,11 +112,16 @@ def _check_mask(access: DocumentAccess, entry: Entry) -> None:
 
 
 def _is_of_request(access: DocumentAccess, undo_id: ObjectId) -> bool:
+    """Tell whether this undo was begun by the same request. Raises IdempotencyKeyReused where that
+    had other content."""
     key, organization = access.context.idempotency_key, access.organization
     if key is None:
         return False
-    mine = {"_id": {"o": organization.id, "i": undo_id}, "request": key.id}
-    return edits_of(documents_of(organization)).find_one(mine, {"_id": 1}) is not None
+    mine = {"_id": {"o": organization.id, "i": undo_id}, "request.id": key.id}
+    row = edits_of(documents_of(organization)).find_one(mine, {"request": 1})
+    if row is not None and row["request"]["mac"] not in key.macs:
+        raise IdempotencyKeyReused
+    return row is not None
 
 
 def _check(entry: Entry) -> None:

@@ -125,3 +125,15 @@ def test_an_operator_undoes_and_erases_by_command(app, desk):
     assert "goes on with it" in run(args=["data", "undo", "acme-corp", inserted]).output
     runner.run_due_jobs()
     assert desk.stored() == {}
+
+
+def test_an_undo_that_is_sent_again_is_answered_again(program, recorded):
+    program.insert('{"_id": 1}')
+    [edit] = edits(program)
+    path, keyed = f"{HISTORY}/{edit['id']}/undo", {"headers": {"Idempotency-Key": "k" * 20}}
+    first, second = (program.ask("POST", path, {"reason": "wrong"}, **keyed) for _ in range(2))
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert first.json == second.json
+    assert second.headers["Idempotency-Replayed"] == "true"
+    other = program.ask("POST", path, {"reason": "another"}, **keyed)
+    assert fault(other)[:2] == (422, "idempotency_key_reused")
