@@ -2,16 +2,17 @@
 
 import bson
 import pytest
-from bson.raw_bson import RawBSONDocument
 
 from portal.data import writing
 from portal.data.access import DocumentAccess
+from portal.data.document_ids import decoded
 from portal.data.handles import documents_of
 from portal.data.history.entries import entry_of, list_edits
 from portal.data.history.undoing import undo_edit
 from portal.data.masks import NOTHING_MASKED
 from portal.database.kept_beside import rows_of
 from portal.jobs import runner
+from portal.tenants.elements import id_of
 from tests.factories import a_context, an_organization, fresh, the_owner
 
 
@@ -30,7 +31,7 @@ class Desk:
 
     def replace(self, document, **options):
         encoded = document if isinstance(document, bytes) else bson.encode(document)
-        document_id = bson.encode({"": RawBSONDocument(encoded)["_id"]})
+        document_id = id_of(encoded)
         writing.replace_document(self.access, document_id, encoded, None, None, **options)
         return self.latest()
 
@@ -40,6 +41,10 @@ class Desk:
 
     def update_many(self, query, update):
         writing.update_many(self.access, query, update, None)
+        return self.latest()
+
+    def delete_many(self, query):
+        writing.delete_many(self.access, query, None)
         return self.latest()
 
     def undo(self, entry, **options):
@@ -59,12 +64,16 @@ class Desk:
 
     def stored(self):
         """All documents by their ids."""
-        return {each["_id"]: bytes(each.raw) for each in documents_of(self.organization).find()}
+        found = (bytes(each.raw) for each in documents_of(self.organization).find())
+        return {decoded(id_of(document)): document for document in found}
 
     def rows(self, name):
         """What is kept beside the documents."""
-        cluster = fresh(self.organization).placement.cluster
-        return list(rows_of(cluster, name).find({"_id.o": self.organization.id}).sort("_id", 1))
+        return list(self.beside(name).find({"_id.o": self.organization.id}).sort("_id", 1))
+
+    def beside(self, name):
+        """The collection of that."""
+        return rows_of(fresh(self.organization).placement.cluster, name)
 
 
 @pytest.fixture

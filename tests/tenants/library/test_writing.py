@@ -302,6 +302,7 @@ EXOTIC = {
     "undefined": b"\x06u\0\x10$x\0\x01\0\0\0",
     "a symbol": b"\x0es\0\x02\0\0\0a\0\x11t\0" + bytes(8),
     "a DBPointer": b"\x0cp\0\x02\0\0\0a\0" + bytes(12) + b"\x10$x\0\x01\0\0\0",
+    "no UTF-8": b"\x02\xff\0\x02\0\0\0\xff\0",
     "a date beyond Python's": b"\x09d\0" + b"\xff" * 7 + b"\x7f" + b"\x10$x\0\x01\0\0\0",
 }
 
