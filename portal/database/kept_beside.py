@@ -75,9 +75,8 @@ def prepare(internal: Database) -> None:
         internal[name].create_index(["_id.o", "changed"])
         internal[name].create_index("expires_at", expireAfterSeconds=0)
     of_documents = {"document": {"$exists": True}}
-    internal[BEFORE_IMAGES].create_index(
-        ["_id.o", "document"], partialFilterExpression=of_documents
-    )
+    for name in (EDITS, BEFORE_IMAGES):
+        internal[name].create_index(["_id.o", "document"], partialFilterExpression=of_documents)
     of_insertions = {"inserted": {"$exists": True}}
     internal[BEFORE_IMAGES].create_index(
         ["_id.o", "inserted"], partialFilterExpression=of_insertions

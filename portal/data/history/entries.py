@@ -186,7 +186,7 @@ def list_edits(
     if account is not None:
         own["origin.account"] = account
     if document is not None:
-        own["_id.i"] = {"$in": list(_edits_with(edits, organization.id, document))}
+        own["_id.i"] = {"$in": list(edits_with(edits, organization.id, document))}
     backwards = before is not None
     edge = before if backwards else after
     bounds: dict[str, Any] = {"$gte": _key(organization.id), "$lt": _key(organization.id, None)}
@@ -310,7 +310,7 @@ def _key(organization: ObjectId, *edit: Any) -> dict[str, Any]:
     return {"o": organization, "i": MaxKey() if edit[0] is None else edit[0]}
 
 
-def _edits_with(
+def edits_with(
     edits: Rows, organization: ObjectId, document: bytes, session: ClientSession | None = None
 ) -> Iterator[ObjectId]:
     """The edits that inserted, changed or deleted a document, or left it alone."""

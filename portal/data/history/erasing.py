@@ -17,7 +17,7 @@ from pymongo.write_concern import WriteConcern
 from portal.data.access import DocumentAccess
 from portal.data.exact import by_id, delete_exactly
 from portal.data.handles import documents_of
-from portal.data.history.entries import shown_id
+from portal.data.history.entries import edits_with, shown_id
 from portal.data.history.errors import EditNotFound, OthersRunning
 from portal.data.history.working import access_of, while_reachable
 from portal.data.recording import (
@@ -35,6 +35,7 @@ from portal.database.kept_beside import (
     EDITS,
     FILE_CHUNKS,
     FILES,
+    rows_in,
     rows_of,
 )
 from portal.database.write_records import CHANGED
@@ -65,6 +66,13 @@ def erase_document(
 
     def delete(handle: Any) -> ObjectId:
         delete_exactly(handle, [document_id])
+        # An undo of one of these may be about to put it back: it changes the same row.
+        edits = rows_in(handle.session.client, EDITS)
+        having = set(edits_with(edits, organization.id, document_id, handle.session))
+        keys = [{"o": organization.id, "i": each} for each in having]
+        edits.update_many(
+            {"_id": {"$in": keys}}, {"$inc": {"rev": 1}, **CHANGED}, session=handle.session
+        )
         edit = open_edit(
             handle, access, EditKind.ERASE, title=f"Erased {shown_id(document_id)} for good",
             reason=reason, document=document_id,

@@ -14,6 +14,7 @@ from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from portal.data.access import DocumentAccess
+from portal.data.document_ids import decoded
 from portal.data.errors import WholeDocumentMasked
 from portal.data.exact import read_among, read_one
 from portal.data.handles import RAW, documents_of
@@ -191,7 +192,7 @@ def _carry_out(
         if undo.state == EditState.DONE:
             return undo
         images, end = _images_before(handle, organization, undone_id, undo.position, most)
-        _meet_erasures(handle, organization, undone_id)
+        images = _without_erased(handle, organization, undone_id, images)
         changes, left = _compare(handle, images)
         if refused:
             changes, left = [], [*left, replace(refused, id=changes[0].id)]
@@ -215,13 +216,29 @@ class _Image:
     refusal: Refusal | None = None
 
 
-def _meet_erasures(handle: Any, organization: ObjectId, edit_id: ObjectId) -> None:
-    """Write what an erasure writes too, so that of the two one sees what the other did."""
-    rows_in(handle.session.client, EDITS).update_one(
+def _without_erased(
+    handle: Any, organization: ObjectId, edit_id: ObjectId, images: Sequence[_Image]
+) -> list[_Image]:
+    """The images, those refused whose documents were erased since the edit. An erasure writes the
+    same row of the edit: so of the two one sees what the other did."""
+    edits = rows_in(handle.session.client, EDITS)
+    edit = edits.find_one_and_update(
         {"_id": {"o": organization, "i": edit_id}},
         {"$inc": {"rev": 1}, **CHANGED},
         session=handle.session,
     )
+    if edit is None:
+        raise EditNotFound
+    ids = [decoded(image.id) for image in images]
+    of_these = {"_id.o": organization, "document": {"$in": ids}, "kind": EditKind.ERASE}
+    found = edits.find(
+        {**of_these, "at": {"$gte": edit["at"]}}, {"document": 1}, session=handle.session
+    )
+    erased = [row["document"] for row in found]
+    return [
+        replace(image, refusal=Refusal.ERASED) if value in erased else image
+        for image, value in zip(images, ids, strict=True)
+    ]
 
 
 def _compare(handle: Any, images: Sequence[_Image]) -> tuple[list[Change], list[LeftAlone]]:

@@ -1,9 +1,11 @@
 """A document that is erased for good comes back by nothing."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import bson
 import pytest
 
-from portal.data.history import erasing
+from portal.data.history import erasing, undoing
 from portal.data.history.entries import outcomes_of
 from portal.data.history.erasing import erase_document
 from portal.data.history.errors import OthersRunning
@@ -98,3 +100,34 @@ def test_an_erasure_that_was_killed_goes_on(desk, monkeypatch):
     runner.run_due_jobs()
     assert not desk.latest().open
     assert CANARY.encode() not in kept_of(desk)
+
+
+def test_an_undo_that_meets_an_erasure_does_not_bring_it_back(desk, monkeypatch):
+    """It has read what was before, and is about to write that, when the document is erased."""
+    desk.insert({"_id": 1, "name": CANARY})
+    deleted = desk.delete(1)
+    store, met = undoing.store_changes, []
+
+    def meet(handle, changes):
+        if not met:
+            met.append(threads.submit(erase_document, desk.access, bson.encode({"": 1})))
+            with pytest.raises(TimeoutError):
+                met[0].result(0.3)  # it waits for who was first
+        store(handle, changes)
+
+    with ThreadPoolExecutor(1) as threads:
+        monkeypatch.setattr(undoing, "store_changes", meet)
+        desk.undo(deleted)
+        met[0].result(10)
+    runner.run_due_jobs()
+    assert desk.stored() == {}
+    assert CANARY.encode() not in kept_of(desk)
+
+
+def test_what_came_after_an_erasure_can_be_undone(desk):
+    desk.insert({"_id": 1, "name": CANARY})
+    erase(desk, 1)
+    desk.insert({"_id": 1, "name": "another"})
+    changed = desk.replace({"_id": 1})
+    assert desk.undo(changed).documents == 1
+    assert bson.decode(desk.stored()[1]) == {"_id": 1, "name": "another"}
