@@ -38,6 +38,10 @@ _REFUSED = (
     (b"7z\xbc\xaf", "This is packed by 7-Zip. Unpack it, or pack it by gzip."),
     (b"ID;P", "This is a SYLK file, a spreadsheet’s own. Save it as CSV."),
 )  # fmt: skip
+_METADATA = (
+    "This is what mongodump keeps of a collection beside its documents: its indexes and options. "
+    "Upload its .bson file, or a tar of the directory."
+)
 _MARKUP = re.compile(r"\s*<(?:\?xml|!doctype|html|table|workbook)", re.I)
 _TYPES = frozenset((*range(0x01, 0x14), 0x7F, 0xFF))
 _OLD_JSON = re.compile(
@@ -89,25 +93,32 @@ def detect(head: bytes, name: str) -> Detected:
 
 
 def _detect(head: bytes, name: str, *, is_whole: bool) -> Detected:
-    if not head.strip(b"\xef\xbb\xbf\r\n\t "):
-        return Detected(None, "This file is empty.")
-    for magic, refusal in _REFUSED:
-        if head.startswith(magic):
-            return Detected(None, refusal)
+    refusal = _refusal(head, name)
+    if refusal:
+        return Detected(None, refusal)
     if head[_TAR_MAGIC] == b"ustar":
         return Detected(ReadOptions(Format.BSON), is_dump=True)
-    if _is_bson(head):
+    if _is_bson(head, is_named=name.endswith(".bson")):
         return Detected(ReadOptions(Format.BSON))
     if name.endswith(".bson"):
         return Detected(None, "This is named .bson, and doesn’t begin with a BSON document.")
     return _detect_text(head, name, is_whole=is_whole)
 
 
-def _is_bson(head: bytes) -> bool:
+def _refusal(head: bytes, name: str) -> str | None:
+    if not head.strip(b"\xef\xbb\xbf\r\n\t "):
+        return "This file is empty."
+    if name.endswith(".metadata.json"):
+        return _METADATA
+    return next((refusal for magic, refusal in _REFUSED if head.startswith(magic)), None)
+
+
+def _is_bson(head: bytes, *, is_named: bool) -> bool:
+    """Tell whether a document begins here; in a file named so it may be an invalid one."""
     size = int.from_bytes(head[:4], "little", signed=True)
     if size < 5 or len(head) < 5 or (head[4] not in _TYPES and size != 5):
         return False
-    if size <= len(head):
+    if size <= len(head) and not is_named:
         return fault_of(head[:size]) is None
     return size <= LARGEST_DOCUMENT_BYTES and 0 in head[5:]
 

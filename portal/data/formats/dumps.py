@@ -38,7 +38,7 @@ class Metadata:
 class Member:
     """A file in a tar. ``refusal`` says why it isn't taken; ``None`` for a collection that is.
 
-    ``options`` read its documents.
+    ``options`` read its documents. ``metadata_fault`` says why its indexes aren't known.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Member:
     refusal: str | None = None
     options: ReadOptions | None = None
     metadata: Metadata | None = None
+    metadata_fault: str | None = None
 
 
 def list_members(parts: Iterable[bytes], options: ReadOptions) -> list[Member]:
@@ -55,7 +56,7 @@ def list_members(parts: Iterable[bytes], options: ReadOptions) -> list[Member]:
     BrokenFile."""
     content = gunzip(parts, options.largest_bytes) if options.gzip else parts
     members: list[Member] = []
-    described: dict[str, Metadata] = {}
+    described: dict[str, Metadata | str] = {}
     for info, contents in members_of(content):
         if info.isdir():
             continue
@@ -63,7 +64,7 @@ def list_members(parts: Iterable[bytes], options: ReadOptions) -> list[Member]:
             raise BrokenFile(f"The tar has more than {_MOST_MEMBERS:,} files.")
         metadata = _METADATA.fullmatch(info.name)
         if metadata and info.isreg() and info.size <= _LARGEST_METADATA_BYTES:
-            described[metadata[1]] = parse_metadata(b"".join(contents))
+            described[metadata[1]] = _metadata_or_fault(b"".join(contents))
             continue
         members.append(_member(info, options))
     return [_described(member, described) for member in members]
@@ -80,6 +81,13 @@ def parse_metadata(content: bytes) -> Metadata:
         return Metadata(collection, tuple(indexes), dict(found.get("options", {})))
     except (InvalidExtendedJson, KeyError, TypeError, ValueError) as error:
         raise BrokenFile("The metadata of a collection can’t be read.") from error
+
+
+def _metadata_or_fault(content: bytes) -> Metadata | str:
+    try:
+        return parse_metadata(content)
+    except BrokenFile as error:
+        return error.reason
 
 
 def _member(info: tarfile.TarInfo, options: ReadOptions) -> Member:
@@ -115,9 +123,11 @@ def _refusal(info: tarfile.TarInfo, path: list[str], collection: str) -> str | N
     return next((words for is_refused, words in refusals if is_refused), None)
 
 
-def _described(member: Member, described: dict[str, Metadata]) -> Member:
+def _described(member: Member, described: dict[str, Metadata | str]) -> Member:
     stem = re.sub(r"\.bson(?:\.gz)?$", "", member.name)
     metadata = described.get(stem)
     if metadata is None:
         return member
+    if isinstance(metadata, str):
+        return replace(member, metadata_fault=metadata)
     return replace(member, metadata=metadata, collection=metadata.collection or member.collection)

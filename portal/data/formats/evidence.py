@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
@@ -23,6 +23,7 @@ from portal.data.formats.proofs import (
     fitting_layouts,
     is_decimal,
     is_double,
+    is_json,
     styled_number,
 )
 
@@ -36,6 +37,7 @@ _PAIRS = (
 _LIKE_NULL = ("NA", "N/A", "n/a", "NULL", "null", "None", "nan", "NaN", "-")
 _SIGN = re.compile(r"[.,'’ \u00a0\u202f]")
 _PLAIN = (".", "")
+_IDENTICAL = "All print back identically."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Choice:
 @dataclass(frozen=True, slots=True)
 class Question:
     """What can't be decided by the cells: ``kind`` is ``day_order``, ``century``, ``number``,
-    ``id``, ``word``, ``dots`` or ``heading``."""
+    ``id``, ``json``, ``word``, ``dots`` or ``heading``."""
 
     kind: str
     words: str
@@ -91,7 +93,7 @@ class Evidence:
         }
         self._double = Proof(is_double)
         self._loose = Proof(LOOSE_NUMBER.fullmatch)
-        self._object_id, self._uuid = Proof(OBJECT_ID), Proof(UUID)
+        self._object_id, self._uuid, self._json = Proof(OBJECT_ID), Proof(UUID), Proof(is_json)
         self._dates: dict[str, Proof] = {}
 
     def add(self, cells: Sequence[str], lines: Sequence[int], quoted: int) -> None:
@@ -110,9 +112,7 @@ class Evidence:
             self._dates = fitting_layouts(self.first)
         self.filled += len(cells)
         self._count_words(cells)
-        for proof in (self._whole, self._double, self._loose, self._object_id, self._uuid):
-            proof.add(cells, lines)
-        for proof in (*self._numbers.values(), *self._dates.values()):
+        for proof in self._proofs():
             proof.add(cells, lines)
         if self._whole.holds:
             self._range.add(cells)
@@ -128,6 +128,12 @@ class Evidence:
             change={**change, **reading.change},
             found=(*reading.found, *self._notes(reading)),
         )
+
+    def _proofs(self) -> Iterator[Proof]:
+        yield from (self._whole, self._double, self._loose)
+        yield from (self._object_id, self._uuid, self._json)
+        yield from self._numbers.values()
+        yield from self._dates.values()
 
     def _unguarded(self, cells: Sequence[str]) -> Sequence[str]:
         guards = sum(1 for cell in cells if cell[0] == "'" and FORMULA.match(cell))
@@ -151,6 +157,8 @@ class Evidence:
             return self._as_object_id()
         if self._uuid.holds:
             return _asked("id", "All read as UUID.", ColumnType.UUID, "UUID")
+        if self._json.holds:
+            return _asked("json", "All read as JSON.", ColumnType.EJSON, "values in Extended JSON")
         if self._whole.holds:
             return self._as_whole()
         return self._as_number() or self._as_date() or self._as_boolean() or self._as_text()
@@ -170,6 +178,8 @@ class Evidence:
         return Reading({"type": kind}, (found,) if found else ())
 
     def _as_number(self) -> Reading | None:
+        if self._double.holds and not self._numbers[_PLAIN].holds:  # some have exponents
+            return Reading({"type": ColumnType.DOUBLE}, (_IDENTICAL,))
         readings: dict[str, tuple[str, str]] = {}
         for (point, group), proof in self._numbers.items():
             if proof.holds:
@@ -183,7 +193,7 @@ class Evidence:
             choices = tuple(Choice(plain, change) for plain, change in made.items())
             words = f"Every row fits several signs. Is {shown(self._signed)} …"
             return Reading({}, (), (Question("number", words, choices),))
-        found = "All print back identically."
+        found = _IDENTICAL
         if "point" in change:
             name = "comma" if change["point"] == "," else "point"
             found = f"Decimal {name} in every row; {shown(self._signed)} becomes {shown(plain)}."
@@ -316,6 +326,8 @@ def _swapped(layout: str) -> str:
 
 def _as_a_number(cell: str) -> str:
     try:
+        if "e" in cell.lower():
+            return repr(float(cell))
         return shown(f"{Decimal(cell.replace(',', '')).normalize():f}")
-    except InvalidOperation:
+    except (InvalidOperation, ValueError):
         return "none"

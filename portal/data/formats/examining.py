@@ -1,5 +1,6 @@
 """Examining a whole CSV file: what each column may become, with the proof."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,7 @@ from portal.data.formats.records import Position
 from portal.data.formats.unpacking import unpack
 
 _SAMPLE_LINES = 3
+_INDEXED = re.compile(r".\[[0-9]+\]")
 _LEAVE_OUT = Choice("left out", {"type": ColumnType.LEFT_OUT})
 
 
@@ -175,7 +177,7 @@ def _proposed(
     found, questions = reading.found, reading.questions
     if name != header:
         found = (*found, "Blanks around the heading are taken off.")
-    if "." in name:
+    if "." in name or _INDEXED.search(name):
         questions = (*questions, _dots(name))
     return column, found, questions
 
@@ -196,11 +198,11 @@ def _twice(name: str, count: int) -> Question:
 
 
 def _dots(name: str) -> Question:
-    nested = parse_path(name.replace("\\", "\\\\"))
+    dotted = re.sub(r"\[([0-9]+)\]", r".\1", name)
+    nested = parse_path(dotted.replace("\\", "\\\\"))
     *above, last = map(str, nested)
+    whole = ".".join(above)
     is_index = isinstance(nested[-1], int)
-    inside = (
-        f"element {last} of {'.'.join(above)}" if is_index else f"{last} inside {'.'.join(above)}"
-    )
+    inside = f"element {last} of {whole}" if is_index else f"{last} inside {whole}"
     choices = (Choice(inside, {"path": nested}), Choice(f"one field “{name}”", {"path": (name,)}))
-    return Question("dots", f"{name} has a dot. It is …", choices)
+    return Question("dots", f"{name} reads as a path. It is …", choices)

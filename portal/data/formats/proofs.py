@@ -5,6 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from bson import Decimal128
+
+from portal.data.errors import InvalidExtendedJson
+from portal.data.extended_json import parse_value
 from portal.data.formats.dates import NoDate, milliseconds_reader, pattern_of
 
 Test = Callable[[str], object]
@@ -13,7 +17,8 @@ WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}").fullmatch
 OBJECT_ID = re.compile(r"[0-9a-f]{24}").fullmatch
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 LOOSE_NUMBER = re.compile(r"[+-]?[0-9][0-9.,'’ \u00a0\u202f]*(?:[eE][+-]?[0-9]+)?|[+-]?[.,][0-9]+")
-_FRACTION = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+").fullmatch
+_FRACTION = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+|-?[1-9](?:\.[0-9]+)?e[+-][0-9]{2,3}").fullmatch
+_EXPONENT = re.compile(r"-?[0-9](?:\.[0-9]+)?E[+-][0-9]{1,4}").fullmatch
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?").fullmatch
 _TINY = re.compile(r"-?0\.0{6}[0-9]").match  # a Decimal128 prints an exponent
 _DIGITS_OF_A_DECIMAL = 34
@@ -50,8 +55,28 @@ def is_double(cell: str) -> bool:
 
 def is_decimal(cell: str) -> bool:
     """Tell whether a Decimal128 prints the cell."""
+    if _EXPONENT(cell):
+        return _prints_decimal(cell)
     digits = len(cell) - cell.count(".") - cell.count("-")
     return bool(_DECIMAL(cell)) and digits <= _DIGITS_OF_A_DECIMAL and not _TINY(cell)
+
+
+def is_json(cell: str) -> bool:
+    """Tell whether the cell is an object or array in Extended JSON."""
+    if cell[0] not in "{[":
+        return False
+    try:
+        parse_value(cell)
+    except InvalidExtendedJson:
+        return False
+    return True
+
+
+def _prints_decimal(cell: str) -> bool:
+    try:
+        return str(Decimal128(cell)) == cell
+    except ArithmeticError:
+        return False
 
 
 @cache

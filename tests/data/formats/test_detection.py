@@ -68,6 +68,16 @@ def test_what_is_not_read_is_refused_with_what_to_do(head, words):
 
 def test_a_name_that_promises_bson_is_held_to_it():
     assert "named .bson" in detect(b"a,b\n", "x.bson").refusal
+    assert "its indexes and options" in detect(b"{}", "x.metadata.json").refusal
+
+
+def test_a_dump_that_begins_with_an_invalid_document_is_read_on_after_it():
+    invalid = bson.encode({"a": True})
+    invalid = invalid[:7] + b"\x05" + invalid[8:]
+    content = invalid[:4] + b"\x13" + invalid[5:] + bson.encode({"a": 1})
+    found = detect(content, "x.bson")
+    reasons = [record.fault and record.fault.reason for record in read([content], found.options)]
+    assert reasons == ["Not valid BSON", None]
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,12 @@ def test_metadata_beside_a_file_is_read_packed_or_not():
     assert parse_metadata(METADATA).collection == "orders/eu"
 
 
+def test_metadata_that_can_not_be_read_leave_the_documents():
+    [member] = members_of(tar_of({"d/a.bson": ORDERS, "d/a.metadata.json": b""}))
+    assert (member.refusal, member.metadata) == (None, None)
+    assert member.metadata_fault == "The metadata of a collection can’t be read."
+
+
 def test_a_member_that_is_gone_is_told():
     [fault] = read([tar_of({"a.bson": ORDERS})], ReadOptions(Format.BSON, member="b.bson"))
     assert fault.fault.reason == "The tar has no file b.bson."

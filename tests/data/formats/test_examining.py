@@ -38,6 +38,9 @@ TYPES = [
     (("1", "2.5"), T.DECIMAL),
     (("0.0000001",), T.STRING),
     (("1e5",), T.STRING),
+    (("1e-15", "2.5"), T.DOUBLE),
+    (("5.477284286264328586719275128128001E-4088",), T.DECIMAL),
+    (("1E+9999",), T.STRING),
     (("01067", "10115"), T.STRING),
     (("+49", "5"), T.STRING),
     (("5", "x"), T.STRING),
@@ -80,6 +83,7 @@ def test_a_proposal_says_what_a_number_would_change_and_in_which_line():
     assert proposal_of("10115", "01067").found == (
         "As a number line 3 would change: 01067 to 1067.",
     )
+    assert proposal_of("5", "1e3").found == ("As a number line 3 would change: 1e3 to 1000.0.",)
     assert proposal_of("2026-01-31", "tomorrow").found == ("As a date line 3 is none: tomorrow.",)
 
 
@@ -91,6 +95,7 @@ QUESTIONS = [
     (("1,250", "3,400"), "number", ["1.250", "1250"]),
     (("00112233-4455-6677-8899-aabbccddeeff",), "id", ["UUID", "text"]),
     (("123456789012345678901234",), "id", ["ObjectId", "text"]),
+    (('{"a": 1}', "[]"), "json", ["values in Extended JSON", "text"]),
     (("yes", "no", "yes", "n/a"), "word", ["missing", "null", "an error"]),
 ]
 
@@ -147,6 +152,8 @@ def test_headings_are_trimmed_and_doubles_blanks_and_dots_asked():
     assert found[3].questions[0].words.startswith("A second column is called a.b.")
     assert found[4].column.type == T.LEFT_OUT
     assert [proposal.column.type for proposal in found[6:]] == [T.LEFT_OUT] * 3
+    [indexed, *_] = examined("n[0].a\n1\n").proposals
+    assert indexed.questions[0].choices[0].change == {"path": ("n", 0, "a")}
     [nameless] = [each for each in examined("a,\n1,2\n").proposals if not each.column.path[0]]
     assert nameless.questions[0].kind == "heading"
 
