@@ -37,8 +37,6 @@ LARGEST_TEXT_BYTES = 16 * 1024 * 1024
 
 # A type, then a key that begins with a dollar; rarely anything else looks like it.
 _DOLLAR_KEY = re.compile(rb"[\x01-\x13\x7f\xff]\$")
-# Values of several encodings, of which the text keeps one.
-_SEVERAL_ENCODINGS = re.compile(r'"NaN"|"\$numberDecimal"')
 
 
 class _Piecewise(Exception):
@@ -109,15 +107,17 @@ def render_value(element: bytes, *, relaxed: bool = False) -> str:
 def is_exact(document: bytes, text: str) -> bool:
     """Tell whether ``text``, rendered of ``document``, is read as the same bytes again.
 
-    Not so where a key is there twice, or a stored sub-document looks like a type of Extended JSON.
+    Not so where a key is there twice, a stored sub-document looks like a type of Extended JSON, or
+    a value has another encoding than the usual one.
     """
     if len(text) > LARGEST_TEXT_BYTES:
         return False
     try:
-        plain = not _DOLLAR_KEY.search(document) and not _SEVERAL_ENCODINGS.search(text)
+        plain = not _DOLLAR_KEY.search(document) and '"NaN"' not in text
+        plain = plain and not _may_need_pieces(text)
         if plain and text.count("{") + text.count("[") <= MAX_DEPTH:
             _KEYS.decode(text)
-            return True
+            return bsonjs.loads(text) == document
         return parse(text) == document
     except (_Piecewise, InvalidExtendedJson):
         return False

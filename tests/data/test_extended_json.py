@@ -74,6 +74,21 @@ def test_bytes_that_are_no_utf_8_are_refused():
         parse(b'{"a": "\xff"}')
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"\x14\0\0\0\x04a\0\x0c\0\0\0\x10b\0\x0a\0\0\0\0\0",
+        b"\x0d\0\0\0\x0ba\0x\0mi\0\0",
+        b"\x18\0\0\0\x13a\0" + b"\xff" * 15 + b"\x6c\0",
+    ],
+    ids=["an array's index", "a pattern's options", "a decimal that is 0"],
+)
+def test_a_value_of_an_unusual_encoding_is_told_to_be_inexact(document):
+    text = render(document)
+    assert not is_exact(document, text)
+    assert is_exact(parse(text), text)
+
+
 EVERY_TYPE = {
     "_id": ObjectId(ID),
     "int": 5,

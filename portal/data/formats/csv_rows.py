@@ -140,6 +140,8 @@ class _Parser:
         reason = next((told for part, told in _REASONS if part in words), "This is no row of CSV.")
         if is_open:
             reason = f"The quote opened in line {number:,} is never closed."
+        elif line > first + 1:
+            reason = f"{reason} It takes lines {number:,} to {block.begin.lines + line:,} with it."
         written = self._written(first, line)
         self._ended, self._heading = line, 0
         block.faults[len(block.rows)] = Fault(reason, None, shown(written), is_open)

@@ -22,6 +22,7 @@ HEAD_BYTES = 256 * 1024
 """As much of a file's start as ``detect`` uses."""
 
 _GZIP, _GZIP_BITS = b"\x1f\x8b", 31
+_LARGEST_SHARE_OF_NULS = 0.05
 _TAR_MAGIC = slice(257, 262)
 _REFUSED = (
     (b"PK\x03\x04", "This is a zip or a spreadsheet’s own file. Save a spreadsheet as CSV; unpack "
@@ -132,7 +133,7 @@ def _detect_text(head: bytes, name: str, *, is_whole: bool) -> Detected:
             return Detected(None, "This is none of the formats that are read, nor text.")
         encoding = candidates[0].encoding
     text = head.decode(encoding, errors="ignore").removeprefix("\ufeff")
-    if not is_text(text.encode(errors="ignore")):
+    if text.count("\0") > len(text) * _LARGEST_SHARE_OF_NULS:
         return Detected(None, "This is none of the formats that are read, nor text.")
     if _MARKUP.match(text):
         return Detected(None, "This is HTML or XML, as some spreadsheets save. Save it as CSV.")

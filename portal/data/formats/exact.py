@@ -52,10 +52,12 @@ def fault_of(document: bytes) -> str | None:
     but for its size."""
     try:
         bson.decode(document, EXACT)
-    except UNDECODABLE:
+    except UNDECODABLE as error:
         try:
-            bsonjs.dumps(document)  # has more types
+            bsonjs.dumps(document)  # makes no values, so that it refuses none
         except ValueError:
+            return "Not valid BSON"
+        if "unknown BSON type" in str(error):  # which it ends at in silence
             return "Not valid BSON"
     # Only a document with many nested values can be deep.
     if sum(document.count(kind) for kind in _NESTING) > MAX_DEPTH and _depth(document) > MAX_DEPTH:

@@ -234,6 +234,16 @@ def test_what_is_no_row_is_told_with_its_line_and_the_next_one_read():
     assert records[3].fault.value == "⟨E4⟩"
 
 
+def test_lines_that_a_missing_quote_takes_with_it_are_told():
+    columns = [text_column("a"), text_column("b")]
+    first, broken, last = records_of('a,b\n"1","2"\n"3","4\n"5","6"\n"7","8"\n', *columns)
+    assert broken.fault.reason == (
+        "Something follows the closing quote of a cell. It takes lines 3 to 4 with it."
+    )
+    assert broken.source == ['"3","4\n"5","6"']
+    assert (bson.decode(first.document)["a"], bson.decode(last.document)["a"]) == ("1", "7")
+
+
 def test_a_quote_that_is_never_closed_ends_the_file_with_its_line():
     columns = [text_column("a"), text_column("b")]
     *before, last = records_of('a,b\n1,2\n3,"4\n5,6\n7,8\n', *columns)

@@ -29,6 +29,7 @@ JSON = b'{"_id": {"$oid": "65f0c2d4e8b7a913c0f55e10"}, "a": 1}'
         (b"a,b\n1,2\n", "x.csv", Format.CSV),
         (b"[a],b\n1,2\n", "x.csv", Format.CSV),
         (b"a\n1\n", "x", Format.CSV),
+        (b"a\n" + bytes(sorted({*range(1, 32)} - {10, 13})) + b"\n", "x", Format.CSV),
         (bson.encode({"a": 1}), "x", Format.BSON),
         (bson.encode({}), "x", Format.BSON),
         (bson.encode({"a": "x" * HEAD_BYTES})[:HEAD_BYTES], "x.bson", Format.BSON),

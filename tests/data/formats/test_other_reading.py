@@ -158,6 +158,7 @@ def test_bson_is_read_and_a_large_or_deep_document_passed_over():
     [
         (b"\x01", "The file ends in the middle of document 2."),
         (bson.encode({"a": 1})[:-3], "The file ends in the middle of document 2."),
+        (bytes.fromhex("07000000000000"), "Not valid BSON"),
         (b"\x03\0\0\0", "No BSON document begins at byte 12."),
         (b"\xff\xff\xff\xff\xff", "No BSON document begins at byte 12."),
     ],
