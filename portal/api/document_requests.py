@@ -62,6 +62,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 in_parts = streaming.in_parts
 
 _OBJECT: dict[str, Any] = {"type": "object", "example": {"title": "First"}}
+OCTETS = "application/octet-stream"
 _LARGEST = extended_json.LARGEST_TEXT_BYTES
 
 
@@ -107,6 +108,12 @@ def takes_documents(
         bodies.NDJSON: {"schema": {"type": "string", "example": '{"title": "First"}\n'}},
     }
     return _takes((bodies.JSON, bodies.NDJSON), shown, (PARAMETER,), stream=bodies.NDJSON)
+
+
+def takes_file(*, stream: bool) -> Callable[[View], View]:
+    """Have a view take a file, or a part of one."""
+    shown = {OCTETS: {"schema": {"type": "string", "format": "binary"}}}
+    return _takes((OCTETS,), shown, (), stream=OCTETS if stream else None)
 
 
 def body_query(schema: type[ma.Schema]) -> dict[str, Any]:

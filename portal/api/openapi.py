@@ -26,6 +26,7 @@ from portal.api.moves import org_moves
 from portal.api.organizations import org
 from portal.api.placements import placements
 from portal.api.structure import org_structure
+from portal.api.transfers import transfers
 from portal.organizations.lifecycle.names import RESERVED
 from portal.web.headers import POLICY_WITHOUT_TRUSTED_TYPES
 
@@ -139,6 +140,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         org_structure,
         masks,
         history,
+        transfers,
         audit,
     )
     for part in parts:

@@ -2,7 +2,7 @@
 
 from flask.cli import AppGroup
 
-from portal.cli import data_history, data_masks, data_reading, data_structure
+from portal.cli import data_history, data_masks, data_reading, data_structure, data_transfer
 
 data = AppGroup("data", help="Organizations' documents.")
 for command in (
@@ -10,5 +10,6 @@ for command in (
     *data_masks.COMMANDS,
     *data_structure.COMMANDS,
     *data_history.COMMANDS,
+    *data_transfer.COMMANDS,
 ):
     data.add_command(command)

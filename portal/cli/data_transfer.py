@@ -1,0 +1,191 @@
+"""``flask data export`` and ``import``: an organization's documents as a file."""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import BinaryIO
+
+import click
+from flask.cli import with_appcontext
+
+from portal.cli.running import CommandFailed, on_database, plain, refusals
+from portal.data import queries
+from portal.data.access import DocumentAccess, operator_access
+from portal.data.formats.options import Column, ColumnType, Format, WriteOptions
+from portal.data.formats.surveying import Survey
+from portal.data.formats.writing import Writer
+from portal.data.transfer import imports
+from portal.data.transfer.exports import DocumentReader
+from portal.data.transfer.files import CHUNK_BYTES, put_stream
+from portal.data.transfer.imports import Import, Stage
+from portal.data.transfer.mapping import proposed
+from portal.data.transfer.plans import Existing, Plan
+from portal.documents.jobs import JobState
+from portal.jobs.progress import describe
+from portal.jobs.running import acquire, run
+from portal.organizations import planning
+
+_LOOK_SECONDS = 0.5
+_FORMATS = click.Choice([kind.value for kind in Format])
+
+
+@click.command("export")
+@click.argument("slug")
+@click.option("--format", "kind", default="jsonl", show_default=True, type=_FORMATS)
+@click.option("--filter", "text", default="{}", help="A filter, as Extended JSON.")
+@click.option("--gzip", is_flag=True, help="Pack it.")
+@with_appcontext
+@on_database
+def export_documents(slug: str, kind: str, text: str, *, gzip: bool) -> None:
+    """Write the documents of the organization with this SLUG to the standard output.
+
+    All of them, or those that match; an import reads them again as they were. Where it breaks off
+    the exit status is not 0: the file is not whole then.
+    """
+    with refusals():
+        access = operator_access(planning.find_organization(slug))
+        reader = DocumentReader(access, queries.parse_query(text), {})
+        options = WriteOptions(Format(kind), gzip=gzip)
+        if options.format == Format.CSV:
+            options = replace(options, columns=_columns(reader))
+        writer = Writer(options)
+        sys.stdout.buffer.write(writer.begin())
+        for documents, _ in reader.pages(None):
+            sys.stdout.buffer.write(writer.encode(documents))
+        sys.stdout.buffer.write(writer.end())
+        sys.stdout.buffer.flush()
+    click.echo(f"{writer.written.documents:,} documents are exported.", sys.stderr)
+
+
+@click.command("import")
+@click.argument("slug")
+@click.argument("file", type=click.File("rb"))
+@click.option("--replace", "replaced", metavar="FIELD", help="Replace documents with the same one.")
+@click.option("--skip", "skipped", metavar="FIELD", help="Skip documents that have the same one.")
+@click.option("--encoding", help="Of a text that is not UTF-8.")
+@click.option("--delimiter", help="Between the columns of CSV, where several would fit.")
+@click.option("--heading", type=click.Choice(["yes", "no"]), help="The first row is a heading.")
+@click.option("--member", help="The collection's file in a tar of a dump.")
+@click.option("--text", "as_text", is_flag=True, help="All columns of CSV as text.")
+@click.option("--may-fail", default=1.0, show_default=True, help="The percent that may fail.")
+@click.option("--dry-run", is_flag=True, help="Check all of it, and write nothing.")
+@with_appcontext
+@on_database
+def import_documents(
+    slug: str,
+    file: BinaryIO,
+    replaced: str | None,
+    skipped: str | None,
+    encoding: str | None,
+    delimiter: str | None,
+    heading: str | None,
+    member: str | None,
+    may_fail: float,
+    *,
+    as_text: bool,
+    dry_run: bool,
+) -> None:
+    """Import a FILE into the organization with this SLUG: CSV, JSON lines, a JSON array or BSON.
+
+    It is checked whole before anything is written; the import stands in the history, where it can
+    be undone.
+    """
+    if replaced and skipped:
+        raise CommandFailed("Give --replace or --skip, not both.")
+    with refusals():
+        access = operator_access(planning.find_organization(slug))
+        begun = imports.begin_upload(access, file.name)
+        size_bytes = put_stream(access, begun, iter(lambda: file.read(CHUNK_BYTES), b""))
+        found = _followed(access, imports.finish_upload(access, begun, size_bytes))
+        if found.stage == Stage.READING:
+            found = imports.choose_reading(
+                access, found, encoding=encoding, delimiter=delimiter, heading=heading,
+                member=member,
+            )  # fmt: skip
+            found = _followed(access, found)
+        plan = _plan(found, as_text=as_text)
+        existing = Existing.REPLACE if replaced else Existing.SKIP if skipped else Existing.INSERT
+        plan = replace(
+            plan,
+            existing=existing,
+            key=replaced or skipped or "_id",
+            stop_per_mille=round(may_fail * 10),
+        )
+        found = _followed(access, imports.decide(access, found, plan))
+        _tell_check(found)
+        if dry_run:
+            imports.discard_import(access, found)
+            return
+        found = _followed(access, imports.start_write(access, found))
+    _tell_write(found)
+
+
+COMMANDS = (export_documents, import_documents)
+
+
+def _columns(reader: DocumentReader) -> tuple[Column, ...]:
+    survey = Survey()
+    for documents, _ in reader.pages(None):
+        for document in documents:
+            survey.add(document)
+    return survey.columns()
+
+
+def _followed(access: DocumentAccess, found: Import) -> Import:
+    """The import once its job has ended, which this process runs unless a portal does. Raises
+    CommandFailed where it doesn't come to its end."""
+    while found.job is not None and found.is_running:
+        leased = acquire(found.job.id)
+        if leased is not None:
+            run(leased)
+        else:
+            click.echo(plain(describe(found.job)), sys.stderr)
+            time.sleep(_LOOK_SECONDS)
+        found = imports.find_import(access.organization, found.file.id)
+    if found.job is not None and found.job.state != JobState.DONE:
+        reason = found.job.reason or f"The job was {found.job.state}."
+        raise CommandFailed(plain(reason))
+    return found
+
+
+def _plan(found: Import, *, as_text: bool) -> Plan:
+    """The plan as it is proposed. Raises CommandFailed where something has to be answered."""
+    if found.examined is None:
+        return Plan(found.options)
+    columns = [proposal.column for proposal in found.examined.proposals]
+    if as_text:
+        columns = [
+            Column(column.header, (column.header.strip(),), ColumnType.STRING) for column in columns
+        ]
+    elif questions := [words for _, words in proposed(found).faults]:
+        raise CommandFailed(
+            plain("\n".join(["Answer these on the import's page, or give --text:", *questions]))
+        )
+    return Plan(replace(found.options, columns=tuple(columns)))
+
+
+def _tell_check(found: Import) -> None:
+    checked = found.checked
+    if checked is None:
+        return
+    click.echo(f"{checked.records:,} records, {checked.errors:,} wrong.", sys.stderr)
+    for line in _faults(found):
+        click.echo(line, sys.stderr)
+
+
+def _tell_write(found: Import) -> None:
+    written = found.written
+    counts = written.counts if written else {}
+    click.echo(
+        ", ".join(f"{counts.get(name, 0):,} {name}" for name in ("inserted", "replaced", "errors"))
+    )
+
+
+def _faults(found: Import) -> Iterator[str]:
+    groups = found.checked.faults.groups.values() if found.checked else ()
+    for group in groups:
+        column = f", {group.column}" if group.column else ""
+        yield plain(
+            f"  line {group.line}, record {group.record}{column}: {group.reason} ({group.count}×)"
+        )
