@@ -4,6 +4,7 @@ the tables say.
 A route that is not in ``ROUTES`` fails, so that none can come or go unnoticed.
 """
 
+from dataclasses import replace
 from functools import cache, partial
 from itertools import groupby
 
@@ -12,10 +13,17 @@ import pytest
 from bson import ObjectId
 
 from portal import clock
+from portal.api.document_requests import OCTETS
 from portal.data import writing
 from portal.data.access import operator_access
+from portal.data.formats.options import Format, WriteOptions
 from portal.data.history.entries import list_edits
+from portal.data.queries import Query
+from portal.data.transfer.exports import start_export
+from portal.data.transfer.files import Purpose, put_stream
+from portal.data.transfer.imports import begin_upload, finish_upload
 from portal.database.connection import master_database, tenant_database
+from portal.documents.accounts import Account
 from portal.documents.credentials import Credential
 from portal.documents.document_views import DocumentView
 from portal.documents.memberships import Membership, Role
@@ -156,6 +164,27 @@ ROUTES = {
     "POST /organizations/<slug>/data/rules": "indexes.manage",
     "POST /organizations/<slug>/data/rules/force": "indexes.manage",
     "POST /organizations/<slug>/data/rules/end": "indexes.manage",
+    "GET /organizations/<slug>/data/imports": "documents.read",
+    "POST /organizations/<slug>/data/imports": "documents.write",
+    "POST /organizations/<slug>/data/imports/uploads": "documents.write",
+    "GET /organizations/<slug>/data/imports/<file_id>/parts": "documents.write",
+    "POST /organizations/<slug>/data/imports/<file_id>/parts/<int:number>": "documents.write",
+    "POST /organizations/<slug>/data/imports/<file_id>/complete": "documents.write",
+    "GET /organizations/<slug>/data/imports/<file_id>": "documents.write",
+    "POST /organizations/<slug>/data/imports/<file_id>/reading": "documents.write",
+    "GET /organizations/<slug>/data/imports/<file_id>/decide": "documents.write",
+    "POST /organizations/<slug>/data/imports/<file_id>/decide": "documents.write",
+    "POST /organizations/<slug>/data/imports/<file_id>/write": "documents.write",
+    "GET /organizations/<slug>/data/imports/<file_id>/cancel": "documents.write",
+    "POST /organizations/<slug>/data/imports/<file_id>/cancel": "documents.write",
+    "GET /organizations/<slug>/data/imports/<file_id>/discard": "documents.write",
+    "POST /organizations/<slug>/data/imports/<file_id>/discard": "documents.write",
+    "GET /organizations/<slug>/data/imports/<file_id>/errors": "documents.write",
+    "GET /organizations/<slug>/data/exports": "documents.read",
+    "POST /organizations/<slug>/data/exports": "documents.read",
+    "GET /organizations/<slug>/data/exports/<export_id>": "documents.read",
+    "POST /organizations/<slug>/data/exports/<export_id>/delete": "documents.read",
+    "GET /organizations/<slug>/data/exports/<export_id>/file": "documents.read",
     "GET /organizations/<slug>/data/history": "documents.read",
     "GET /organizations/<slug>/data/history/<edit_id>": "documents.read",
     "GET /organizations/<slug>/data/history/<edit_id>/left.csv": "documents.read",
@@ -292,6 +321,22 @@ ROUTES = {
     "GET /org/<name:name>/history": "documents.read",
     "GET /org/<name:name>/history/<edit_id>": "documents.read",
     "POST /org/<name:name>/history/<edit_id>/undo": "documents.write",
+    "GET /org/<name:name>/imports": "documents.write",
+    "POST /org/<name:name>/imports": "documents.write",
+    "PUT /org/<name:name>/imports/<file_id>/content": "documents.write",
+    "PUT /org/<name:name>/imports/<file_id>/parts/<int:number>": "documents.write",
+    "POST /org/<name:name>/imports/<file_id>/complete": "documents.write",
+    "GET /org/<name:name>/imports/<file_id>": "documents.write",
+    "POST /org/<name:name>/imports/<file_id>/reading": "documents.write",
+    "POST /org/<name:name>/imports/<file_id>/check": "documents.write",
+    "POST /org/<name:name>/imports/<file_id>/write": "documents.write",
+    "POST /org/<name:name>/imports/<file_id>/cancel": "documents.write",
+    "GET /org/<name:name>/imports/<file_id>/errors": "documents.write",
+    "DELETE /org/<name:name>/imports/<file_id>": "documents.write",
+    "POST /org/<name:name>/exports": "documents.read",
+    "GET /org/<name:name>/exports/<export_id>": "documents.read",
+    "GET /org/<name:name>/exports/<export_id>/file": "documents.read",
+    "DELETE /org/<name:name>/exports/<export_id>": "documents.read",
     "GET /org/<name:name>/masks": "documents.mask",
     "POST /org/<name:name>/masks": "documents.mask",
     "DELETE /org/<name:name>/masks": "documents.mask",
@@ -316,6 +361,10 @@ BODIES = {
     "PATCH /org/<name:name>/indexes/<index_name>": {"hidden": True},
     "POST /org/<name:name>/rules/try": {"schema": {}},
     "PUT /org/<name:name>/rules": {"schema": None},
+    "PUT /org/<name:name>/imports/<file_id>/content": b"{}\n",
+    "PUT /org/<name:name>/imports/<file_id>/parts/<int:number>": b"{}\n",
+    "POST /organizations/<slug>/data/imports/<file_id>/parts/<int:number>": b"{}\n",
+    "POST /org/<name:name>/imports": {"file_name": "orders.jsonl"},
     "POST /org/<name:name>/masks": {"path": "iban"},
     "DELETE /org/<name:name>/masks": {"path": "iban"},
     "PUT /org/<name:name>/members/<account_id>": {"role": "viewer"},
@@ -396,6 +445,7 @@ class World:
             stored.create_index("routed", name="by_title")
             address = address.replace("<document_id>", "1").replace("<index_name>", "by_title")
             address = address.replace("<path:index_name>", "by_title")
+        address = address.replace("<int:number>", "0")
         for name in (
             "passkey_id",
             "key_id",
@@ -404,6 +454,8 @@ class World:
             "invitation_id",
             "edit_id",
             "view_id",
+            "file_id",
+            "export_id",
         ):
             if f"<{name}>" in address:
                 address = address.replace(f"<{name}>", self.theirs(name, role))
@@ -419,10 +471,15 @@ class World:
             visitor.client.set_cookie("portal_session_test", cookie)
         if method == "GET":
             return visitor.client.get(address)
+        if isinstance(body, bytes):
+            headers = {"X-CSRFToken": token}
+            return visitor.client.post(address, data=body, content_type=OCTETS, headers=headers)
         return visitor.client.post(address, data={"csrf_token": token, **(body or {})})
 
     def ask_api(self, method, address, body, role):
         program = self.programs[role]
+        if isinstance(body, bytes):
+            return _send(program, method, address, body)
         return program.ask(method, address, body if body or method == "GET" else {})
 
     def _session_of(self, role):
@@ -465,6 +522,8 @@ class World:
                 "invitation_id": lambda: self._an_invitation_of_it(role),
                 "view_id": self._a_view_of_it,
                 "edit_id": self._an_edit_of_it,
+                "file_id": lambda: self._a_file_of(role, Purpose.IMPORT),
+                "export_id": lambda: self._a_file_of(role, Purpose.EXPORT),
             }[name]()
         )
 
@@ -488,9 +547,25 @@ class World:
         writing.insert_documents(access, [bson.encode({"_id": ObjectId()})], None)
         return list_edits(self.organization).rows[0].id
 
+    def _a_file_of(self, role, purpose):
+        """One that they uploaded, or asked for."""
+        account = Account.objects(email=email_of(role)).first()
+        access = replace(operator_access(self.organization), context=a_context(account))
+        if purpose == Purpose.EXPORT:
+            options = WriteOptions(Format.BSON)
+            return start_export(access, Query(), options, "all documents").file.id
+        file = begin_upload(access, "orders.jsonl", size_bytes=3)
+        put_stream(access, file, [b"{}\n"])
+        return finish_upload(access, file, 3).file.id
+
     def _an_invitation_of_it(self, role):
         inviter = a_member(self.organization, Role.ADMIN, f"{ObjectId()}@ann.example")
         return an_invitation(self.organization, inviter, email_of(role)).id
+
+
+def _send(program, method, address, body):
+    """Send a file, or a part of one."""
+    return program.ask(method, address, data=body, content_type=OCTETS)
 
 
 def documents():
@@ -591,7 +666,8 @@ def test_what_a_key_gets_into_is_what_the_tables_say(app, world, ask, route, kin
     method, rule = route.split()
     program = Program(app, world.keys[kind])
     body = BODIES.get(route, {}) if method != "GET" else None
-    answer = ask(program.ask, method, world.fill(rule, NOBODY), body)
+    how = partial(_send, program) if isinstance(body, bytes) else program.ask
+    answer = ask(how, method, world.fill(rule, NOBODY), body)
     assert outcome(answer) == expected_by_key(route, kind)
     if answer.status_code == FORBIDDEN and kind in (VIEWER_KEY, ADMIN_KEY):
         code, told = answer.json["error"]["code"], answer.json["error"]["message"]

@@ -52,7 +52,7 @@ transfers.after_request(with_link)
 
 _MOST_LISTED = 50
 _IMPORTS = "/<name:name>/imports"
-_IMPORT = f"{_IMPORTS}/<import_id>"
+_IMPORT = f"{_IMPORTS}/<file_id>"
 _EXPORTS = "/<name:name>/exports"
 _EXPORT = f"{_EXPORTS}/<export_id>"
 _OF_FILES = (*OF_READING, TransferNotFound, NotYours)
@@ -96,14 +96,14 @@ def begin_import(name: str) -> tuple[dict[str, Any], int]:
 @takes_file(stream=True)
 @logged_in
 @transfers.response(200, schemas.ImportAnswer)
-def put_import_content(name: str, import_id: str) -> dict[str, Any]:
+def put_import_content(name: str, file_id: str) -> dict[str, Any]:
     """Send the file of an import at once
 
     It is stored while it arrives. What it is then is told by its first bytes, and a CSV file is
     examined by a job: read the import until its `stage` is another.
     """
     seen = _seen(name, "documents.write")
-    file = _own_file(seen, import_id, Purpose.IMPORT)
+    file = _own_file(seen, file_id, Purpose.IMPORT)
 
     def store() -> Import:
         size_bytes = files.put_stream(seen, file, bodies.parts())
@@ -116,13 +116,13 @@ def put_import_content(name: str, import_id: str) -> dict[str, Any]:
 @takes_file(stream=False)
 @logged_in
 @transfers.response(200, schemas.PartAnswer)
-def put_import_part(name: str, import_id: str, number: int) -> dict[str, Any]:
+def put_import_part(name: str, file_id: str, number: int) -> dict[str, Any]:
     """Send a part of the file of an import
 
     The first one has the number 0. Sent again, it is the same part.
     """
     seen = _seen(name, "documents.write")
-    file = _own_file(seen, import_id, Purpose.IMPORT)
+    file = _own_file(seen, file_id, Purpose.IMPORT)
     files.put_chunk(seen, file, number, bodies.read())
     return {"next": files.first_missing(seen.organization, file, file.size_bytes)}
 
@@ -130,23 +130,23 @@ def put_import_part(name: str, import_id: str, number: int) -> dict[str, Any]:
 @transfers.post(f"{_IMPORT}/complete", refusals=(*_OF_UPLOADS, *_OF_FILES, UploadIncomplete))
 @logged_in
 @transfers.response(200, schemas.ImportAnswer)
-def complete_import_file(name: str, import_id: str) -> dict[str, Any]:
+def complete_import_file(name: str, file_id: str) -> dict[str, Any]:
     """Complete the file of an import that was sent in parts"""
     seen = _seen(name, "documents.write")
-    file = _own_file(seen, import_id, Purpose.IMPORT)
+    file = _own_file(seen, file_id, Purpose.IMPORT)
     return {"import": _shown(imports.finish_upload(seen, file, file.size_bytes))}
 
 
 @transfers.get(_IMPORT, refusals=_OF_FILES)
 @logged_in
 @transfers.response(200, schemas.ImportAnswer)
-def get_import(name: str, import_id: str) -> dict[str, Any]:
+def get_import(name: str, file_id: str) -> dict[str, Any]:
     """Read how far an import is
 
     `stage` is `upload`, `reading` or `decide` where you have to answer `questions`, `ready` once
     it is checked, `done` once it is written; else it is what runs, as `running` says.
     """
-    return {"import": _shown(_own(_seen(name, "documents.write"), import_id))}
+    return {"import": _shown(_own(_seen(name, "documents.write"), file_id))}
 
 
 @transfers.post(
@@ -155,7 +155,7 @@ def get_import(name: str, import_id: str) -> dict[str, Any]:
 @takes_json(schemas.ReadingBody)
 @logged_in
 @transfers.response(200, schemas.ImportAnswer)
-def choose_import_reading(name: str, import_id: str) -> dict[str, Any]:
+def choose_import_reading(name: str, file_id: str) -> dict[str, Any]:
     """Say how the file of an import is read
 
     Where that is asked: its encoding, its delimiter, whether it has a heading, or the file of a
@@ -163,7 +163,7 @@ def choose_import_reading(name: str, import_id: str) -> dict[str, Any]:
     """
     seen = _seen(name, "documents.write")
     chosen = body_query(schemas.ReadingBody)
-    return {"import": _shown(imports.choose_reading(seen, _own(seen, import_id), **chosen))}
+    return {"import": _shown(imports.choose_reading(seen, _own(seen, file_id), **chosen))}
 
 
 @transfers.post(
@@ -173,14 +173,14 @@ def choose_import_reading(name: str, import_id: str) -> dict[str, Any]:
 @takes_json(schemas.CheckBody)
 @logged_in
 @transfers.response(202, schemas.ImportAnswer)
-def check_import(name: str, import_id: str) -> tuple[dict[str, Any], int]:
+def check_import(name: str, file_id: str) -> tuple[dict[str, Any], int]:
     """Decide how a file is imported, and check all of it
 
     Nothing is written. A column that isn't named becomes the field that is proposed, unless there
     are questions about it.
     """
     seen = _seen(name, "documents.write")
-    found = _own(seen, import_id)
+    found = _own(seen, file_id)
     if found.stage not in (Stage.DECIDE, Stage.CHECK, Stage.READY):
         raise ImportNotReady
     decision = decision_from(found, schemas.as_form(found, body_query(schemas.CheckBody)))
@@ -192,40 +192,40 @@ def check_import(name: str, import_id: str) -> tuple[dict[str, Any], int]:
 @transfers.post(f"{_IMPORT}/write", refusals=(*_OF_FILES, ImportRuns, ImportNotReady))
 @logged_in
 @transfers.response(202, schemas.ImportAnswer)
-def write_import(name: str, import_id: str) -> tuple[dict[str, Any], int]:
+def write_import(name: str, file_id: str) -> tuple[dict[str, Any], int]:
     """Write a checked import, or go on with it
 
     Each record is written once. The import is an edit in the history, `edit`, and undone there.
     """
     seen = _seen(name, "documents.write")
-    return {"import": _shown(imports.start_write(seen, _own(seen, import_id)))}, 202
+    return {"import": _shown(imports.start_write(seen, _own(seen, file_id)))}, 202
 
 
 @transfers.post(f"{_IMPORT}/cancel", refusals=(*_OF_FILES, JobEnded))
 @logged_in
 @transfers.response(200, schemas.ImportAnswer)
-def cancel_import(name: str, import_id: str) -> dict[str, Any]:
+def cancel_import(name: str, file_id: str) -> dict[str, Any]:
     """Stop what runs of an import
 
     Behind the batch in hand. What is written stays.
     """
     seen = _seen(name, "documents.write")
-    return {"import": _shown(imports.cancel_import(seen, _own(seen, import_id)))}
+    return {"import": _shown(imports.cancel_import(seen, _own(seen, file_id)))}
 
 
-@transfers.get(f"{_IMPORT}/errors", refusals=(*_OF_FILES, FileGone, Overloaded))
+@transfers.get(f"{_IMPORT}/errors", refusals=(*_OF_FILES, ImportNotReady, FileGone, Overloaded))
 @logged_in
 @transfers.response(200, schemas.BINARY, content_type=OCTETS)
-def get_import_errors(name: str, import_id: str) -> Response:
+def get_import_errors(name: str, file_id: str) -> Response:
     """Read the records of an import that failed
 
     As they were, with line, record and reason. Mended, the file is imported like any.
     """
     seen = _seen(name, "documents.write")
-    found = _own(seen, import_id)
+    found = _own(seen, file_id)
     content, pieces = showing.errors_of(found)
     if found.plan is None or content is None:
-        raise TransferNotFound
+        raise ImportNotReady
     error_file = ErrorFile(found.plan.options)
     parts = files.pieces_of(seen.organization, content, 0, pieces)
     return _streamed([error_file.begin()], parts)
@@ -234,13 +234,13 @@ def get_import_errors(name: str, import_id: str) -> Response:
 @transfers.delete(_IMPORT, refusals=(*_OF_FILES, ImportRuns))
 @logged_in
 @transfers.response(200, schemas.FileDeletedAnswer)
-def discard_import(name: str, import_id: str) -> dict[str, Any]:
+def discard_import(name: str, file_id: str) -> dict[str, Any]:
     """Delete the file of an import
 
     What was written stays.
     """
     seen = _seen(name, "documents.write")
-    imports.discard_import(seen, _own(seen, import_id))
+    imports.discard_import(seen, _own(seen, file_id))
     return {}
 
 
@@ -306,8 +306,8 @@ def _own_file(seen: DocumentAccess, file_id: str, purpose: Purpose) -> StoredFil
     return file
 
 
-def _own(seen: DocumentAccess, import_id: str) -> Import:
-    found = imports.find_import(seen.organization, import_id)
+def _own(seen: DocumentAccess, file_id: str) -> Import:
+    found = imports.find_import(seen.organization, file_id)
     if not found.file.belongs_to(seen.context):
         raise NotYours
     return found

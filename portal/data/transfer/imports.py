@@ -191,7 +191,10 @@ def begin_upload(
 
 def finish_upload(access: DocumentAccess, file: StoredFile, size_bytes: int) -> Import:
     """Finish an upload of so many bytes, and begin to examine it where nothing has to be asked
-    first. Raises UploadIncomplete; FileUnreadable, and then the file is gone."""
+    first; once, however often. Raises UploadIncomplete; FileUnreadable, and then the file is gone.
+    """
+    if file.complete:
+        return find_import(access.organization, file.id)
     if not size_bytes:
         delete_file(access.organization, file)
         raise FileUnreadable("The file is empty.")

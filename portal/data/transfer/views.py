@@ -214,19 +214,19 @@ def export(access: Access) -> ResponseReturnValue:
     return render_page("transfer/export_new.html", access, form, words=words, count=count)
 
 
-@blueprint.get("/exports/<file_id>")
+@blueprint.get("/exports/<export_id>")
 @with_access("documents.read")
-def show_export(access: Access, file_id: str) -> ResponseReturnValue:
-    found = _own_export(access, file_id)
+def show_export(access: Access, export_id: str) -> ResponseReturnValue:
+    found = _own_export(access, export_id)
     form = TransferForm()
     shown = showing.shown_export(found)
     return render_page("transfer/export.html", access, form, found=found, shown=shown)
 
 
-@blueprint.post("/exports/<file_id>/delete")
+@blueprint.post("/exports/<export_id>/delete")
 @with_access("documents.read")
-def delete_export(access: Access, file_id: str) -> ResponseReturnValue:
-    found = _own_export(access, file_id)
+def delete_export(access: Access, export_id: str) -> ResponseReturnValue:
+    found = _own_export(access, export_id)
     form = TransferForm()
     form.submit(lambda: exports.cancel_export(_seen(access), found))
     if form.succeeded:
@@ -234,10 +234,10 @@ def delete_export(access: Access, file_id: str) -> ResponseReturnValue:
     return redirect(_export_page(access, found.file), 303)
 
 
-@blueprint.get("/exports/<file_id>/file")
+@blueprint.get("/exports/<export_id>/file")
 @with_access("documents.read")
-def fetch(access: Access, file_id: str) -> ResponseReturnValue:
-    found = _own_export(access, file_id)
+def fetch(access: Access, export_id: str) -> ResponseReturnValue:
+    found = _own_export(access, export_id)
     content = exports.export_content(_seen(access), found)
     return _sent(content, found.file.name, found.options.format, size_bytes=found.file.size_bytes)
 
@@ -334,8 +334,8 @@ def _own_upload(access: Access, file_id: str) -> StoredFile:
     return file
 
 
-def _own_export(access: Access, file_id: str) -> exports.Export:
-    found = exports.find_export(access.organization, file_id)
+def _own_export(access: Access, export_id: str) -> exports.Export:
+    found = exports.find_export(access.organization, export_id)
     if not found.file.belongs_to(request_context()):
         raise NotYours
     return found
@@ -359,7 +359,7 @@ def _page_of(access: Access, file: StoredFile) -> str:
 
 
 def _export_page(access: Access, file: StoredFile) -> str:
-    return url_for(".show_export", slug=access.organization.slug, file_id=file.id)
+    return url_for(".show_export", slug=access.organization.slug, export_id=file.id)
 
 
 def _to(access: Access, file: StoredFile) -> ResponseReturnValue:
