@@ -81,7 +81,23 @@ def test_contains_is_literal(found):
 
 
 @pytest.mark.parametrize(
-    "text", [r"\d", r"\E", "^$", "(?i)", "#c", "a\\", "é", "\N{OLD ITALIC LETTER A}", "-&~ "]
+    "text",
+    [
+        r"\d",
+        r"\1",
+        "+",
+        "+++",
+        "[",
+        "a/b+c-d",
+        r"\E",
+        "^$",
+        "(?i)",
+        "#c",
+        "a\\",
+        "é",
+        "\N{OLD ITALIC LETTER A}",
+        "-&~ ",
+    ],
 )
 def test_any_text_is_found_by_itself(found, text):
     assert found([text, "other"], ("contains", ("text",), (text,))) == [0]
@@ -156,6 +172,12 @@ def test_a_day_is_that_of_the_reader(found):
     assert found(values, ("at_most", ("date",), (day,))) == [0, 1, 2]
     assert found(values, is_("date", "2026-03-29 00:00[Europe/Berlin]")) == [1]
     assert found(values, is_("date", "2026-03")) == [0, 1, 2, 3]
+
+
+def test_a_range_of_days_has_its_last_day(found):
+    values = [datetime(2020, 5, 31, 23, 59, tzinfo=UTC), datetime(2020, 6, 1, tzinfo=UTC),
+              datetime(2020, 6, 30, 23, 59, 59, 999000, tzinfo=UTC), datetime(2020, 7, 1, tzinfo=UTC)]  # fmt: skip
+    assert found(values, ("between", ("date",), ("2020-06-01", "2020-06-30"))) == [1, 2]
 
 
 def test_dates_of_all_years_are_in_order(found):

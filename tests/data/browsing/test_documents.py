@@ -147,6 +147,15 @@ def test_json_says_each_type(onlooker, stored):
     assert '"o": UUID("00000000' in onlooker.json_lines(uuid="java")[-2]
 
 
+def test_extreme_numbers_are_shown_as_they_are(onlooker, stored):
+    values = [1.234e56, -0.0, float("inf"), float("nan"), 5e-324, -(2**63), Decimal128("1E+6144")]
+    stored.insert_many([{"_id": n, "n": value} for n, value in enumerate(values)])
+    assert [row[1].removesuffix(" double") for row in onlooker.rows(sort="_id")] == [
+        "1.234e+56", "-0.0", "Infinity", "NaN", "5e-324", "-9223372036854775808 int64",
+        "1.000000000000000000000000000000000E+6144 decimal128",
+    ]  # fmt: skip
+
+
 def test_columns_stand_as_chosen_on_all_pages(onlooker, stored):
     stored.insert_many([{"_id": n, "a": 1, "b": {"c": n}} for n in range(60)])
     page = onlooker.page(columns="b.c\n\na\n", apply="1")
