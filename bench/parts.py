@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bench import (
     auditing,
+    browsing,
     documents,
     lifecycle,
     load,
@@ -48,6 +49,7 @@ PARTS = (
     Part("move", "moves while applications write; their neighbours", moving.measure),
     Part("pages", "CPU and time of an organization's page", pages.measure),
     Part("documents", "streams of documents against PyMongo’s methods", documents.measure),
+    Part("browsing", "pages of documents in a large collection", browsing.measure),
     Part("scripts", "a script that every organization has", scripting.measure),
     Part("load", "pages a second against a bare Flask view", load.measure),
     Part("slow-clients", "a page beside clients that send slowly", slow_clients.measure),

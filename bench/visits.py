@@ -29,6 +29,12 @@ class OrganizationPage:
         for _ in range(times):
             assert self._person.get(f"{self.path}{below}").status_code == 200
 
+    def read(self, below: str) -> str:
+        """The text of a page ``below`` it."""
+        answer = self._person.get(f"{self.path}{below}")
+        assert answer.status_code == 200
+        return answer.text
+
     def see(self, path: str, times: int = 1) -> None:
         """Ask for another page, as the same person."""
         for _ in range(times):

@@ -140,6 +140,11 @@ FIGURES = {
         "import of 100 documents as ndjson",
         "worker’s memory beyond its own meanwhile",
     ],
+    "browsing": [
+        f"page {which}, by {order}, of 150: p95 in the database"
+        for order in ("_id", "an index that ends in _id")
+        for which in ("first", "in the middle")
+    ],
     "scripts": ["nothing to do for 10 organizations"],
     "load": [
         f"{page}, {figure}"
