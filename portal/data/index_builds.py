@@ -253,9 +253,9 @@ def _raise_cause(error: PyMongoError, organization: Organization, spec: IndexSpe
         named = ", ".join((error.details or {}).get("keyPattern") or spec.keys)
         reason = f"Several documents have the same {named}; a missing field counts as null."
         raise JobFailed(reason, {"conflicts": _in_the_way(organization, spec)}) from error
-    details = error.details or {}
-    reason = f"MongoDB refuses it: {details.get('codeName') or 'code'} ({error.code})."
-    raise JobFailed(reason, {}) from error
+    told = _CAUSES.get(error.code or 0)
+    name = (error.details or {}).get("codeName") or "code"
+    raise JobFailed(told or f"MongoDB refuses it: {name} ({error.code}).", {}) from error
 
 
 def _in_the_way(organization: Organization, spec: IndexSpec) -> list[str]:
@@ -318,6 +318,16 @@ def _pending(job: Job) -> ListedIndex:
     )
 
 
+# By MongoDB's codes, whose own words have values of documents.
+_CAUSES = {
+    67: "MongoDB can’t have such an index: its fields or options don’t go together.",
+    85: "There is an index of the same fields with other options, or one of texts, of which a "
+    "collection has one: drop that one first.",
+    86: "There is an index of this name with other fields: drop that one first.",
+    171: "A document has lists in two of the fields, and an index takes one of them.",
+    16755: "A document has something else than a place on earth in the field.",
+    16766: "A document has a list in the field, and a hashed index takes none.",
+}
 _TOO_LONG = f"It took longer than {BUILD_SECONDS // 60} minutes."
 KIND = JobKind("index_build", goes_on="goes on by itself, in a worker", work=build_index)
 KINDS = (KIND,)

@@ -33,6 +33,7 @@ _KINDS = (1, -1, "text", "2dsphere", "hashed")
 _MAX_KEYS = 32
 _LONGEST_NAME = 100
 _LONGEST_EXPIRY = 2**31 - 1
+_LANGUAGE_FIELD = "text_index_language"
 _INDEX_NOT_FOUND, _UNAUTHORIZED = 27, 13
 ID_INDEX = "_id_"
 # MongoDB's analyzers of text.
@@ -69,8 +70,11 @@ class IndexSpec:
             found["partialFilterExpression"] = self.partial_filter
         if self.expire_after_seconds is not None:
             found["expireAfterSeconds"] = self.expire_after_seconds
-        if self.default_language is not None:
-            found["default_language"] = self.default_language
+        if "text" in self.keys.values():
+            # A field of this name in a document would choose its language, and one that MongoDB
+            # doesn't know would refuse the document: so not "language", which is the default.
+            found["language_override"] = _LANGUAGE_FIELD
+            found["default_language"] = self.default_language or "none"
         return found
 
 

@@ -143,7 +143,8 @@ def set_rules(
     action: str = REFUSE,
     known_breaking: int | None = None,
 ) -> None:
-    """Put the rules into force, or end those that are. With ``known_breaking`` they are tried once
+    """Put the rules into force in place of the schema that is, or end all that are. Conditions
+    beside it that are no schema stay. With ``known_breaking`` they are tried once
     more, and refused if more documents break them. Recorded in the audit trail, without values.
 
     Raises InvalidRules, RulesBroken, FieldMasked, NeedsOwnPlacement, TooManyAttempts, NotFound,
@@ -163,8 +164,9 @@ def set_rules(
         trial = try_rules(seen, schema)
         if trial.complete and (trial.more or trial.breaking > known_breaking):
             raise RulesBroken(trial.number)
+    others = rules_of(access.organization).others or {}
     _record_changed(access, schema, context)
-    validator = {"$jsonSchema": schema} if schema is not None else {}
+    validator = {**others, "$jsonSchema": schema} if schema is not None else {}
     tenant_of(access.organization)._execution.change(
         "collMod", validator=validator, validationLevel=level, validationAction=action
     )

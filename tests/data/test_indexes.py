@@ -254,3 +254,32 @@ def test_what_would_expire_at_once_is_told_of_dates_alone(writer, stored):
         json.dumps({"keys": {"a": 1, "b": 1}, "expire_after_seconds": 1}),
     )
     assert fault(refused) == (422, "invalid_index", set())
+
+
+@pytest.mark.parametrize(
+    ("document", "first", "second", "words"),
+    [
+        ({"a": [1], "b": [2]}, None, {"keys": {"a": 1, "b": 1}}, "lists in two of the fields"),
+        ({"a": [1]}, None, {"keys": {"a": "hashed"}}, "a hashed index takes none"),
+        ({}, {"keys": {"a": "text"}}, {"keys": {"b": "text"}}, "collection has one"),
+        ({}, {"keys": {"a": 1}}, {"keys": {"a": 1}, "name": "other"}, "the same fields"),
+        ({"a": {"x": 1}}, None, {"keys": {"a": "2dsphere"}}, "a place on earth"),
+    ],
+)
+def test_a_build_that_cannot_be_says_why_in_words(writer, stored, document, first, second, words):
+    stored.insert_one({**document, "secret": "s3cr3t"})
+    if first:
+        assert create(writer, **first).status_code == 201
+    answer = create(writer, **second)
+    assert (answer.status_code, answer.json["index"]["state"]) == (202, "failed")
+    assert words in answer.json["index"]["cause"]
+    assert "s3cr3t" not in answer.text
+
+
+def test_an_index_of_texts_takes_documents_whose_language_mongodb_does_not_know(writer, stored):
+    stored.insert_one({"note": "Fixed again", "language": "tlh"})
+    for _ in range(2):
+        made = create(writer, keys={"note": "text"}, default_language="german").json["index"]
+        assert (made["state"], made["default_language"]) == ("ready", "german")
+    stored.insert_one({"note": "Wieder heil", "language": "de-AT"})
+    assert stored.count_documents({"$text": {"$search": "heile"}}) == 1

@@ -151,6 +151,15 @@ def test_a_validator_that_is_no_schema_is_told_beside_it(acme, stored, tenant_db
     assert (found.schema, found.others) == (None, {"a": {"$gt": 1}})
 
 
+def test_a_validator_that_is_no_schema_stays_beside_new_rules(acme, stored, tenant_db):
+    tenant_db.command("collMod", stored.name, validator={"a": {"$gt": 1}})
+    set_rules(an_access(acme), SCHEMA, a_context())
+    found = rules_of(acme)
+    assert (found.schema, found.others) == (SCHEMA, {"a": {"$gt": 1}})
+    set_rules(an_access(acme), None, a_context())
+    assert rules_of(acme).others is None
+
+
 def test_rules_are_tried_on_a_sample_where_all_would_take_too_long(seen, stored, monkeypatch):
     stored.insert_many([{"n": n} for n in range(50)])
     monkeypatch.setattr(rules, "TRYING_SECONDS", 1e-6)
