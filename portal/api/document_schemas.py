@@ -338,7 +338,7 @@ class ConflictingDocuments(Response):
 
 
 class IndexCheckAnswer(Success):
-    """Null where it could not be told within 2.5 seconds."""
+    """Null where it could not be told within 1.5 seconds."""
 
     conflicting = fields.Integer(
         required=True,

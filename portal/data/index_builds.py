@@ -19,9 +19,10 @@ from pymongo.errors import OperationFailure, PyMongoError
 from portal import clock
 from portal.audit.trail import record
 from portal.data import extended_json, queries
-from portal.data.access import document_access, operator_access
+from portal.data.access import document_access
+from portal.data.document_ids import address_of
 from portal.data.errors import IndexNotFound, InvalidIndex, TooManyIndexes, is_transient
-from portal.data.index_conflicts import conflicts_of
+from portal.data.handles import documents_of
 from portal.data.indexes import (
     BUILDING,
     CREATED,
@@ -47,12 +48,17 @@ from portal.jobs.running import JobFailed, JobKind, NotNow, Run
 from portal.organizations.access.errors import OrganizationMoving
 from portal.organizations.access.lookup import Access, begin_change
 from portal.organizations.storage import tenant_of
+from portal.tenants.elements import id_of
+from portal.tenants.runtime import remaining
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 
 BUILD_SECONDS = 600
 AWAITED_SECONDS = 2.5
 _LOOK_SECONDS = 1.0
+_SPARE_SECONDS = 1.0
+"""The time that a request needs after it waited."""
+_FINDING_SECONDS = 60
 _MOVING_SECONDS = 10
 _DUPLICATE_KEY = 11000
 _MOST_JOBS = 100
@@ -202,7 +208,10 @@ def _run_for_a_while(job: Job) -> None:
     except BaseException:
         _builds.release()
         raise
-    done.wait(AWAITED_SECONDS)
+    left = remaining()
+    done.wait(
+        AWAITED_SECONDS if left is None else min(AWAITED_SECONDS, max(left - _SPARE_SECONDS, 0))
+    )
 
 
 def build_index(run: Run) -> dict[str, Any]:
@@ -252,15 +261,26 @@ def _raise_cause(error: PyMongoError, organization: Organization, spec: IndexSpe
     if error.code == _DUPLICATE_KEY:
         named = ", ".join((error.details or {}).get("keyPattern") or spec.keys)
         reason = f"Several documents have the same {named}; a missing field counts as null."
-        raise JobFailed(reason, {"conflicts": _in_the_way(organization, spec)}) from error
+        raise JobFailed(reason, {"conflicts": _in_the_way(error, organization, spec)}) from error
     told = _CAUSES.get(error.code or 0)
     name = (error.details or {}).get("codeName") or "code"
     raise JobFailed(told or f"MongoDB refuses it: {name} ({error.code}).", {}) from error
 
 
-def _in_the_way(organization: Organization, spec: IndexSpec) -> list[str]:
-    found = conflicts_of(operator_access(organization), spec)
-    return [] if found is None else [one for group in found.largest for one in group.addresses]
+def _in_the_way(error: OperationFailure, organization: Organization, spec: IndexSpec) -> list[str]:
+    """The addresses of two documents with the key that MongoDB found twice, if they are found."""
+    key = (error.details or {}).get("keyValue") or {}
+    parts = [{name: {"$eq": value}} for name, value in key.items()]
+    parts += [dict(spec.partial_filter)] if spec.partial_filter else []
+    if not parts:
+        return []
+    try:
+        with pymongo.timeout(_FINDING_SECONDS):
+            found = documents_of(organization).find({"$and": parts}, {"_id": 1}, limit=2)
+            return [address_of(id_of(bytes(each.raw))) for each in found]
+    except (PyMongoError, PortalError) as unfound:  # the cause is told all the same
+        log.warning("index.conflict_not_found", error=type(unfound).__name__)
+        return []
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from portal.data.reading import MOST_COUNTED, Count
 from portal.data.shape_words import value_in_words
 from portal.tenants.elements import elements_of, field_of, framed
 
-CHECKING_SECONDS = 2.5
+CHECKING_SECONDS = 1.5
 MOST_TOLD = 10
 _NULL = 0x0A
 # In place of an empty list, which is a key of its own, and not that of a missing field.

@@ -43,7 +43,7 @@ REFUSE, WARN = "error", "warn"
 MOST_BREAKING = 10_000
 """Of more documents that break rules it is told that there are more."""
 MOST_CLAUSES = 200
-TRYING_SECONDS = 2.5
+TRYING_SECONDS = 1.5
 _EXAMPLES = 5
 # Which fields they read can't be told by their names.
 _OF_ANY_FIELD = frozenset(
