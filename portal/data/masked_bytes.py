@@ -112,8 +112,12 @@ def _hidden_value(kind: int, value: bytes, fields: _Fields) -> bytes:
     if kind == _DOCUMENT:
         return _hidden(value, fields)
     if kind == _ARRAY:
-        hidden = (_hidden_element(each, fields) for each in _elements(value))
-        return framed(b"".join(each.encoded for each in hidden))
+        return framed(
+            b"".join(
+                bytes((inner,)) + name + b"\0" + _hidden_value(inner, value[start:end], fields)
+                for inner, name, start, end in elements_of(value)
+            )
+        )
     return value
 
 

@@ -135,8 +135,11 @@ def taking_out(paths: Iterable[str]) -> list[dict[str, Any]]:
             elif _is_plain(first) and not all(_is_plain(name) for name in way):
                 deeper.setdefault(first, []).append(way[1:])
     stages: list[dict[str, Any]] = [{"$unset": plain}] if plain else []
-    stages += [{"$replaceWith": _without(name)} for name in dict.fromkeys(at_top)]
-    stages += [{"$set": {first: _rebuilt(f"${first}", ways)}} for first, ways in deeper.items()]
+    if at_top:
+        stages.append({"$replaceWith": {"$arrayToObject": _without("$$ROOT", at_top, "field")}})
+    if deeper:
+        rebuilt = {first: _rebuilt(f"${first}", ways) for first, ways in deeper.items()}
+        stages.append({"$set": rebuilt})
     return stages
 
 
@@ -282,14 +285,21 @@ def _is_plain(name: str) -> bool:
     return bool(name) and not name.startswith("$") and "." not in name
 
 
-def _without(name: str) -> dict[str, Any]:
-    return {"$unsetField": {"field": {"$literal": name}, "input": "$$ROOT"}}
+def _without(value: Any, names: Iterable[str], pair: str) -> dict[str, Any]:
+    """The names and values of a document's fields but those of these names."""
+    return {
+        "$filter": {
+            "input": {"$objectToArray": value},
+            "as": pair,
+            "cond": {"$not": {"$in": [f"$${pair}.k", {"$literal": sorted(set(names))}]}},
+        }
+    }
 
 
 def _rebuilt(value: Any, ways: Sequence[Parts], depth: int = 0) -> dict[str, Any]:
     """The value, a document or a list of such, without the fields that the ``ways`` lead to. Of a
     list in a list nothing is left: expressions have no recursion."""
-    dropped = sorted({way[0] for way in ways if len(way) == 1 or not _is_plain(way[0])})
+    dropped = {way[0] for way in ways if len(way) == 1 or not _is_plain(way[0])}
     inner: dict[str, list[Parts]] = {}
     for way in ways:
         if way[0] not in dropped:
@@ -302,13 +312,7 @@ def _rebuilt(value: Any, ways: Sequence[Parts], depth: int = 0) -> dict[str, Any
         }
         for name, below in inner.items()
     ]
-    kept: Any = {
-        "$filter": {
-            "input": {"$objectToArray": f"$${element}"},
-            "as": pair,
-            "cond": {"$not": {"$in": [f"$${pair}.k", {"$literal": dropped}]}},
-        }
-    }
+    kept: Any = _without(f"$${element}", dropped, pair)
     if branches:
         changed = {"$switch": {"branches": branches, "default": f"$${pair}.v"}}
         each = {"k": f"$${pair}.k", "v": changed}
