@@ -223,6 +223,20 @@ def test_pages_of_a_document(page, check, mara, tenant_db):
     check(page)
 
 
+def test_pages_of_sensitive_fields(page, check, mara, tenant_db):
+    organization = an_organization("Acme Corp", mara)
+    masks = "/organizations/acme-corp/data/masks"
+    page.goto(masks)
+    check(page)
+    wide = {"iban": "W" * 300, "contact": {"email": "L" * 300, "W" * 150: 1}}
+    tenant_db[organization.placement.collection].insert_many({**wide} for _ in range(5))
+    a_credential(organization, name="Dispatch board " * 4)
+    organization.update(set__masked_fields=["iban", "contact." + "W" * 150])
+    for path in ("", "/new", "/remove?path=iban"):
+        page.goto(masks + path)
+        check(page)
+
+
 PAGES = ["", "/placement", "/connect", "/activity", "/settings", "/viewers", "/rename", "/delete"]
 
 

@@ -135,7 +135,7 @@ def test_the_page_says_who_sees_what_and_draws_what_viewers_get(ada, acme, docum
 def test_making_a_mongodb_user_says_that_it_sees_sensitive_fields(ada, acme):
     mask(acme, "iban")
     page = ada.get("/organizations/acme-corp/credentials/new")
-    assert "of the sensitive one too" in page.text
+    assert "of sensitive ones too" in page.text
 
 
 def test_viewers_have_no_such_page(visitor, acme):
