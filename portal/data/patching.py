@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from portal.data.errors import FieldExists, PathNotFound
-from portal.tenants.elements import end_of_value, framed
+from portal.tenants.elements import end_of_value, framed, framed_id
 
 Path = tuple[str | int, ...]
 
@@ -117,6 +117,12 @@ def patch(document: bytes, changes: Iterable[Change]) -> bytes:
     """
     pending = [(change.path, change) for change in changes]
     return _patch(document, pending, ()) if pending else document
+
+
+def with_document_id(document: bytes, document_id: bytes) -> bytes:
+    """The document with the ``_id`` in the BSON of ``{"": _id}`` in front, in place of its own."""
+    rest = _patch(document, [(("_id",), Unset(("_id",)))], ())
+    return framed(framed_id(document_id)[4:-1] + rest[4:-1])
 
 
 def differences(before: bytes, after: bytes) -> list[Path]:

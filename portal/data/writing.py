@@ -30,7 +30,7 @@ from portal.data.exact import (
 )
 from portal.data.handles import documents_of
 from portal.data.idempotency import Answer, Progress, records_beside, write_once
-from portal.data.patching import elements
+from portal.data.patching import elements, with_document_id
 from portal.data.queries import beyond, cursor_of
 from portal.data.reading import READ_SECONDS, text_paths
 from portal.data.recording import (
@@ -50,7 +50,6 @@ from portal.database.write_records import CHANGED
 from portal.errors import PortalError
 from portal.tenants.elements import (
     field_of,
-    framed,
     framed_id,
     id_of,
     with_id,
@@ -109,13 +108,12 @@ def replace_document(
     given = field_of(document, "_id")
     if given is not None and decoded(given) != decoded(document_id):
         raise InvalidQuery("The _id of a document stays: send the one in the path, or none.")
-    if given is None:
-        document = framed(document_id[4:5] + b"_id\0" + document_id[6:-1] + document[4:-1])
-    document = with_id_in_front(document)
 
     def replace(handle: Any, stored: bytes) -> None:
-        _check_no_operators(stored, document)
-        merged = access.mask.merged(document, stored)
+        # An equal number of another type is the same _id, and would change that of the document.
+        whole = with_document_id(document, id_of(stored))
+        _check_no_operators(stored, whole)
+        merged = access.mask.merged(whole, stored)
         if stored != merged:
             replace_exactly(handle, [merged])
 

@@ -13,8 +13,8 @@ from portal.data.editing.typed_values import escaped, in_words
 from portal.data.errors import DocumentNotFound, DuplicateDocument
 from portal.data.etags import etag_of, matches
 from portal.data.masks import Mask
-from portal.data.patching import ARRAY, Path, Unset, elements, patch
-from portal.tenants.elements import field_of, framed, framed_id, id_of
+from portal.data.patching import ARRAY, Path, Unset, elements, patch, with_document_id
+from portal.tenants.elements import field_of, framed_id, id_of
 
 LARGEST_TEXT = 4 * 1024 * 1024
 """The largest document, in bytes of Extended JSON, that is edited as text."""
@@ -118,12 +118,6 @@ def new_document(document_id: bytes, source: bytes | None, mask: Mask) -> bytes:
         patch(source, [Unset(path) for path in _masked(source, mask)]) if mask.paths else source
     )
     return with_document_id(visible, document_id)
-
-
-def with_document_id(document: bytes, document_id: bytes) -> bytes:
-    """The document with the ``_id`` in the BSON of ``{"": _id}``."""
-    rest = patch(document, [Unset(("_id",))])
-    return framed(framed_id(document_id)[4:-1] + rest[4:-1])
 
 
 def read_text(text: str, document: OpenDocument) -> bytes:
