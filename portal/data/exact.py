@@ -14,12 +14,12 @@ from pymongo import ReplaceOne
 
 from portal.data.document_ids import decoded
 from portal.data.handles import RAW
-from portal.tenants.elements import has_empty_timestamp, id_of
+from portal.tenants.elements import has_empty_timestamp, has_name_twice, id_of
 
 
 def insert_exactly(handle: Any, documents: Sequence[bytes]) -> None:
-    """Insert documents that fit one command and have their ``_id`` in front. Raises
-    BulkWriteError."""
+    """Insert documents that fit one command and have their ``_id`` in front. Raises BulkWriteError,
+    and QueryRefused for an empty timestamp in one that has a name twice."""
     usual = [each for each in documents if not has_empty_timestamp(each)]
     if usual:
         handle.insert_encoded([RawBSONDocument(each, RAW) for each in usual])
@@ -39,7 +39,12 @@ def replace_exactly(handle: Any, documents: Sequence[bytes]) -> None:
             [ReplaceOne(by_id(id_of(each)), RawBSONDocument(each, RAW)) for each in usual]
         )
     for each in documents:
-        if _is_special(each):
+        if not _is_special(each):
+            continue
+        if has_name_twice(each):
+            delete_exactly(handle, [id_of(each)])
+            insert_exactly(handle, [each])
+        else:
             handle.replace_encoded(RawBSONDocument(each, RAW))
 
 

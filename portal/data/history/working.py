@@ -5,7 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from portal.data.access import DocumentAccess
-from portal.data.errors import DocumentInvalid, DuplicateDocument, WriteRefused, writing
+from portal.data.errors import (
+    DocumentInvalid,
+    DuplicateDocument,
+    InvalidQuery,
+    WriteRefused,
+    writing,
+)
 from portal.data.exact import delete_exactly, insert_exactly, replace_exactly
 from portal.data.masks import NOTHING_MASKED
 from portal.data.recording import (
@@ -33,7 +39,7 @@ Step = Callable[[Any, int, LeftAlone | None], Edit]
 """A batch in a transaction: of so many documents at most. Of one that was refused before, it is
 left alone instead."""
 
-_REFUSALS = (DuplicateDocument, DocumentInvalid, WriteRefused)
+_REFUSALS = (DuplicateDocument, DocumentInvalid, WriteRefused, InvalidQuery)
 
 
 def access_of(job: Job) -> DocumentAccess:
@@ -115,9 +121,11 @@ def store_changes(handle: Any, changes: Sequence[Change]) -> None:
             insert_exactly(handle, batch)
 
 
-def _refusal_of(error: DuplicateDocument | DocumentInvalid | WriteRefused) -> LeftAlone:
+def _refusal_of(
+    error: DuplicateDocument | DocumentInvalid | WriteRefused | InvalidQuery,
+) -> LeftAlone:
     if isinstance(error, DuplicateDocument):
         return LeftAlone(b"", Refusal.DUPLICATE, error.index_keys)
-    if isinstance(error, WriteRefused):
+    if isinstance(error, WriteRefused | InvalidQuery):
         return LeftAlone(b"", Refusal.REFUSED, error.reason)
     return LeftAlone(b"", Refusal.INVALID)

@@ -29,6 +29,8 @@ from ..arguments import (
 )
 from ..bulk import Batch, Outcome, batches, counting_partial, insertions, statement_of
 from ..directory import Located
+from ..elements import has_name_twice
+from ..errors import QueryRefused
 from ..fence import check_write
 from ..queries import check_filter, check_replacement, check_update
 from .cursors import Found
@@ -194,7 +196,9 @@ class Writing:
     ) -> UpdateResult:
         """Replace the document with the same ``_id`` by exactly these bytes, fields that begin with
         a dollar and empty timestamps included: ``replace_one`` refuses the former, and has the
-        server fill in the latter."""
+        server fill in the latter. Raises QueryRefused for one with a name twice."""
+        if has_name_twice(bytes(document.raw)):
+            raise QueryRefused("two fields of the document have one name")
         update = [{"$replaceWith": {"$literal": document}}]
         parts = {"q": {"_id": {"$eq": id_of(document)}}, "u": update, "upsert": bool(upsert)}
         return self._update(parts, **given({}, comment=comment))

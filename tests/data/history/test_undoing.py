@@ -9,6 +9,7 @@ from portal.data.history.entries import outcomes_of
 from portal.data.history.errors import AlreadyUndone, EditNotFound, EditNotKept
 from portal.data.history.undoing import undo_edit
 from portal.data.recording import Refusal
+from portal.tenants.elements import framed
 
 
 def test_a_change_is_undone_to_the_byte_and_that_too(desk):
@@ -132,3 +133,29 @@ def test_the_oldest_make_room_and_say_so(desk, monkeypatch):
     desk.undo(edits[2])
     with pytest.raises(EditNotFound):
         undo_edit(desk.access, str(ObjectId()))
+
+
+TWICE = b"\x10n\0\x01\0\0\0\x10n\0\x02\0\0\0"
+
+
+@pytest.mark.parametrize("more", [b"", b"\x10$x\0\x01\0\0\0", b"\x02t\0\x02\0\0\0\xff\0"])
+def test_a_document_with_a_field_twice_is_put_back_to_the_byte(desk, more):
+    document = framed(b"\x10_id\0\x01\0\0\0" + TWICE + more)
+    desk.insert(document)
+    desk.undo(desk.replace({"_id": 1}))
+    assert desk.stored() == {1: document}
+    desk.undo(desk.delete(1))
+    assert desk.stored() == {1: document}
+
+
+def test_what_mongodb_cant_be_given_is_refused_by_name(desk, tenant_db):
+    """An empty timestamp beside a field twice: MongoDB would put its time there."""
+    document = framed(b"\x10_id\0\x01\0\0\0" + TWICE + b"\x11t\0" + bytes(8))
+    collection = tenant_db[desk.organization.placement.collection]
+    desk.insert(framed(b"\x10_id\0\x01\0\0\0" + TWICE))
+    collection.update_one({"_id": 1}, {"$set": {"t": bson.Timestamp(0, 0)}})
+    assert desk.stored() == {1: document}
+    undo = desk.undo(desk.delete(1))
+    [left] = outcomes_of(desk.organization, undo)
+    assert left.refusal == Refusal.REFUSED
+    assert desk.stored() == {}
