@@ -14,38 +14,32 @@ from pymongo import ReplaceOne
 
 from portal.data.document_ids import decoded
 from portal.data.handles import RAW
-from portal.tenants.elements import has_empty_timestamp, has_name_twice, id_of
+from portal.tenants.elements import has_empty_timestamp, id_of
 
 
 def insert_exactly(handle: Any, documents: Sequence[bytes]) -> None:
     """Insert documents that fit one command and have their ``_id`` in front. Raises BulkWriteError,
-    and QueryRefused for an empty timestamp in one that has a name twice."""
+    DuplicateKeyError."""
     usual = [each for each in documents if not has_empty_timestamp(each)]
     if usual:
         handle.insert_encoded([RawBSONDocument(each, RAW) for each in usual])
     for each in documents:
         if has_empty_timestamp(each):
-            # Inserted first, so that one that exists is refused; the server's time goes then.
-            handle.insert_encoded([RawBSONDocument(each, RAW)])
-            handle.replace_encoded(RawBSONDocument(each, RAW))
+            handle.insert_literal(RawBSONDocument(each, RAW))
 
 
 def replace_exactly(handle: Any, documents: Sequence[bytes]) -> None:
     """Replace the documents that have the ``_id``s of these, which have it in front and fit one
-    command. Raises BulkWriteError, OperationFailure."""
+    command. Those that no replacement takes as they are, are deleted and inserted. Raises
+    BulkWriteError, OperationFailure."""
     usual = [each for each in documents if not _is_special(each)]
     if usual:
         handle.bulk_write(
             [ReplaceOne(by_id(id_of(each)), RawBSONDocument(each, RAW)) for each in usual]
         )
-    for each in documents:
-        if not _is_special(each):
-            continue
-        if has_name_twice(each):
-            delete_exactly(handle, [id_of(each)])
-            insert_exactly(handle, [each])
-        else:
-            handle.replace_encoded(RawBSONDocument(each, RAW))
+    special = [each for each in documents if _is_special(each)]
+    delete_exactly(handle, [id_of(each) for each in special])
+    insert_exactly(handle, special)
 
 
 def delete_exactly(handle: Any, ids: Sequence[bytes]) -> None:

@@ -90,20 +90,6 @@ def with_id_in_front(document: bytes) -> bytes:
     return framed(document[start:end] + document[4:start] + document[end:-1])
 
 
-def has_name_twice(document: bytes) -> bool:
-    """Tell whether two top-level fields have one name. The server may abort where a pipeline of an
-    update has such a document as a literal (seen on 6.0.5)."""
-    names, position, end = set(), 4, len(document) - 1
-    while position < end:
-        key_end = document.index(0, position + 1)
-        name = document[position + 1 : key_end]
-        if name in names:
-            return True
-        names.add(name)
-        position = end_of_value(document, document[position], key_end + 1)
-    return False
-
-
 def has_empty_timestamp(document: bytes) -> bool:
     """Tell whether a top-level field but ``_id`` is ``Timestamp(0, 0)``, for which the server puts
     its time when it inserts."""

@@ -20,7 +20,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from ..elements import framed_id, has_empty_timestamp, has_name_twice, id_of
+from ..elements import framed_id, has_empty_timestamp, id_of
 from ..fence import Moved
 from ..limits import BATCH_BYTES
 from .errors import DocumentTooLarge, Overtaken
@@ -97,10 +97,7 @@ class Target:
             yield "delete", {"deletes": [{"q": self.place.among(ids), "limit": 0}]}
 
     def _insertion(self, documents: Sequence[bytes]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        # One with a name twice the server could not take as a literal. Its verification tells.
-        empty = {
-            each for each in documents if has_empty_timestamp(each) and not has_name_twice(each)
-        }
+        empty = {each for each in documents if has_empty_timestamp(each)}
         inserted = (self._stored(each) for each in documents if each not in empty)
         for some in in_batches(inserted, len(documents), BATCH_BYTES):
             yield "insert", {"documents": list(map(RawBSONDocument, some)), "ordered": False}

@@ -138,7 +138,9 @@ def test_the_oldest_make_room_and_say_so(desk, monkeypatch):
 TWICE = b"\x10n\0\x01\0\0\0\x10n\0\x02\0\0\0"
 
 
-@pytest.mark.parametrize("more", [b"", b"\x10$x\0\x01\0\0\0", b"\x02t\0\x02\0\0\0\xff\0"])
+@pytest.mark.parametrize(
+    "more", [b"", b"\x10$x\0\x01\0\0\0", b"\x02t\0\x02\0\0\0\xff\0", b"\x11t\0" + bytes(8)]
+)
 def test_a_document_with_a_field_twice_is_put_back_to_the_byte(desk, more):
     document = framed(b"\x10_id\0\x01\0\0\0" + TWICE + more)
     desk.insert(document)
@@ -146,16 +148,3 @@ def test_a_document_with_a_field_twice_is_put_back_to_the_byte(desk, more):
     assert desk.stored() == {1: document}
     desk.undo(desk.delete(1))
     assert desk.stored() == {1: document}
-
-
-def test_what_mongodb_cant_be_given_is_refused_by_name(desk, tenant_db):
-    """An empty timestamp beside a field twice: MongoDB would put its time there."""
-    document = framed(b"\x10_id\0\x01\0\0\0" + TWICE + b"\x11t\0" + bytes(8))
-    collection = tenant_db[desk.organization.placement.collection]
-    desk.insert(framed(b"\x10_id\0\x01\0\0\0" + TWICE))
-    collection.update_one({"_id": 1}, {"$set": {"t": bson.Timestamp(0, 0)}})
-    assert desk.stored() == {1: document}
-    undo = desk.undo(desk.delete(1))
-    [left] = outcomes_of(desk.organization, undo)
-    assert left.refusal == Refusal.REFUSED
-    assert desk.stored() == {}

@@ -297,6 +297,7 @@ def test_encoded_documents_are_inserted_as_they_are(store, raw):
 EXOTIC = {
     "a dollar in front": b"\x10$x\0\x01\0\0\0",
     "an empty timestamp": b"\x11t\0" + bytes(8),
+    "a field twice": b"\x10n\0\x01\0\0\0\x10n\0\x02\0\0\0",
     "a field twice, inside": b"\x03o\0\x13\0\0\0\x10n\0\x01\0\0\0\x10n\0\x02\0\0\0\0\x10$x\0\x01\0\0\0",
     "no name, and a dot": b"\x10\0\x01\0\0\0\x10a.b\0\x02\0\0\0",
     "undefined": b"\x06u\0\x10$x\0\x01\0\0\0",
@@ -308,21 +309,12 @@ EXOTIC = {
 
 
 @pytest.mark.parametrize("fields", EXOTIC.values(), ids=EXOTIC)
-def test_an_encoded_replacement_is_stored_to_the_byte(store, fields):
+def test_a_literal_is_inserted_to_the_byte_or_not_at_all(store, fields):
     elements = b"\x10_id\0\x05\0\0\0" + fields
     document = (len(elements) + 5).to_bytes(4, "little") + elements + b"\0"
     encoded = RawBSONDocument(document, CODEC)
-    assert told(store.replace_encoded(encoded)) == (0, 0)
-    assert store.replace_encoded(encoded, upsert=True).upserted_id == 5
-    store.update_one({"_id": 5}, {"$set": {"later": 1}})
-    assert told(store.replace_encoded(encoded)) == (1, 1)
+    store.insert_literal(encoded)
+    with pytest.raises(DuplicateKeyError):
+        store.insert_literal(RawBSONDocument(bson.encode({"_id": 5, "other": 1})))
     [found] = store.with_options(codec_options=CODEC).find()
     assert bytes(found.raw) == document
-
-
-def test_a_literal_that_could_abort_the_server_is_not_sent(store):
-    """As seen on 6.0.5: two top-level fields of one name, in a pipeline of an update."""
-    elements = b"\x10_id\0\x05\0\0\0" + b"\x10a\0\x01\0\0\0" * 2
-    document = (len(elements) + 5).to_bytes(4, "little") + elements + b"\0"
-    with pytest.raises(errors.QueryRefused):
-        store.replace_encoded(RawBSONDocument(document))
