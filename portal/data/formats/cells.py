@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -31,6 +32,14 @@ _DECIMAL = re.compile(rf"{_DOUBLE.pattern}|-?(?:NaN|sNaN|Infinity)")
 _NOT_FINITE = {"NaN", "Infinity", "-Infinity"}
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+# Forms that need no more checks, and that most cells have.
+_FEW_DIGITS = re.compile(r"-?[0-9]{1,9}").fullmatch
+_FRACTION = re.compile(r"-?[0-9]{1,17}\.[0-9]{1,17}").fullmatch
+_USUAL_DATE = re.compile(
+    r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
+).fullmatch
+_BOOLEANS = {"true": True, "false": False}
 _DIGITS_OF_A_DOUBLE = 15  # as many always come back
 
 Convert = Callable[[str], Any]
@@ -46,11 +55,8 @@ def converter(column: Column) -> Convert | None:
     convert = _CONVERTERS[column.type](column)
     if column.words is not None:
         convert = _with_words(column.words, convert)
-    if column.escaped and column.type != ColumnType.DOCUMENT:
-        convert = _with_escape(convert)
-    if column.guarded:
-        convert = _without_guard(convert)
-    return convert
+    is_escaped = column.escaped and column.type != ColumnType.DOCUMENT
+    return _with_marks(column.guarded, is_escaped, convert)
 
 
 def empty_value(column: Column) -> Any:
@@ -83,18 +89,18 @@ def _with_words(words: Any, convert: Convert | None) -> Convert:
     return read
 
 
-def _with_escape(convert: Convert | None) -> Convert:
+def _with_marks(is_guarded: bool, is_escaped: bool, convert: Convert | None) -> Convert | None:
+    """A function that takes off a guard, and reads what is escaped as what it is."""
+    marks = "'" * is_guarded + ESCAPE[0] * is_escaped
+    if not marks:
+        return convert
+
     def read(cell: str) -> Any:
-        if cell.startswith(ESCAPE):
-            return MISSING if cell == ESCAPE else _ejson(cell[len(ESCAPE) :])
-        return cell if convert is None else convert(cell)
-
-    return read
-
-
-def _without_guard(convert: Convert | None) -> Convert:
-    def read(cell: str) -> Any:
-        cell = unguarded(cell)
+        if cell[0] in marks:
+            if is_guarded:
+                cell = unguarded(cell)
+            if is_escaped and cell.startswith(ESCAPE):
+                return MISSING if cell == ESCAPE else _ejson(cell[len(ESCAPE) :])
         return cell if convert is None else convert(cell)
 
     return read
@@ -128,6 +134,8 @@ def _whole(column: Column) -> Convert:
     plain = _number(_WHOLE, column, "Not a whole number")
 
     def read(cell: str) -> Any:
+        if _FEW_DIGITS(cell):
+            return make(cell)
         value = int(plain(cell))
         if not -limit <= value < limit:
             raise Unfit(f"A whole number of more than {bits + 1} bits")
@@ -140,12 +148,12 @@ def _double(column: Column) -> Convert:
     plain = _number(_DOUBLE, column, "Not a number")
 
     def read(cell: str) -> float:
+        if _FRACTION(cell) and repr(usual := float(cell)) == cell:
+            return usual
         if cell in _NOT_FINITE:
             return float(cell)
         text = plain(cell)
         value = float(text)
-        if repr(value) == text:
-            return value
         if value in (float("inf"), float("-inf")) or (not value and re.search("[1-9]", text)):
             raise Unfit("Out of the range of a Double")
         if len(text) > _DIGITS_OF_A_DOUBLE and Decimal(repr(value)) != Decimal(text):
@@ -171,6 +179,8 @@ def _boolean(column: Column) -> Convert:
     words = column.words and "Neither " + " nor ".join(list(column.words)[:2])
 
     def read(cell: str) -> bool:
+        if cell in _BOOLEANS and not words:
+            return _BOOLEANS[cell]
         text = cell.strip().lower()
         if words or text not in ("true", "false"):
             raise Unfit(words or "Neither true nor false")
@@ -181,8 +191,11 @@ def _boolean(column: Column) -> Convert:
 
 def _date(column: Column) -> Convert:
     milliseconds = milliseconds_reader(column.layout, column.zone)
+    usual = _USUAL_DATE if not column.layout else re.compile(r"(?!)").fullmatch
 
-    def read(cell: str) -> DatetimeMS:
+    def read(cell: str) -> DatetimeMS | datetime:
+        if usual(cell):
+            return datetime.fromisoformat(cell)
         try:
             return DatetimeMS(milliseconds(cell.strip()))
         except NoDate as error:
@@ -196,7 +209,7 @@ def _object_id(_: Column) -> Convert:
         text = cell.strip()
         if not _OBJECT_ID.fullmatch(text):
             raise Unfit("Not 24 hexadecimal digits")
-        return ObjectId(text)
+        return ObjectId(bytes.fromhex(text))
 
     return read
 

@@ -31,6 +31,9 @@ _NAN = struct.pack("<d", math.nan)
 _GUARDED = frozenset("'=+-@\t\r")
 _MOST_LEFT_OUT = 200
 
+# Cells of other types are no formulas, nor escaped by chance.
+_WITH_ANY_TEXT = (ColumnType.STRING, ColumnType.BINARY)
+
 _Tree = dict[str, "int | _Tree"]
 
 
@@ -129,7 +132,9 @@ class CsvRows:
         kind = self._types[place]
         if kind == type_of(value):
             text = _TEXTS[kind](value)
-            if text and (kind != ColumnType.STRING or not text.startswith(ESCAPE)):
+            if text and kind not in _WITH_ANY_TEXT:
+                return text
+            if text and not text.startswith(ESCAPE):
                 return self._guard(text)
         empty = self._columns[place].empty
         if (value is None and empty == Empty.NULL) or (value == "" and empty == Empty.TEXT):

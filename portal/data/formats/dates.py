@@ -7,6 +7,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 _MILLISECOND = timedelta(milliseconds=1)
 
 _TOKENS = {
@@ -165,7 +166,7 @@ def example(layout: str) -> str:
 def iso_text(milliseconds: int) -> str | None:
     """The ISO 8601 text of a date of the years 1 to 9999; ``None`` for another."""
     try:
-        moment = EPOCH + milliseconds * _MILLISECOND
+        moment = _NAIVE_EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
         return None
-    return f"{moment:%Y-%m-%dT%H:%M:%S}".zfill(19) + f".{moment.microsecond // 1000:03}Z"
+    return moment.isoformat(timespec="milliseconds") + "Z"

@@ -31,9 +31,12 @@ _UUID_SUBTYPE, _UUID_BYTES = 4, 16
 
 def type_of(value: Any) -> ColumnType:
     """The type of a column that has such values; EJSON where no other has them."""
+    found = _TYPES.get(type(value))
+    if found is not None:
+        return found
     if type(value) is Binary and value.subtype == _UUID_SUBTYPE and len(value) == _UUID_BYTES:
         return ColumnType.UUID
-    return _TYPES.get(type(value), ColumnType.EJSON)
+    return ColumnType.EJSON
 
 
 @dataclass(slots=True)
