@@ -324,7 +324,7 @@ ROUTES = {
     "GET /org/<name:name>/imports": "documents.write",
     "POST /org/<name:name>/imports": "documents.write",
     "PUT /org/<name:name>/imports/<file_id>/content": "documents.write",
-    "PUT /org/<name:name>/imports/<file_id>/parts/<int:number>": "documents.write",
+    "PUT /org/<name:name>/imports/<file_id>/parts/<number>": "documents.write",
     "POST /org/<name:name>/imports/<file_id>/complete": "documents.write",
     "GET /org/<name:name>/imports/<file_id>": "documents.write",
     "POST /org/<name:name>/imports/<file_id>/reading": "documents.write",
@@ -362,7 +362,7 @@ BODIES = {
     "POST /org/<name:name>/rules/try": {"schema": {}},
     "PUT /org/<name:name>/rules": {"schema": None},
     "PUT /org/<name:name>/imports/<file_id>/content": b"{}\n",
-    "PUT /org/<name:name>/imports/<file_id>/parts/<int:number>": b"{}\n",
+    "PUT /org/<name:name>/imports/<file_id>/parts/<number>": b"{}\n",
     "POST /organizations/<slug>/data/imports/<file_id>/parts/<int:number>": b"{}\n",
     "POST /org/<name:name>/imports": {"file_name": "orders.jsonl"},
     "POST /org/<name:name>/masks": {"path": "iban"},
@@ -445,7 +445,7 @@ class World:
             stored.create_index("routed", name="by_title")
             address = address.replace("<document_id>", "1").replace("<index_name>", "by_title")
             address = address.replace("<path:index_name>", "by_title")
-        address = address.replace("<int:number>", "0")
+        address = address.replace("<int:number>", "0").replace("<number>", "0")
         for name in (
             "passkey_id",
             "key_id",

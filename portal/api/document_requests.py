@@ -63,6 +63,7 @@ in_parts = streaming.in_parts
 
 _OBJECT: dict[str, Any] = {"type": "object", "example": {"title": "First"}}
 OCTETS = "application/octet-stream"
+_FILES = (OCTETS, bodies.JSON)
 _LARGEST = extended_json.LARGEST_TEXT_BYTES
 
 
@@ -112,8 +113,8 @@ def takes_documents(
 
 def takes_file(*, stream: bool) -> Callable[[View], View]:
     """Have a view take a file, or a part of one."""
-    shown = {OCTETS: {"schema": {"type": "string", "format": "binary"}}}
-    return _takes((OCTETS,), shown, (), stream=OCTETS if stream else None)
+    shown = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _FILES}
+    return _takes(_FILES, shown, (PARAMETER,), stream=OCTETS if stream else None)
 
 
 def body_query(schema: type[ma.Schema]) -> dict[str, Any]:

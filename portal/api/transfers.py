@@ -1,6 +1,7 @@
 """Imports and exports of an organization's documents for programs."""
 
 import itertools
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,11 +14,13 @@ from portal.api.document_requests import (
     access_to_documents,
     body_query,
     in_parts,
+    key_for,
     takes_file,
     takes_json,
     with_link,
 )
 from portal.api.guard import ApiBlueprint, logged_in
+from portal.api.replay import PARAMETER, REFUSALS, takes_key
 from portal.data.access import DocumentAccess, program_access
 from portal.data.errors import FieldMasked
 from portal.data.formats.error_files import ErrorFile
@@ -72,8 +75,8 @@ def list_imports(name: str) -> dict[str, Any]:
     return {"imports": [_shown(each) for each in found]}
 
 
-@transfers.post(_IMPORTS, refusals=(*_OF_UPLOADS, UploadIncomplete, 408))
-@takes_json(schemas.UploadBody)
+@transfers.post(_IMPORTS, refusals=(*_OF_UPLOADS, *REFUSALS, UploadIncomplete, 408))
+@takes_json(schemas.UploadBody, PARAMETER)
 @logged_in
 @transfers.response(201, schemas.UploadAnswer)
 def begin_import(name: str) -> tuple[dict[str, Any], int]:
@@ -84,8 +87,9 @@ def begin_import(name: str) -> tuple[dict[str, Any], int]:
     """
     seen = _seen(name, "documents.write")
     body = body_query(schemas.UploadBody)
+    key = key_for(seen.organization, "imports", bodies.read())
     file = imports.begin_upload(
-        seen, body["file_name"], size_bytes=body["size"], zone=body.get("zone", "")
+        seen, body["file_name"], size_bytes=body["size"], zone=body.get("zone", ""), key=key
     )
     return {"id": str(file.id), "part_bytes": CHUNK_BYTES}, 201
 
@@ -106,32 +110,40 @@ def put_import_content(name: str, file_id: str) -> dict[str, Any]:
     file = _own_file(seen, file_id, Purpose.IMPORT)
 
     def store() -> Import:
-        size_bytes = files.put_stream(seen, file, bodies.parts())
-        return imports.finish_upload(seen, file, size_bytes)
+        if file.complete:
+            return imports.find_import(seen.organization, file.id)
+        parts = bodies.parts() if bodies.is_stream() else iter([bodies.read()])
+        return imports.finish_upload(seen, file, files.put_stream(seen, file, parts))
 
     return {"import": _shown(in_parts(store))}
 
 
-@transfers.put(f"{_IMPORT}/parts/<int:number>", refusals=(*_OF_UPLOADS, *_OF_FILES, ChunkRefused))
+@transfers.put(f"{_IMPORT}/parts/<number>", refusals=(*_OF_UPLOADS, *_OF_FILES, ChunkRefused))
 @takes_file(stream=False)
 @logged_in
 @transfers.response(200, schemas.PartAnswer)
-def put_import_part(name: str, file_id: str, number: int) -> dict[str, Any]:
+def put_import_part(name: str, file_id: str, number: str) -> dict[str, Any]:
     """Send a part of the file of an import
 
     The first one has the number 0. Sent again, it is the same part.
     """
     seen = _seen(name, "documents.write")
     file = _own_file(seen, file_id, Purpose.IMPORT)
-    files.put_chunk(seen, file, number, bodies.read())
+    if not re.fullmatch("[0-9]{1,6}", number):
+        raise ChunkRefused(-1)
+    files.put_chunk(seen, file, int(number), bodies.read())
     return {"next": files.first_missing(seen.organization, file, file.size_bytes)}
 
 
 @transfers.post(f"{_IMPORT}/complete", refusals=(*_OF_UPLOADS, *_OF_FILES, UploadIncomplete))
+@takes_key
 @logged_in
 @transfers.response(200, schemas.ImportAnswer)
 def complete_import_file(name: str, file_id: str) -> dict[str, Any]:
-    """Complete the file of an import that was sent in parts"""
+    """Complete the file of an import that was sent in parts
+
+    The size has to be what was said when it was begun.
+    """
     seen = _seen(name, "documents.write")
     file = _own_file(seen, file_id, Purpose.IMPORT)
     return {"import": _shown(imports.finish_upload(seen, file, file.size_bytes))}
@@ -152,7 +164,7 @@ def get_import(name: str, file_id: str) -> dict[str, Any]:
 @transfers.post(
     f"{_IMPORT}/reading", refusals=(*_OF_FILES, ImportBegun, ImportRuns, MappingRefused)
 )
-@takes_json(schemas.ReadingBody)
+@takes_json(schemas.ReadingBody, PARAMETER)
 @logged_in
 @transfers.response(200, schemas.ImportAnswer)
 def choose_import_reading(name: str, file_id: str) -> dict[str, Any]:
@@ -170,7 +182,7 @@ def choose_import_reading(name: str, file_id: str) -> dict[str, Any]:
     f"{_IMPORT}/check",
     refusals=(*_OF_FILES, ImportBegun, ImportRuns, ImportNotReady, MappingRefused, FieldMasked),
 )
-@takes_json(schemas.CheckBody)
+@takes_json(schemas.CheckBody, PARAMETER)
 @logged_in
 @transfers.response(202, schemas.ImportAnswer)
 def check_import(name: str, file_id: str) -> tuple[dict[str, Any], int]:
@@ -190,6 +202,7 @@ def check_import(name: str, file_id: str) -> tuple[dict[str, Any], int]:
 
 
 @transfers.post(f"{_IMPORT}/write", refusals=(*_OF_FILES, ImportRuns, ImportNotReady))
+@takes_key
 @logged_in
 @transfers.response(202, schemas.ImportAnswer)
 def write_import(name: str, file_id: str) -> tuple[dict[str, Any], int]:
@@ -198,10 +211,13 @@ def write_import(name: str, file_id: str) -> tuple[dict[str, Any], int]:
     Each record is written once. The import is an edit in the history, `edit`, and undone there.
     """
     seen = _seen(name, "documents.write")
-    return {"import": _shown(imports.start_write(seen, _own(seen, file_id)))}, 202
+    found = _own(seen, file_id)
+    begun = found.stage == Stage.DONE or (found.stage == Stage.WRITE and found.is_running)
+    return {"import": _shown(found if begun else imports.start_write(seen, found))}, 202
 
 
 @transfers.post(f"{_IMPORT}/cancel", refusals=(*_OF_FILES, JobEnded))
+@takes_key
 @logged_in
 @transfers.response(200, schemas.ImportAnswer)
 def cancel_import(name: str, file_id: str) -> dict[str, Any]:
@@ -210,7 +226,8 @@ def cancel_import(name: str, file_id: str) -> dict[str, Any]:
     Behind the batch in hand. What is written stays.
     """
     seen = _seen(name, "documents.write")
-    return {"import": _shown(imports.cancel_import(seen, _own(seen, file_id)))}
+    found = _own(seen, file_id)
+    return {"import": _shown(imports.cancel_import(seen, found) if found.is_running else found)}
 
 
 @transfers.get(f"{_IMPORT}/errors", refusals=(*_OF_FILES, ImportNotReady, FileGone, Overloaded))
@@ -232,6 +249,7 @@ def get_import_errors(name: str, file_id: str) -> Response:
 
 
 @transfers.delete(_IMPORT, refusals=(*_OF_FILES, ImportRuns))
+@takes_key
 @logged_in
 @transfers.response(200, schemas.FileDeletedAnswer)
 def discard_import(name: str, file_id: str) -> dict[str, Any]:
@@ -244,8 +262,8 @@ def discard_import(name: str, file_id: str) -> dict[str, Any]:
     return {}
 
 
-@transfers.post(_EXPORTS, refusals=(*OF_READING, FieldMasked, TooMuchKept))
-@takes_json(schemas.ExportBody)
+@transfers.post(_EXPORTS, refusals=(*OF_READING, *REFUSALS, FieldMasked, TooMuchKept))
+@takes_json(schemas.ExportBody, PARAMETER)
 @logged_in
 @transfers.response(202, schemas.ExportAnswer)
 def begin_export(name: str) -> tuple[dict[str, Any], int]:
@@ -260,14 +278,19 @@ def begin_export(name: str) -> tuple[dict[str, Any], int]:
     options = WriteOptions(Format(body["format"]), gzip=body["gzip"])
     asked = Query(body.get("filter", {}), body.get("sort", {}))
     words = "the documents of a filter" if asked.filter else "all documents"
-    return {"export": _shown_export(exports.start_export(seen, asked, options, words))}, 202
+    key = key_for(seen.organization, "exports", bodies.read())
+    made = exports.start_export(seen, asked, options, words, key=key)
+    return {"export": _shown_export(made)}, 202
 
 
 @transfers.get(_EXPORT, refusals=_OF_FILES)
 @logged_in
 @transfers.response(200, schemas.ExportAnswer)
 def get_export(name: str, export_id: str) -> dict[str, Any]:
-    """Read how far an export is"""
+    """Read how far an export is
+
+    With what was written until now, and until when its file can be fetched.
+    """
     found = _own_export(_seen(name, "documents.read"), export_id)
     return {"export": _shown_export(found)}
 
@@ -286,10 +309,14 @@ def get_export_file(name: str, export_id: str) -> Response:
 
 
 @transfers.delete(_EXPORT, refusals=(*_OF_FILES, JobEnded))
+@takes_key
 @logged_in
 @transfers.response(200, schemas.FileDeletedAnswer)
 def delete_export(name: str, export_id: str) -> dict[str, Any]:
-    """Delete an export, or stop one that runs"""
+    """Delete an export
+
+    One that runs is stopped.
+    """
     seen = _seen(name, "documents.read")
     exports.cancel_export(seen, _own_export(seen, export_id))
     return {}

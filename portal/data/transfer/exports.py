@@ -39,7 +39,7 @@ from portal.documents.jobs import Job, JobState
 from portal.documents.organizations import Organization
 from portal.jobs.managing import cancel_job, latest_job, start_job
 from portal.jobs.running import JobFailed, JobKind, Run
-from portal.web.context import RequestContext
+from portal.web.context import IdempotencyKey, RequestContext
 
 CHUNK_BYTES = 8 * 1024 * 1024
 PAGE_BYTES = 2 * 1024 * 1024
@@ -77,9 +77,16 @@ class Export:
         return Written.of(self.file.details["reached"]["written"])
 
 
-def start_export(access: DocumentAccess, query: Query, options: WriteOptions, words: str) -> Export:
-    """Have the documents that match exported; ``words`` say which. Raises what ``list_documents``
-    raises, TooMuchKept."""
+def start_export(
+    access: DocumentAccess,
+    query: Query,
+    options: WriteOptions,
+    words: str,
+    *,
+    key: IdempotencyKey | None = None,
+) -> Export:
+    """Have the documents that match exported, once for a ``key``; ``words`` say which. Raises what
+    ``list_documents`` raises, TooMuchKept, IdempotencyKeyReused."""
     with pymongo.timeout(READ_SECONDS):
         list_documents(access, Query(query.filter, query.sort, limit=1), None)
     asked = bson.encode({"filter": query.filter, "sort": query.sort}, codec_options=CODEC)
@@ -98,7 +105,9 @@ def start_export(access: DocumentAccess, query: Query, options: WriteOptions, wo
         },
     }
     name = f"{access.organization.slug}.{options.format.value}{'.gz' if options.gzip else ''}"
-    file = create_file(access, Purpose.EXPORT, name, details=details)
+    file = create_file(access, Purpose.EXPORT, name, details=details, key=key)
+    if latest_job(KIND, subject_of(access.organization, file)):
+        return find_export(access.organization, file.id)  # it was asked for before
     start_job(
         KIND,
         subject_of(access.organization, file),

@@ -7,6 +7,7 @@ that is sent again is the same chunk, so an upload goes on wherever it broke off
 next one.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from typing import Any, Self
 
 from bson import Binary, MaxKey, ObjectId
 from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
 
 from portal import clock
 from portal.data.access import DocumentAccess
@@ -31,7 +33,8 @@ from portal.database.kept_beside import FILE_CHUNKS, FILES, Rows, rows_in, rows_
 from portal.database.write_records import CHANGED
 from portal.documents.organizations import Organization
 from portal.tenants import Tenant
-from portal.web.context import RequestContext
+from portal.web.context import IdempotencyKey, RequestContext
+from portal.web.errors import IdempotencyKeyReused
 
 CHUNK_BYTES = 1024 * 1024
 LARGEST_BYTES = 4 * 1024**3
@@ -72,6 +75,7 @@ class StoredFile:
     chunks: int = 0
     complete: bool = False
     details: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    mac: str | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
@@ -88,6 +92,7 @@ class StoredFile:
             chunks=row["chunks"],
             complete=row["complete"],
             details=row["details"],
+            mac=row.get("mac"),
         )
 
     @property
@@ -113,9 +118,11 @@ def create_file(
     *,
     size_bytes: int = 0,
     details: Mapping[str, Any] | None = None,
+    key: IdempotencyKey | None = None,
 ) -> StoredFile:
     """Create a file without content; ``size_bytes`` is what will come, as far as that is known.
-    Where it isn't completed it ends after UNFINISHED_KEPT. Raises FileTooLarge, TooMuchKept."""
+    Where it isn't completed it ends after UNFINISHED_KEPT. One that was created by this ``key`` is
+    told again. Raises FileTooLarge, TooMuchKept, IdempotencyKeyReused."""
     if size_bytes > LARGEST_BYTES:
         raise FileTooLarge(LARGEST_BYTES)
     organization, now = access.organization, clock.now()
@@ -123,7 +130,7 @@ def create_file(
     if size_bytes + _bytes_kept(handle) > MOST_KEPT_BYTES:
         raise TooMuchKept(MOST_KEPT_BYTES)
     row = {
-        "_id": {"o": organization.id, "f": ObjectId()},
+        "_id": {"o": organization.id, "f": _id_by(key)},
         "purpose": purpose,
         "name": _clean(name),
         "at": now,
@@ -133,6 +140,7 @@ def create_file(
         "complete": False,
         "content_until": now + KEPT,
         "details": dict(details or {}),
+        "mac": key and key.macs[0],
         "expires_at": now + UNFINISHED_KEPT,
     }
 
@@ -140,7 +148,13 @@ def create_file(
         row["changed"] = server_time_in(handle.session)
         rows_in(handle.session.client, FILES).insert_one(row, session=handle.session)
 
-    handle.with_transaction(insert)
+    try:
+        handle.with_transaction(insert)
+    except DuplicateKeyError as error:  # by the same key
+        found = find_file(organization, row["_id"]["f"], purpose)
+        if key is None or found.mac not in key.macs:
+            raise IdempotencyKeyReused from error
+        return found
     return StoredFile.of(row)
 
 
@@ -349,6 +363,11 @@ def _fresh(organization: Organization) -> Organization:
     if found is None:
         raise FileGone
     return found
+
+
+def _id_by(key: IdempotencyKey | None) -> ObjectId:
+    """An id, which for a key is always the same."""
+    return ObjectId() if key is None else ObjectId(hashlib.sha256(key.id.encode()).digest()[:12])
 
 
 def _clean(name: str) -> str:

@@ -58,6 +58,7 @@ from portal.documents.organizations import Organization
 from portal.jobs.errors import JobExists
 from portal.jobs.managing import cancel_job, latest_job, open_job, start_job
 from portal.jobs.running import JobKind, Run
+from portal.web.context import IdempotencyKey
 
 
 class Step(StrEnum):
@@ -181,12 +182,19 @@ class Import:
 
 
 def begin_upload(
-    access: DocumentAccess, name: str, *, size_bytes: int = 0, zone: str = ""
+    access: DocumentAccess,
+    name: str,
+    *,
+    size_bytes: int = 0,
+    zone: str = "",
+    key: IdempotencyKey | None = None,
 ) -> StoredFile:
-    """Begin the upload of a file; ``zone`` is the time zone proposed for dates without one. Raises
-    FileTooLarge, TooMuchKept."""
-    details = {"sees_all": not access.mask, "zone": zone or "UTC"}
-    return create_file(access, Purpose.IMPORT, name, size_bytes=size_bytes, details=details)
+    """Begin the upload of a file, once for a ``key``; ``zone`` is the time zone proposed for dates
+    without one. Raises FileTooLarge, TooMuchKept, IdempotencyKeyReused."""
+    details = {"zone": zone or "UTC"}
+    return create_file(
+        access, Purpose.IMPORT, name, size_bytes=size_bytes, details=details, key=key
+    )
 
 
 def finish_upload(access: DocumentAccess, file: StoredFile, size_bytes: int) -> Import:

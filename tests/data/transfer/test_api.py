@@ -99,3 +99,18 @@ def test_an_export_is_made_and_fetched_by_who_asked_alone(app, acme, writer, sto
 def test_what_can_not_be_read_is_refused(writer, stored, content, code):
     one = begin(writer, content, "a.pdf")
     assert fault(writer.send("PUT", f"{one}/content", content, OCTETS))[1] == code
+
+
+def test_sent_again_with_its_key_it_is_begun_once(writer, stored):
+    keyed = {"headers": {"Idempotency-Key": "import-1"}}
+    for path, body in ((IMPORTS, '{"file_name": "a.jsonl"}'), (EXPORTS, "{}")):
+        first, again = (writer.send("POST", path, body, **keyed) for _ in range(2))
+        assert first.json == again.json, path
+    other = writer.send("POST", IMPORTS, '{"file_name": "b.jsonl"}', **keyed)
+    assert fault(other)[:2] == (422, "idempotency_key_reused")
+    one = upload(writer, lines({"_id": 1}))
+    for step in ("check", "write", "write", "cancel", "cancel"):
+        answer = writer.send("POST", f"{one}/{step}", "{}" if step == "check" else None)
+        assert answer.status_code < 300, answer.text
+        if step == "check":
+            runner.run_due_jobs()
