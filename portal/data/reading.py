@@ -96,8 +96,13 @@ def list_documents(access: DocumentAccess, query: Query, comment: str | None) ->
     return Page([access.mask.hide(each, query.projection) for each in documents], following)
 
 
-def count_documents(access: DocumentAccess, query: dict[str, Any], comment: str | None) -> Count:
-    """The number of documents that match, counted up to MOST_COUNTED; that of all by the server's
+def count_documents(
+    access: DocumentAccess,
+    query: dict[str, Any],
+    comment: str | None,
+    most: int | None = MOST_COUNTED,
+) -> Count:
+    """The number of documents that match, counted up to ``most``; that of all by the server's
     counter. Raises InvalidQuery, FieldMasked, IndexNeeded, QueryTooSlow."""
     handle = documents_of(access.organization)
     with reading():
@@ -105,8 +110,10 @@ def count_documents(access: DocumentAccess, query: dict[str, Any], comment: str 
             return Count(handle.estimated_document_count(), estimated=True)
         access.mask.check_filter(query, lambda: text_paths(handle))
         plans.check_find(access.organization, handle, query, {"_id": 1})
-        found = handle.count_documents(query, limit=MOST_COUNTED + 1, comment=comment)
-    return Count(min(found, MOST_COUNTED), more=found > MOST_COUNTED)
+        if most is None:
+            return Count(handle.count_documents(query, comment=comment))
+        found = handle.count_documents(query, limit=most + 1, comment=comment)
+    return Count(min(found, most), more=found > most)
 
 
 def aggregate(

@@ -66,9 +66,11 @@ def browse(
     return replace(found, sort_refused=sort_refused, total=total)
 
 
-def count(access: DocumentAccess, selection: Selection, comment: str) -> Count:
-    """The number of documents that match. Raises what ``reading.count_documents`` raises."""
-    return reading.count_documents(access, selection.filter, comment)
+def count(access: DocumentAccess, selection: Selection, comment: str, *, whole: bool) -> Count:
+    """The number of documents that match, bounded unless it is the ``whole``. Raises what
+    ``reading.count_documents`` raises."""
+    most = None if whole else reading.MOST_COUNTED
+    return reading.count_documents(access, selection.filter, comment, most)
 
 
 def known_count(access: DocumentAccess, selection: Selection) -> Count | None:

@@ -195,7 +195,8 @@ def _counted(
 def _count(seen: DocumentAccess, selection: Selection) -> Count | str:
     try:
         with _ended_with_client() as comment:
-            return browsing.count(seen, selection, comment)
+            whole = request.args.get("count") == "all"
+            return browsing.count(seen, selection, comment, whole=whole)
     except QueryTooSlow:
         return "Counting them takes more than 4 seconds."
 

@@ -183,6 +183,17 @@ def test_the_page_comes_without_a_count_of_what_matches(onlooker, stored):
     assert part.html.select_one("#count").get_text(strip=True) == "30 documents."
 
 
+def test_a_count_is_bounded_until_somebody_asks_for_all(onlooker, stored, monkeypatch):
+    monkeypatch.setattr("portal.data.reading.MOST_COUNTED", 20)
+    stored.insert_many([{"_id": n, "a": 1} for n in range(60)])
+    page = onlooker.page(c='["a","is","number","1"]', count="1")
+    assert "More than 20 documents." in page.html.select_one("#count").text
+    [everything] = page.html.select("#count a")
+    assert (
+        "60 documents." in onlooker.visitor.get(everything["href"]).html.select_one("#count").text
+    )
+
+
 def test_an_empty_collection_says_so(onlooker, stored):
     assert "There are no documents yet" in onlooker.page().text
 

@@ -1,0 +1,36 @@
+"""Any document is shown: whole, and as the server cut it."""
+
+from bson.raw_bson import RawBSONDocument
+from hypothesis import HealthCheck, given, settings
+
+from portal.data import nodes, shown
+from portal.data.access import operator_access
+from portal.data.cutting import list_cut
+from portal.data.shown import Reader
+from portal.tenants.elements import framed
+from tests.encoded import documents
+
+
+def tell(node):
+    """All that a page says of a document."""
+    for _, inner in node.members:
+        shown.cell(inner, Reader(), None)
+        shown.cell(inner, Reader(legacy_uuid="java"), nodes.TEXT)
+    return "\n".join("".join(token.text for token in line) for line in shown.lines(node, Reader()))
+
+
+@given(documents)
+def test_any_document_is_shown_in_characters_that_can_be_seen(document):
+    told = tell(nodes.document_node(document))
+    assert all(line.isprintable() for line in told.split("\n"))
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(document=documents)
+def test_any_document_comes_from_the_server_as_it_is(acme, stored, document):
+    stored.delete_many({})
+    outer = framed(b"\x10_id\0\x01\0\0\0\x03d\0" + document)
+    stored.insert_one(RawBSONDocument(outer))
+    [found] = list_cut(operator_access(acme), {}, {"_id": 1}, limit=1).documents
+    tell(found.node)
+    assert found.node.value[6:-1] == outer or len(document) > 1000
