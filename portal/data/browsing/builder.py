@@ -134,7 +134,7 @@ def operators_for(builder: Builder, sample: Sample) -> tuple[list[Choice], list[
 
 
 def readings(field: str, values: tuple[str, ...], kinds: tuple[str, ...]) -> list[Choice]:
-    """What a value may be compared with, if it reads as more than text."""
+    """The kinds that a value may be compared as, if it reads as more than text."""
     text = next((value for value in values if value), "")
     found = kinds_of(text) if text else []
     if len(found) < 2:

@@ -1,4 +1,4 @@
-"""The fields that an organization's newest documents have: columns, and what a filter offers."""
+"""Fields of an organization's newest documents: for columns, and for what a filter offers."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class SampledField:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the newest ``documents`` have."""
+    """The fields of the newest ``documents``."""
 
     documents: int
     fields: dict[str, SampledField]

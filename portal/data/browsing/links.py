@@ -27,7 +27,7 @@ class Links:
         return self._to("browsing.show", **others)
 
     def count(self) -> str:
-        """What counts the documents, as a part of a page."""
+        """The count of the documents, a part of the page."""
         return self._to("browsing.count")
 
     def to(self, endpoint: str, **values: Any) -> str:
@@ -47,7 +47,7 @@ class Links:
         return self._with(extended_json="")
 
     def as_form(self, form: str) -> str:
-        """As a table or as JSON."""
+        """The same as a table or as JSON."""
         return replace(self, form=form).here()
 
     def read_as(self, legacy_uuid: str) -> str:
@@ -72,7 +72,7 @@ class Links:
         ]
 
     def query(self) -> str:
-        """What a view would keep of it."""
+        """The parameters that a view keeps of it."""
         form = self.form if self.form != TABLE else ""
         return query_of(self.selection, form=form, legacy_uuid=self.legacy_uuid)
 

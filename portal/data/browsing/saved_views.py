@@ -62,7 +62,7 @@ class ListedView:
 
 
 def query_of(selection: Selection, *, form: str = "", legacy_uuid: str = "") -> str:
-    """What a view keeps of a selection and of how it is shown."""
+    """The parameters that a view keeps of a selection and of how it is shown."""
     own = [("as", form), ("uuid", legacy_uuid)]
     return urlencode([*selection.query_args(), *((name, value) for name, value in own if value)])
 

@@ -132,21 +132,7 @@ def _page(
     views: list[ListedView],
 ) -> ResponseReturnValue:
     reader = Reader(clock.zone_of(page_zone()), links.legacy_uuid)
-    found, fault = None, ""
-    try:
-        _ = selection.filter
-    except (InvalidQuery, InvalidExtendedJson) as error:
-        fault = _told(error)
-    else:
-        with _ended_with_client() as comment:
-            found = browsing.browse(
-                seen,
-                selection,
-                after=request.args.get("after"),
-                before=request.args.get("before"),
-                limit=_ROWS[links.form],
-                comment=comment,
-            )
+    found, fault = _browsed(seen, selection, links)
     documents = found.page.documents if found and found.page else []
     columns, table = rows.table_of(
         documents, selection.columns or sample.columns, reader, seen.mask
@@ -179,6 +165,26 @@ def _page(
     if isinstance(refused, FieldMasked):
         answer.status_code = refused.status
     return answer
+
+
+def _browsed(
+    seen: DocumentAccess, selection: Selection, links: Links
+) -> tuple[browsing.Browsed | None, str]:
+    """The documents, or what is wrong with the filter that was typed."""
+    try:
+        _ = selection.filter
+    except (InvalidQuery, InvalidExtendedJson) as error:
+        return None, _told(error)
+    with _ended_with_client() as comment:
+        found = browsing.browse(
+            seen,
+            selection,
+            after=request.args.get("after"),
+            before=request.args.get("before"),
+            limit=_ROWS[links.form],
+            comment=comment,
+        )
+    return found, ""
 
 
 def _counted(
