@@ -21,7 +21,6 @@ from portal.data import extended_json, index_builds, index_conflicts
 from portal.data import indexes as services
 from portal.data.access import mask_of, program_access
 from portal.data.errors import IndexNotFound, InvalidIndex, TooManyIndexes
-from portal.data.masks import Mask
 from portal.documents.organizations import Organization
 from portal.web.errors import Overloaded
 from portal.web.requests import request_context
@@ -44,7 +43,7 @@ def list_indexes(name: str) -> dict[str, Any]:
     access = access_to_documents(name, "indexes.manage")
     listed = index_builds.list_indexes(access.organization)
     found = services.with_figures(access.organization, listed)
-    return {"indexes": [_visible(_shown(each), mask_of(access)) for each in found]}
+    return {"indexes": [_shown(services.without_masked(each, mask_of(access))) for each in found]}
 
 
 @indexes.post("/<name:name>/indexes", refusals=(*_OF_CHANGES, TooManyIndexes, IndexNotFound))
@@ -117,13 +116,6 @@ def drop_index(name: str, index_name: str) -> dict[str, Any]:
     access = access_to_documents(name, "indexes.manage")
     index_builds.drop_index(access, index_name, request_context())
     return {}
-
-
-def _visible(shown: dict[str, Any], mask: Mask) -> dict[str, Any]:
-    """An index without the documents that stood in its way, where their masked values are equal."""
-    if any(mask.reaches(path) for path in shown["keys"]):
-        return {**shown, "conflicts": ()}
-    return shown
 
 
 def _shown(index: services.ListedIndex) -> dict[str, Any]:

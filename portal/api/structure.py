@@ -67,8 +67,7 @@ def read_rules(name: str) -> dict[str, Any]:
 
     The JSON Schema by which MongoDB checks what is written; null without one.
     """
-    access = access_to_documents(name, "indexes.manage")
-    rules = services.rules_of(access.organization)
+    rules = services.visible_rules(document_access_to(name, "indexes.manage"))
     schema = None if rules.schema is None else json.loads(text_of(rules.schema))
     others = None if rules.others is None else json.loads(text_of(rules.others))
     return {"schema": schema, "others": others, "level": rules.level, "action": rules.action}

@@ -16,9 +16,11 @@ from portal.data.errors import (
     NeedsOwnPlacement,
     reading,
 )
+from portal.data.masks import MASKED, Mask
 from portal.database.clusters import database_of
 from portal.database.transactions import transactional
 from portal.documents.organizations import Organization, Strategy
+from portal.errors import PortalError
 from portal.organizations.access.lookup import Access, begin_change
 from portal.organizations.storage import stored_by, tenant_of
 from portal.tenants.collections import CollectionError, send
@@ -158,6 +160,18 @@ def with_figures(organization: Organization, indexes: list[ListedIndex]) -> list
         replace(index, size_bytes=sizes.get(index.name), use=uses.get(index.name))
         for index in indexes
     ]
+
+
+def without_masked(index: ListedIndex, mask: Mask) -> ListedIndex:
+    """The index without the values that it compares masked fields with, and without the documents
+    in its way, where their masked values are equal."""
+    if any(mask.reaches(path) for path in index.keys):
+        index = replace(index, conflicts=())
+    try:
+        mask.check_filter(index.partial_filter or {})
+    except PortalError:
+        return replace(index, partial_filter={"$comment": MASKED})
+    return index
 
 
 def check_spec(access: DocumentAccess, spec: IndexSpec) -> None:

@@ -1,12 +1,13 @@
 """Refuses queries that would scan a large collection without an index."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from pymongo.errors import OperationFailure
 
-from portal.data.errors import IndexNeeded, NeedsOwnPlacement
-from portal.data.suggestions import note_refused
+from portal.data.errors import IndexNeeded, NeedsOwnPlacement, QueryTooSlow
+from portal.data.suggestions import note_refused, note_slow
 from portal.database.clusters import database_of
 from portal.documents.organizations import Organization, Strategy
 from portal.tenants import Tenant
@@ -38,6 +39,19 @@ def check_aggregate(
     if query and _has_many(organization, handle):
         command = {"aggregate": "", "pipeline": [{"$match": query}], "cursor": {}}
         _check(organization, command, query, {})
+
+
+@contextmanager
+def noting_slow(
+    organization: Organization, query: Mapping[str, Any], sort: Mapping[str, int]
+) -> Iterator[None]:
+    """Suggest an index for the query if it is stopped for taking too long."""
+    try:
+        yield
+    except QueryTooSlow:
+        if organization.placement.strategy != Strategy.SHARED:
+            note_slow(organization, index_for(query, sort))
+        raise
 
 
 def index_for(query: Mapping[str, Any], sort: Mapping[str, int]) -> dict[str, int]:

@@ -78,7 +78,7 @@ def list_documents(access: DocumentAccess, query: Query, comment: str | None) ->
     access.mask.check_sort(sort)
     access.mask.check_projection(query.projection)
     handle = documents_of(access.organization)
-    with reading():
+    with plans.noting_slow(access.organization, query.filter, sort), reading():
         access.mask.check_filter(query.filter, lambda: text_paths(handle))
         plans.check_find(access.organization, handle, query.filter, sort)
         found = handle.find(
@@ -105,7 +105,7 @@ def count_documents(
     """The number of documents that match, counted up to ``most``; that of all by the server's
     counter. Raises InvalidQuery, FieldMasked, IndexNeeded, QueryTooSlow."""
     handle = documents_of(access.organization)
-    with reading():
+    with plans.noting_slow(access.organization, query, {}), reading():
         if not query:
             return Count(handle.estimated_document_count(), estimated=True)
         access.mask.check_filter(query, lambda: text_paths(handle))

@@ -107,6 +107,15 @@ def rules_of(organization: Organization) -> Rules:
     )
 
 
+def visible_rules(access: DocumentAccess) -> Rules:
+    """The rules in force, for somebody who may see all that they name. Raises FieldMasked,
+    NeedsOwnPlacement."""
+    found = rules_of(access.organization)
+    _check_mask(access, list(clauses_of(found.schema or {})))
+    access.mask.check_filter(found.others or {})
+    return found
+
+
 def _last_change(organization: Organization) -> AuditEvent | None:
     events = AuditEvent.objects(chain=organization.id, action="rules.changed")
     return events.order_by("-seq").first()

@@ -1,6 +1,7 @@
 """Indexes that would have helped queries which were refused, or stopped for taking too long."""
 
 import json
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,14 +43,18 @@ def note_refused(organization: Organization, keys: Mapping[str, int]) -> None:
 
 
 def note_slow(organization: Organization, keys: Mapping[str, int]) -> None:
-    """Count a query that was stopped, and an index with these keys would have served."""
-    _note(organization, keys, "slow")
+    """Count a query that was stopped, and an index with these keys would have served. Written by a
+    thread of its own, since the time of the request is over."""
+    noting = threading.Thread(target=_note, args=(organization, keys, "slow"), daemon=True)
+    noting.start()
 
 
 def suggestions_for(organization: Organization, indexes: Iterable[ListedIndex]) -> list[Suggestion]:
     """The indexes that were lacked most, but for those that are there by now."""
     there = {json.dumps(index.keys) for index in indexes if index.state != "failed"}
-    found = IndexSuggestion.objects(organization=organization.id).order_by("-refused", "-at")
+    found = IndexSuggestion.objects(organization=organization.id).order_by(
+        "-refused", "-slow", "-at"
+    )
     suggested = [one for one in found.limit(MOST_KEPT) if one.keys not in there][:MOST_SHOWN]
     return [Suggestion(json.loads(one.keys), one.refused, one.slow, one.at) for one in suggested]
 

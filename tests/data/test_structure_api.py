@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from portal.data.rules import set_rules
 from portal.documents.organizations import Strategy
 from tests.data.conftest import DataProgram
-from tests.factories import a_key, an_organization
+from tests.factories import a_context, a_key, an_access, an_organization
 from tests.program import fault
 
 ORG = "/org/acme-corp"
@@ -47,6 +48,10 @@ def test_fields_that_are_masked_for_a_key_are_in_no_shape_and_no_proposal(app, a
         for method, below in (("POST", "/try"), ("PUT", "")):
             refused = program.send(method, f"{ORG}/rules{below}", json.dumps({"schema": schema}))
             assert fault(refused) == (403, "field_masked", set()), (schema, method)
+    set_rules(an_access(acme), {"properties": {"iban": {"enum": ["DE12"]}}}, a_context())
+    assert fault(program.get(f"{ORG}/rules")) == (403, "field_masked", set())
+    some.create_index("n", partialFilterExpression={"iban": "DE12"})
+    assert "DE12" not in program.get(f"{ORG}/indexes").text
     check = program.send("POST", f"{ORG}/indexes/check", '{"keys": {"iban": 1}, "unique": true}')
     assert fault(check) == (403, "field_masked", set())
 

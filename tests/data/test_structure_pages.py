@@ -6,12 +6,17 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from portal.data.access import operator_access
+from portal.data.errors import QueryTooSlow
 from portal.data.plans import MOST_SCANNED
+from portal.data.reading import count_documents
 from portal.database.connection import tenant_database
 from portal.documents.accounts import Account
+from portal.documents.index_suggestions import IndexSuggestion
 from portal.documents.memberships import Role
 from portal.documents.organizations import Organization, Strategy
 from tests.factories import a_member, an_organization, verify
+from tests.processes import wait_until
 
 DATA = "/organizations/acme-corp/data"
 
@@ -165,6 +170,18 @@ def test_refused_queries_suggest_an_index(mara, filled, monkeypatch):
     page = mara.get(suggestion.a["href"])
     assert [page.value(f"field_{n}") for n in (1, 2, 3)] == ["number", "_id", "hours"]
     assert MOST_SCANNED == 100_000
+
+
+def test_a_query_that_was_stopped_suggests_an_index(mara, filled, bare_client):
+    acme = Organization.objects.get(slug="acme-corp")
+    out_of_time = {"failCommands": ["aggregate"], "errorCode": 50, "namespace": filled.full_name}
+    point = {"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": out_of_time}
+    bare_client.admin.command(point)
+    with pytest.raises(QueryTooSlow):
+        count_documents(operator_access(acme), {"hours": 5}, None)
+    wait_until(lambda: IndexSuggestion.objects(organization=acme.id).first())
+    page = mara.get(f"{DATA}/indexes")
+    assert "too slow 1 time" in page.html.select_one(".would-help li").get_text()
 
 
 def test_a_failed_build_keeps_its_cause_until_it_is_forgotten(mara, filled):

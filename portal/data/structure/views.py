@@ -227,7 +227,7 @@ class _RulesPage:
     def __init__(self, access: Access) -> None:
         self.access = access
         self.seen = document_access(access, request_context())
-        self.in_force = rules.rules_of(access.organization)
+        self.in_force = rules.visible_rules(self.seen)
 
     def in_force_now(self) -> ResponseReturnValue:
         """The page of the rules in force."""
