@@ -1,4 +1,4 @@
-"""Why a document breaks a rule, in words."""
+"""Reasons, in words, why documents break rules."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Broken:
 
 
 def words_of_broken(clause: Clause, document: bytes) -> str:
-    """What is wrong with the document's value, without the name of the field."""
+    """The fault of the document's value in words, without the name of the field."""
     if clause.keyword == "required":
         return "is missing"
     if ITEMS in clause.path:

@@ -1,4 +1,5 @@
-"""What stands in the way of an index, or would be deleted by it, found before it is built."""
+"""Documents that stand in the way of an index, or would be deleted by it, found before it is
+built."""
 
 import json
 from collections.abc import Iterator

@@ -127,7 +127,7 @@ class ListedIndex:
 
     @property
     def spec(self) -> IndexSpec:
-        """How it was asked for, or could be again."""
+        """The index as it was asked for, or could be again."""
         return IndexSpec(
             self.keys,
             self.unique,

@@ -1,5 +1,4 @@
-"""What stands out in a field, each with a filter that matches the documents which have it, and no
-others."""
+"""Outliers of fields, each with a filter that matches the documents which have it, no others."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -48,7 +47,7 @@ class _Condition:
 
 
 def outliers_of(survey: Survey, path: Path, node: Node, above: Node) -> list[Outlier]:
-    """What stands out in the field at this path."""
+    """The outliers of the field at this path."""
     found = []
     for words, bits, condition in _standing_out(survey, path, node, above):
         filtered = filter_of(survey.root, path, condition)

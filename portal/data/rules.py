@@ -66,7 +66,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What rules would do: the number of documents that break them, of ``tried`` ones, which are a
+    """A trial of rules: the number of documents that break them, of ``tried`` ones, which are a
     sample unless ``complete``; and an example of each of the commonest faults."""
 
     breaking: int
@@ -80,7 +80,7 @@ class Trial:
 
     @property
     def number(self) -> str:
-        """How many break them, in words."""
+        """The number that break them, in words."""
         return f"more than {MOST_BREAKING:,}" if self.more else f"{self.breaking:,}"
 
 

@@ -12,10 +12,13 @@ from playwright.sync_api import expect
 
 from portal import clock
 from portal.data.document_ids import address_of
+from portal.data.index_builds import create_index
+from portal.data.indexes import IndexSpec
+from portal.data.suggestions import note_refused
 from portal.documents.accounts import Account, Recovery
 from portal.documents.memberships import Membership, Role
 from portal.documents.moves import MoveState
-from portal.documents.organizations import Organization
+from portal.documents.organizations import Organization, Strategy
 from portal.documents.second_factors import RecoveryCodes
 from portal.documents.sessions import Browser
 from portal.documents.sign_ups import PendingSignUp
@@ -38,6 +41,7 @@ from tests.factories import (
     a_passkey,
     a_person,
     a_session,
+    an_access,
     an_account,
     an_app,
     an_invitation,
@@ -235,6 +239,36 @@ def test_pages_of_sensitive_fields(page, check, mara, tenant_db):
     for path in ("", "/new", "/remove?path=iban"):
         page.goto(masks + path)
         check(page)
+
+
+def test_pages_of_structure(page, check, mara, tenant_db):
+    organization = an_organization("Acme Corp", mara)
+    an_organization("Shared", mara, Strategy.SHARED)
+    stored = tenant_db[organization.placement.collection]
+    data = "/organizations/acme-corp/data"
+    for path in ("/shape", "/indexes", "/rules"):
+        page.goto(data + path)
+        check(page)
+    wide = {"W" * 90: "W" * 300, "same": "L" * 300, "ids": {str(ObjectId()): 1 for _ in range(20)}}
+    stored.insert_many({"n": n or "x", **wide} for n in range(60))
+    create_index(an_access(organization), IndexSpec({"W" * 90: 1}, unique=True), a_context(mara))
+    note_refused(organization, {"W" * 90: 1, "n": -1})
+    page.goto(f"{data}/shape")
+    page.get_by_text("Show the keys").click()
+    check(page)
+    page.goto(f"{data}/indexes")
+    page.get_by_label("Field 1").fill("same")
+    page.get_by_label("Unique: no two documents alike").check()
+    page.get_by_role("button", name="Check and build").click()
+    expect(page.get_by_role("alert")).to_contain_text("60 documents would not fit.")
+    check(page)
+    page.goto(f"{data}/rules?proposed=1")
+    check(page)
+    page.get_by_role("button", name="Put into force").click()
+    expect(page.get_by_role("status")).to_contain_text("The rules are in force.")
+    check(page)
+    page.goto("/organizations/shared/data/rules")
+    check(page)
 
 
 PAGES = ["", "/placement", "/connect", "/activity", "/settings", "/viewers", "/rename", "/delete"]

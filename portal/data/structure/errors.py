@@ -7,7 +7,7 @@ from portal.errors import Conflict, Invalid
 
 @dataclass
 class NotBuilt(Invalid):
-    """What was typed makes no index."""
+    """A form of an index that makes none."""
 
     reason: str
     at: str = "field_1"

@@ -159,7 +159,7 @@ def end_rules(access: Access) -> ResponseReturnValue:
 
 
 class _Found:
-    """What was found when an index was checked."""
+    """The findings of the check of an index."""
 
     conflicts: Conflicts | None = None
     expiring: Expiring | None = None
