@@ -68,11 +68,12 @@ _OF_UPLOADS = (*OF_READING, FileTooLarge, TooMuchKept, FileUnreadable, ImportRun
 def list_imports(name: str) -> dict[str, Any]:
     """List imports
 
-    The latest 50, newest first.
+    The latest 50, newest first; with their questions, which tell values of the file, those of your
+    own.
     """
-    access = access_to_documents(name, "documents.write")
-    found = imports.imports_of(access.organization, _MOST_LISTED)
-    return {"imports": [_shown(each) for each in found]}
+    seen = _seen(name, "documents.write")
+    found = imports.imports_of(seen.organization, _MOST_LISTED)
+    return {"imports": [_listed(each, seen) for each in found]}
 
 
 @transfers.post(_IMPORTS, refusals=(*_OF_UPLOADS, *REFUSALS, UploadIncomplete, 408))
@@ -345,6 +346,12 @@ def _own_export(seen: DocumentAccess, export_id: str) -> exports.Export:
     if not found.file.belongs_to(seen.context):
         raise NotYours
     return found
+
+
+def _listed(found: Import, seen: DocumentAccess) -> dict[str, Any]:
+    """An import for those who may not have its file."""
+    shown = _shown(found)
+    return shown if found.file.belongs_to(seen.context) else {**shown, "questions": []}
 
 
 def _shown(found: Import) -> dict[str, Any]:

@@ -70,7 +70,8 @@ def planted(acme, stored, monkeypatch):
         {"_id": 1, "iban": CANARY, "born": NUMBER},
     )
     imported(owner, lines(*rows), stop_per_mille=1000)
-    uploaded(owner, f"iban,born\n{CANARY},0{NUMBER}\n{CANARY},n/a\n{CANARY},\n".encode(), "x.csv")
+    table = f"iban,born\ntrue,0{NUMBER}\nfalse,n/a\n{CANARY},\ntrue,5\n"
+    uploaded(owner, table.encode(), "x.csv")
     create_index(access, IndexSpec({"iban": 1}, unique=True), owner.context)
     create_index(access, IndexSpec({"city": 1, "born": 1}), owner.context)
     runner.run_due_jobs()
