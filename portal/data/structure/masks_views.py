@@ -10,6 +10,7 @@ from portal.data.shown import Reader
 from portal.data.structure import masking
 from portal.data.structure.mask_forms import PathForm
 from portal.data.structure.mask_preview import preview_of
+from portal.organizations.access import replay
 from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access
 from portal.web.forms import see_other
@@ -17,6 +18,7 @@ from portal.web.requests import request_context
 from portal.web.template_filters import page_zone
 
 blueprint = Blueprint("masks", __name__, url_prefix="/organizations/<slug>/data/masks")
+replay.install(blueprint, "masks.show")
 
 
 @blueprint.get("")

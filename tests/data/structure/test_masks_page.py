@@ -105,6 +105,14 @@ def test_any_field_is_masked_by_its_path(ada, acme):
     assert fresh(acme).masked_fields == ["parts.price"]
 
 
+def test_a_button_pressed_twice_is_one_change(ada, acme):
+    sent = {**ada.hidden(f"{PAGE}/new"), "path": "iban"}
+    first, second = (ada.send(f"{PAGE}/new", sent) for _ in range(2))
+    assert (first.status, second.status) == (303, 303)
+    assert first.location == second.location
+    assert AuditEvent.objects(action="field.masked").count() == 1
+
+
 def test_unmasking_asks_first_and_is_recorded(ada, acme, documents):
     mask(acme, "iban")
     page = ada.get(f"{PAGE}/remove?path=iban")
