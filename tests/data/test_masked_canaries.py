@@ -5,14 +5,16 @@ from urllib.parse import urlencode
 
 import bson
 import pytest
-from bson import Binary
+from bson import Binary, ObjectId
 
 from portal.data import writing
 from portal.data.access import document_access
 from portal.data.browsing.saved_views import save_view
 from portal.data.document_ids import address_of
 from portal.data.formats.options import Format, WriteOptions
+from portal.data.history.changing import BulkEdit, start_change
 from portal.data.history.entries import list_edits
+from portal.data.history.field_changes import FieldChanges, SetField
 from portal.data.index_builds import create_index
 from portal.data.indexes import IndexSpec
 from portal.data.masks import MASKED
@@ -63,6 +65,9 @@ def planted(acme, stored, monkeypatch):
     writing.replace_document(owner, one, bson.encode(changed), None, None, reason="why")
     writing.update_many(owner, {"iban": {"$gt": "c"}}, {"$set": {"iban": f"{CANARY}-all"}}, None)
     writing.delete_document(owner, bson.encode({"": 5}), None, None)
+    query = {"iban": {"$gte": f"{CANARY}-"}}
+    changes = FieldChanges((SetField("born", bson.encode({"": NUMBER})),))
+    start_change(owner, BulkEdit(query, changes, 5), ObjectId(), reason="why")
     for options in (WriteOptions(each) for each in Format):
         start_export(owner, Query(), options, "all documents")
     rows = (
