@@ -1,0 +1,84 @@
+"""What people reported about other editors."""
+
+from datetime import UTC, datetime
+
+import bson
+import pytest
+from bson import DBRef, Int64
+from bson.raw_bson import RawBSONDocument
+
+from portal.data.patching import Set, elements, patch
+from portal.documents.accounts import Account
+from tests.data.editing.forms import ID, control, one
+
+# Documents that other tools were reported to change or lose when something else in them was edited.
+REPORTED = {
+    "doubles without a fraction": {"test": 0.2, "test2": 0.0, "price": 25.0},
+    "a small int64": {"b": Int64(1), "object": {"d": Int64(1), "c": 1.0}},
+    "a snowflake": {"guild_id": Int64(818617667421601800)},
+    "a list of int32 and int64": {"ids": [Int64(3243178833), 1966934329, 25007589]},
+    "an operator as a value": {"oldEmail": {"$concatArrays": ["$oldEmail", [{"email": "$email"}]]}},
+    "patterns as names": {"valores": {"(?i).*(Automático).*": "1", "(?i).*(Manual).*": "2"}},
+    "a name like a path": {"a.b": 1, "a": {"b": 2}},
+    "colons and commas": {"description": "abcd, abc : abcd"},
+    "every type of a shell": {
+        "pdf": "",
+        "list of numbers": [123, 1.11e89, 4.4, -12345.765],
+        "reference": DBRef("collection1", "5ca4bbc7a2dd94ee581623b0"),
+        "ts": bson.Timestamp(807303372, 1),
+        "minkey": bson.MinKey(),
+        "maxkey": bson.MaxKey(),
+        "func": bson.Code("function() { alert('Hello World!') }"),
+    },
+    "texts like values": {"a": "123", "b": "00123", "c": "true", "d": "ISODate(...)", "e": "null"},
+    "line breaks of Windows": {"text": "123\r\n456\r\n789", "mixed": "a\r\nb\nc", "old": "a\rb"},
+    "line breaks at both ends": {"text": "\n\na\n\na\n", "spaces": "  a\t "},
+    "an id beside _id": {"score": 1.2, "id": 290421},
+    "numbers as names": {"b": 1, "10": 2, "2": 3, "__proto__": {"constructor": 1}},
+    "an hour that comes twice": {
+        "at": datetime(2026, 10, 25, 0, 30, 15, 7000, tzinfo=UTC),
+        "then": datetime(2026, 10, 25, 1, 30, tzinfo=UTC),
+    },
+    "before 1970 and year 1": {
+        "old": datetime(1901, 12, 13, 20, 45, tzinfo=UTC),
+        "first": datetime(1, 1, 1, tzinfo=UTC),
+    },
+    "characters that no page carries": {"a": "x\0y\x0b\x85z\ufffe", "b\x01": 1},
+}
+
+
+@pytest.mark.parametrize("kind", REPORTED)
+def test_what_others_lost_stays_to_the_byte(acme, editor, stored, kind):
+    Account.objects(email="teo@acme.example").update_one(set__time_zone="Europe/Berlin")
+    before = bson.encode({"_id": Int64(3), **REPORTED[kind], "note": "x"})
+    stored.insert_one(RawBSONDocument(before))
+    assert editor.send(editor.open(Int64(3)), {f"v.{control('note')}": "y"}).status == 303
+    after = patch(before, [Set(("note",), bson.encode({"": "y"}))])
+    assert one(stored) == after
+    text = editor.open(Int64(3), "json")
+    typed = text.html.find(id="text").get_text().replace('"note": "y"', '"note": "z"')
+    assert editor.send(text, {"text": typed}).status == 303
+    after = patch(before, [Set(("note",), bson.encode({"": "z"}))])
+    assert one(stored) == after
+    assert editor.send(editor.open(Int64(3), "duplicate")).status == 303
+    [copy] = [bytes(each.raw) for each in stored.find({"_id": {"$ne": 3}})]
+    assert [*elements(copy)][1:] == [*elements(after)][1:]
+
+
+def test_an_id_typed_as_another_kind_of_number_stays_what_it_is(editor, stored):
+    stored.insert_one({"_id": Int64(3), "a": 1})
+    assert editor.send(editor.open(Int64(3), "json"), {"text": '{"_id": 3, "a": 2}'}).status == 303
+    assert one(stored) == bson.encode({"_id": Int64(3), "a": 2})
+
+
+def test_a_number_that_does_not_fit_its_type_is_refused_and_not_turned_into_another(editor, stored):
+    stored.insert_one({"_id": ID, "small": 1, "large": Int64(1), "double": 1.5})
+    typed = {"small": "2147483648", "large": "9223372036854775808", "double": "9007199254740993"}
+    page = editor.send(
+        editor.open(ID), {f"v.{control(name)}": text for name, text in typed.items()}
+    )
+    assert page.status == 422
+    assert "or choose Int64" in page.fault(f"v-{control('small')}")
+    assert "or choose Decimal128" in page.fault(f"v-{control('large')}")
+    assert "9007199254740992.0 is nearest" in page.fault(f"v-{control('double')}")
+    assert bson.decode(one(stored)) == {"_id": ID, "small": 1, "large": 1, "double": 1.5}
