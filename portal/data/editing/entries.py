@@ -159,7 +159,7 @@ def unpacked(text: str) -> list[Entry]:
     """The entries in such a text; none where somebody changed it."""
     try:
         return [_entry_of(row) for row in json.loads(text or "[]")[:_MOST_TYPED]]
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return []
 
 
@@ -172,18 +172,22 @@ def path_of(key: str) -> Path | None:
     """The path in the name of a control; ``None`` for another text."""
     try:
         return _path(json.loads(base64.urlsafe_b64decode(key + "=" * (-len(key) % 4))))
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, RecursionError, binascii.Error):
         return None
 
 
 def _path(parts: Any) -> Path:
     if not isinstance(parts, list) or not all(type(part) in (str, int) for part in parts):
         raise TypeError("no path")
+    for part in parts:
+        str(part).encode(errors="surrogateescape")  # raises ValueError for other surrogates
     return tuple(parts)
 
 
 def _entry_of(row: Mapping[str, Any]) -> Entry:
     typed = Typed(Kind(row["k"]), str(row["v"]), str(row["z"])) if "k" in row else None
+    if typed is not None:
+        typed.text.encode()  # raises ValueError for half of a pair
     return Entry(_path(row["p"]), typed, added=bool(row["a"]))
 
 

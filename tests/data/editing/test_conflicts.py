@@ -1,6 +1,7 @@
 """Somebody else's change meanwhile, and forms that can't be taken: nothing typed is lost."""
 
 import bson
+import pytest
 from bson import Decimal128
 
 from portal.documents.memberships import Role
@@ -200,3 +201,16 @@ def test_who_changed_it_and_why_is_told(acme, app, editor, stored):
     assert conflict.status == 409
     assert "oskar@acme.example saved it just now" in conflict.text
     assert "customer called" in conflict.text
+
+
+@pytest.mark.parametrize(
+    "typed", ["[" * 100_000, "{}", '[{"p": ["\\ud800"], "a": true, "k": "text", "v": "", "z": ""}]',
+              '[{"p": ["a"], "a": false, "k": "text", "v": "\\ud800", "z": ""}]', "[1]"],
+)  # fmt: skip
+def test_a_choice_of_versions_that_somebody_made_up_does_nothing(editor, stored, typed):
+    stored.insert_one({"_id": ID, "a": 1})
+    page = editor.open(ID)
+    their_change(stored, {"$set": {"a": 2}})
+    conflict = editor.send(page, {f"v.{control('a')}": "3"})
+    assert editor.send(conflict, {"typed": typed}).status < 500
+    assert bson.decode(one(stored))["a"] == 2

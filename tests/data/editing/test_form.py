@@ -1,7 +1,9 @@
 """A document on its pages: read, edited in a form or as text, inserted, duplicated, deleted."""
 
+import base64
 import html
 import re
+import zlib
 
 import bson
 import pytest
@@ -334,3 +336,30 @@ def test_documents_in_a_shared_collection_are_edited_alike(app, visitor):
     assert [bytes(each.raw) for each in documents.find()] == [after]
     assert editor.send(editor.open(ID, "delete")).status == 303
     assert not list(documents.find())
+
+
+HALF = base64.urlsafe_b64encode(b'["\\ud800"]').decode()
+MADE_UP = (
+    {"k.x": "int32", "v.x": "1"},
+    {f"k.{HALF}": "text", f"v.{HALF}": "1", f"x.{HALF}": "1"},
+    {f"k.{control('a')}": "nothing", f"v.{control('a')}": "1"},
+    {f"k.{control('a', 0, 'b')}": "int32", f"v.{control('a', 0, 'b')}": "1"},
+    {f"k.{control('a')}": "date", f"v.{control('a')}": "9" * 5000, f"z.{control('a')}": "Mars"},
+    {f"k.{control('a')}": "decimal", f"v.{control('a')}": "1e999999999"},
+    {f"k.{control('a')}": "json", f"v.{control('a')}": "[" * 10_000},
+    {"do": f"remove.{HALF}"}, {"do": "add."}, {"do": f"append.{control('a')}"}, {"list": "x"},
+    {"nk.1": "text", "np.1": HALF, "nn.1": "b", "nv.1": "c"},
+    {"nk.1": "text", "np.1": control("a"), "nn.1": "b", "nv.1": "c", "nl.1": "1"},
+    {"nk.1": "text", "np.1": control(), "nn.1": "b\0", "nv.1": "c"},
+    {"etag": "x", "base": "x", "opened_at": "x"},
+    {"etag": "x", "base": base64.urlsafe_b64encode(zlib.compress(b"\0" * 50_000_000)).decode()},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("made_up", range(len(MADE_UP)))
+def test_a_form_that_somebody_made_up_is_refused_or_does_nothing(editor, stored, made_up):
+    stored.insert_one({"_id": ID, "a": 1})
+    typed = dict(MADE_UP[made_up])
+    sent = editor.send(editor.open(ID), typed, do=typed.pop("do", "save"))
+    assert sent.status < 500
+    assert stored.count_documents({"a": 1}) == 1
