@@ -23,6 +23,7 @@ def test_filter_open_edit_save_undo(page, mara):
     presses(page, "Edit")
     expect(page.get_by_role("heading", level=1)).to_have_text("Edit document")
     types_into(page, "[aria-label=status]", "on hold")
+    assert is_asked_on_leaving(page)
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_contain_text("1 field saved")
     assert stored.find_one({"_id": waiting}) == {"_id": waiting, "status": "on hold", "n": large}
@@ -31,6 +32,13 @@ def test_filter_open_edit_save_undo(page, mara):
     presses(page, "Undo it")
     expect(page.get_by_role("heading", level=1)).not_to_have_text("Undo this edit?")
     assert stored.find_one({"_id": waiting})["status"] == "waiting"
+
+
+def is_asked_on_leaving(page):
+    with page.expect_event("dialog") as asked:
+        page.once("dialog", lambda dialog: dialog.dismiss())
+        page.evaluate("() => { setTimeout(() => location.assign('/organizations')); }")
+    return asked.value.type == "beforeunload"
 
 
 def filter_by(page, field, value):
