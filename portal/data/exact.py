@@ -32,12 +32,15 @@ def replace_exactly(handle: Any, documents: Sequence[bytes]) -> None:
     """Replace the documents that have the ``_id``s of these, which have it in front and fit one
     command. Those that no replacement takes as they are, are deleted and inserted. Raises
     BulkWriteError, OperationFailure."""
-    usual = [each for each in documents if not _is_special(each)]
+    usual: list[ReplaceOne[Any]] = []
+    special: list[bytes] = []
+    for each in documents:
+        if _is_special(each):
+            special.append(each)
+        else:
+            usual.append(ReplaceOne(by_id(id_of(each)), RawBSONDocument(each, RAW)))
     if usual:
-        handle.bulk_write(
-            [ReplaceOne(by_id(id_of(each)), RawBSONDocument(each, RAW)) for each in usual]
-        )
-    special = [each for each in documents if _is_special(each)]
+        handle.bulk_write(usual)
     delete_exactly(handle, [id_of(each) for each in special])
     insert_exactly(handle, special)
 

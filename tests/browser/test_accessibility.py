@@ -33,6 +33,7 @@ from portal.organizations.members import ownership
 from portal.organizations.members.mails import token_of
 from portal.organizations.signing_up import PURPOSE
 from portal.permissions import FOR_API_KEYS
+from tests.data.history.conftest import Desk
 from tests.factories import (
     a_context,
     a_credential,
@@ -224,6 +225,24 @@ def test_pages_of_a_document(page, check, mara, tenant_db):
     stored.update_one({"_id": 1}, {"$set": {"wide": "theirs", "blob": b"y"}})
     page.get_by_role("button", name="Save").last.click()
     expect(page.get_by_role("alert")).to_contain_text("Nothing was saved.")
+    check(page)
+
+
+def test_pages_of_the_history(page, check, mara):
+    desk = Desk(an_organization("Acme Corp", mara))
+    desk.insert(*({"_id": n, "wide": "W" * 400, "n": n} for n in range(4)))
+    bulk = desk.update_many({}, {"$set": {"L" * 120: 1}})
+    desk.replace({"_id": 1, "wide": "mine"}, reason="R" * 150)
+    undo, deleted = desk.undo(bulk), desk.delete(1)
+    data = "/organizations/acme-corp/data"
+    undoing, erasing = f"/history/{deleted.id}/undo", f"/documents/{deleted.address}/erase"
+    for path in ("/history", f"/history/{undo.id}", undoing, erasing, "/bulk"):
+        page.goto(data + path)
+        check(page)
+    page.get_by_label("Field").first.fill("wide")
+    page.get_by_label("Change", exact=True).first.select_option("Remove")
+    page.get_by_role("button", name="Show what would change").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Change all 3 documents?")
     check(page)
 
 
