@@ -4,15 +4,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+import bson
 from bson import Decimal128, Int64, ObjectId
 from bson.binary import Binary
 from bson.datetime_ms import DatetimeMS
 
-from portal.data.formats.exact import decode_exactly
+from portal.data.formats.exact import EXACT, UNDECODABLE
 from portal.data.formats.headings import WHOLE_DOCUMENT, path_text
 from portal.data.formats.options import Column, ColumnType, Empty
 
 _MOST_COLUMNS = 2000
+_MOST_ALIKE = 100
 _MOST_SUBFIELDS = 100
 """A sub-document with more fields has keys that are values, and stays one cell."""
 _TYPES: dict[type, ColumnType] = {
@@ -51,8 +53,8 @@ class _Node:
     order: list[str] = field(default_factory=list)
     below: "dict[str, _Node]" = field(default_factory=dict)
 
-    def add_fields(self, fields: dict[str, Any]) -> None:
-        self.documents += 1
+    def add_fields(self, fields: dict[str, Any], times: int = 1) -> None:
+        self.documents += times
         place = 0
         for name, value in fields.items():
             node = self.below.get(name)
@@ -66,20 +68,20 @@ class _Node:
                 self.order.insert(place, name)
                 place += 1
             if node is not None:
-                node.add(value)
+                node.add(value, times)
 
-    def add(self, value: Any) -> None:
-        self.count += 1
+    def add(self, value: Any, times: int) -> None:
+        self.count += times
         if type(value) is dict and value:
             if len(self.below) <= _MOST_SUBFIELDS:
-                self.add_fields(value)
+                self.add_fields(value, times)
             else:
-                self.documents += 1
+                self.documents += times
         elif value is None:
-            self.nulls += 1
+            self.nulls += times
         else:
-            self.types[type_of(value)] += 1
-            self.empty_texts += value == "" and type(value) is str
+            self.types[type_of(value)] += times
+            self.empty_texts += times * (type(value) is str and not value)
 
     @property
     def is_flat(self) -> bool:
@@ -87,23 +89,52 @@ class _Node:
         return self.documents == self.count and len(self.below) <= _MOST_SUBFIELDS
 
 
+@dataclass(slots=True)
+class _Alike:
+    """Fields of a document, and how many others have fields like these."""
+
+    fields: dict[str, Any]
+    times: int = 1
+
+
 class Survey:
     """Finds the columns of a CSV file from documents: all of them, or a sample."""
 
     def __init__(self) -> None:
         self._top = _Node()
+        # Most documents are alike: those of the same names and types are only counted.
+        self._alike: dict[tuple[Any, ...], _Alike] = {}
 
     def add(self, document: bytes) -> None:
         """Take a document into account."""
-        fields = decode_exactly(document)
-        if fields is not None:
+        try:
+            fields = bson.decode(document, EXACT)
+        except UNDECODABLE:
+            return  # it has no cells of its own
+        types = tuple(map(type, fields.values()))
+        if dict in types or Binary in types or "" in fields.values():
             self._top.add_fields(fields)
+            return
+        key = (*fields, *types)
+        known = self._alike.get(key)
+        if known is not None:
+            known.times += 1
+            return
+        if len(self._alike) == _MOST_ALIKE:
+            self._count_alike()
+        self._alike[key] = _Alike(fields)
 
     def columns(self) -> tuple[Column, ...]:
         """The columns in the documents' order, with their types, 2,000 at most; last the one for a
         document that the others can't carry. Sub-documents are flattened."""
+        self._count_alike()
         found = _columns(self._top, (), self._top.documents)[:_MOST_COLUMNS]
         return (*found, Column(WHOLE_DOCUMENT, (WHOLE_DOCUMENT,), ColumnType.DOCUMENT))
+
+    def _count_alike(self) -> None:
+        for alike in self._alike.values():
+            self._top.add_fields(alike.fields, alike.times)
+        self._alike.clear()
 
 
 def _columns(node: _Node, path: tuple[str, ...], total: int) -> list[Column]:
