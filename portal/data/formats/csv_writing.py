@@ -24,7 +24,7 @@ from portal.data.formats.surveying import type_of
 from portal.data.formats.written import Written
 
 LONGEST_SPREADSHEET_CELL = 32_767
-"""What a spreadsheet cuts a cell to."""
+"""The characters that a spreadsheet cuts a cell to."""
 
 _LINE_END = "\r\n"
 _NAN = struct.pack("<d", math.nan)

@@ -1,4 +1,4 @@
-"""What a file is, told from its first bytes."""
+"""The format of a file, told from its first bytes."""
 
 import re
 import zlib
@@ -19,7 +19,7 @@ from portal.data.formats.options import Format, ReadOptions
 from portal.data.formats.records import LARGEST_DOCUMENT_BYTES
 
 HEAD_BYTES = 256 * 1024
-"""As much of a file's start as ``detect`` uses."""
+"""The bytes of a file's start that ``detect`` uses."""
 
 _GZIP, _GZIP_BITS = b"\x1f\x8b", 31
 _LARGEST_SHARE_OF_NULS = 0.05
@@ -55,7 +55,7 @@ _OLD_REGEX = re.compile(r'"\$regex"\s*:\s*"(?:[^"\\]|\\.)*"\s*,\s*"\$options"')
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """What a file is.
+    """The format of a file, and all that was found to read it.
 
     ``options`` is ``None`` for what can't be read, for the reason in ``refusal``. ``candidates``
     are the encodings to ask for, if the text is no UTF-8. ``dialects`` are the delimiters that fit
@@ -77,8 +77,8 @@ class Detected:
 
 
 def detect(head: bytes, name: str) -> Detected:
-    """What a file of this name that begins with ``head`` is. Never guesses: what fits two ways is
-    a candidate to choose from."""
+    """Recognize a file of this name that begins with ``head``. Never guesses: what fits two ways
+    is a candidate to choose from."""
     if not head.startswith(_GZIP):
         return _detect(head[:HEAD_BYTES], name.lower(), is_whole=len(head) < HEAD_BYTES)
     try:
@@ -154,7 +154,7 @@ def _detect_text(head: bytes, name: str, *, is_whole: bool) -> Detected:
 
 
 def _json_options(text: str, encoding: str) -> ReadOptions | None:
-    """How a JSON file is read; ``None`` for another."""
+    """The options of a JSON file; ``None`` for another."""
     start = text.lstrip()
     if not re.match(r'\[\s*(?:[{\]]|$)|\{\s*(?:["}\']|$)', start):
         return None

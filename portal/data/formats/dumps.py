@@ -25,7 +25,7 @@ _OF_THE_DUMP = ("oplog.bson", "prelude.json", "admin/system.version.bson")
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What mongodump kept beside a collection's documents."""
+    """The indexes and options that mongodump kept beside a collection's documents."""
 
     collection: str
     indexes: tuple[dict[str, Any], ...]
@@ -52,8 +52,7 @@ class Member:
 
 
 def list_members(parts: Iterable[bytes], options: ReadOptions) -> list[Member]:
-    """What is in a tar, all of it: each file with what is taken or the reason why it isn't. Raises
-    BrokenFile."""
+    """All files in a tar, each with what is taken or the reason why it isn't. Raises BrokenFile."""
     content = gunzip(parts, options.largest_bytes) if options.gzip else parts
     members: list[Member] = []
     described: dict[str, Metadata | str] = {}

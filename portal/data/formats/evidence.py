@@ -57,7 +57,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What can't be decided by the cells: ``kind`` is ``day_order``, ``century``, ``number``,
+    """A question that the cells can't decide: ``kind`` is ``day_order``, ``century``, ``number``,
     ``id``, ``json``, ``word``, ``dots`` or ``heading``."""
 
     kind: str
@@ -67,7 +67,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a column's cells may become: changes of the column, what was found, in sentences, and
+    """A reading of a column's cells: changes of the column, what was found, in sentences, and
     what has to be asked."""
 
     change: Mapping[str, Any]
@@ -76,7 +76,7 @@ class Reading:
 
 
 class Evidence:
-    """What the cells of a column are, added in blocks; its size doesn't grow with them."""
+    """Evidence of a column's cells, added in blocks; its size doesn't grow with them."""
 
     def __init__(self, zone: str) -> None:
         self.first, self._first_line = "", 0
@@ -120,7 +120,7 @@ class Evidence:
             self._signed = next((cell for cell in cells if _SIGN.search(cell)), "")
 
     def reading(self) -> Reading:
-        """What the column may become."""
+        """The reading that all cells allow."""
         change: dict[str, Any] = {"guarded": True} if self._guards else {}
         reading = self._typed() if self.filled else Reading({})
         return replace(

@@ -38,7 +38,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What was found in all rows of a file."""
+    """Counts of a file's rows, and a proposal for each column."""
 
     records: int
     lines: int
@@ -85,7 +85,7 @@ class Examiner:
             self._fault = error.reason
 
     def result(self) -> Examined:
-        """What was found so far."""
+        """The findings so far."""
         return Examined(
             self._records,
             self._lines,

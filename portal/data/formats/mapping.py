@@ -19,7 +19,7 @@ class MappingFault:
 
 
 def check_mapping(columns: tuple[Column, ...]) -> list[MappingFault]:
-    """What is wrong with a mapping before row 1: a field twice, ``a`` beside ``a.b``, a list with
+    """The faults of a mapping before row 1: a field twice, ``a`` beside ``a.b``, a list with
     a gap, no name, a layout that is none. Empty if nothing is."""
     taken = {
         index: column

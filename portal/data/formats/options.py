@@ -1,4 +1,4 @@
-"""How a file is read or written: all that is decided or was asked, as values that are stored."""
+"""Options of reading and writing: all that is decided or was asked, as values that are stored."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -151,7 +151,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How a file is read. ``detect`` proposes them; CSV needs ``columns`` too.
+    """Options of reading a file. ``detect`` proposes them; CSV needs ``columns`` too.
 
     ``member`` names a collection's file in a tar of a dump. With ``old_json`` the dialect that
     mongoexport wrote before 4.2 is read: ``{"$date": 0}``, ``{"$regex": "a", "$options": ""}``.
@@ -196,7 +196,7 @@ class ReadOptions:
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """How a file is written.
+    """Options of writing a file.
 
     ``columns`` are those of CSV, as ``Survey`` finds them. A ``typed`` CSV file has types in its
     heading and is read again as the same documents; one that isn't is for people, and loses what

@@ -43,7 +43,7 @@ def type_of(value: Any) -> ColumnType:
 
 @dataclass(slots=True)
 class _Node:
-    """What a field was, over all documents."""
+    """Counts of a field's values, over all documents."""
 
     types: Counter[ColumnType] = field(default_factory=Counter)
     count: int = 0

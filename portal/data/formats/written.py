@@ -1,4 +1,4 @@
-"""What a writer has written, for its result and for whoever continues it."""
+"""Counts of a writer, for its result and for whoever continues it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -7,7 +7,7 @@ from typing import Any, Self
 
 @dataclass(slots=True)
 class Written:
-    """What was written so far.
+    """Counts of all that was written so far.
 
     ``wrapped`` documents stand as base64 of their BSON, since the format can't carry them.
     ``long_cells`` are cut by spreadsheets. ``left_out`` counts, by field, the documents whose field
@@ -25,5 +25,5 @@ class Written:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Self:
-        """What was ``stored``."""
+        """The counts that were ``stored``."""
         return cls(**{**stored, "left_out": dict(stored["left_out"])})

@@ -1,4 +1,4 @@
-"""What a file is is told from its start, and asked where it fits two ways."""
+"""A file's format is told from its start, and asked where it fits two ways."""
 
 import gzip
 import io

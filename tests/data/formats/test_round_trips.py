@@ -1,4 +1,4 @@
-"""What is exported in a format is imported again as the same bytes."""
+"""Exports in each format are imported again as the same bytes."""
 
 import csv
 import io
