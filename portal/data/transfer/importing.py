@@ -3,7 +3,7 @@ how far the file is written. So each record is written once, however often the w
 the whole import can be undone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -207,7 +207,7 @@ class _Write:
     def _entry(self, record: Record) -> tuple[_Entry | None, Fault | None]:
         document = record.document or b""
         if self.plan.existing == Existing.INSERT:
-            return _Entry(record, with_id_in_front(with_id(document)[0])), None
+            return _Entry(record, _identified(document)), None
         key = key_of(document, self.plan.key)
         if isinstance(key, str):
             return None, no_key(self.plan.key, key)
@@ -252,17 +252,20 @@ class _Write:
         return edit, reached
 
     def _insert(self, handle: Any, entries: Sequence[_Entry], tried: _Tried) -> None:
-        wanted = []
+        wanted = list(self._allowed(entries, tried))
+        tried.changes += [Change(id_of(document), None, document) for document in wanted]
+        insert_exactly(handle, wanted)
+        tried.inserted += len(wanted)
+
+    def _allowed(self, entries: Sequence[_Entry], tried: _Tried) -> Iterator[bytes]:
+        """The documents that have no field that is masked for who imports them."""
         for entry in entries:
             try:
                 self.access.mask.check_insert(entry.document)
             except FieldMasked as error:
                 tried.refused.append((entry.record, fault_of(error)))
-                continue
-            wanted.append(entry.document)
-            tried.changes.append(Change(id_of(entry.document), None, entry.document))
-        insert_exactly(handle, wanted)
-        tried.inserted += len(wanted)
+            else:
+                yield entry.document
 
     def _merge(self, handle: Any, entries: Sequence[_Entry], tried: _Tried) -> None:
         replaces = self.plan.existing == Existing.REPLACE
@@ -272,7 +275,7 @@ class _Write:
         for entry in entries:
             there = found.get(entry.key, []) if entry.key else []
             if not there:
-                new.append(_Entry(entry.record, with_id_in_front(with_id(entry.document)[0])))
+                new.append(_Entry(entry.record, _identified(entry.document)))
             elif len(there) > 1:
                 tried.refused.append((entry.record, several_have(len(there), self.plan.key)))
             elif not replaces:
@@ -321,6 +324,13 @@ class _RefusedOne(Exception):
 
     fault: Fault
     record: Record | None
+
+
+def _identified(document: bytes) -> bytes:
+    """The document with its ``_id`` in front, a new one where it has none."""
+    if document[5:9] == b"_id\0":
+        return document
+    return with_id_in_front(with_id(document)[0])
 
 
 def _without_id(document: bytes) -> bytes:

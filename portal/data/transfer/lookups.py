@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import bson
+from bson import ObjectId
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
 from portal.data.formats.records import Fault, Record
 from portal.data.queries import CODEC
-from portal.tenants.elements import field_of
+from portal.tenants.elements import field_of, id_of
 
-_DOCUMENT, _ARRAY, _UNDEFINED, _NULL, _REGEX = 0x03, 0x04, 0x06, 0x0A, 0x0B
+_DOCUMENT, _ARRAY, _UNDEFINED, _OBJECT_ID = 0x03, 0x04, 0x06, 0x07
+_NULL, _REGEX = 0x0A, 0x0B
 _NO_KEYS = {
     _ARRAY: "a list",
     _UNDEFINED: "undefined",
@@ -31,6 +33,8 @@ class KeyValue:
     @property
     def value(self) -> Any:
         """The value, for a filter."""
+        if self.encoded[4] == _OBJECT_ID:
+            return ObjectId(self.encoded[6:18])
         return bson.decode(self.encoded, CODEC)[""]
 
     def __eq__(self, other: object) -> bool:
@@ -45,6 +49,8 @@ def key_of(document: bytes, path: str) -> KeyValue | str:
     encoded = _value_at(document, path)
     if encoded is None:
         return "missing"
+    if encoded[4] == _OBJECT_ID:
+        return KeyValue(encoded, encoded)
     if encoded[4] in _NO_KEYS:
         return _NO_KEYS[encoded[4]]
     value = KeyValue(None, encoded).value
@@ -91,6 +97,8 @@ def keyed(records: Iterable[Record], path: str) -> tuple[dict[KeyValue, Record],
 
 
 def _value_at(document: bytes, path: str) -> bytes | None:
+    if path == "_id" and document[5:9] == b"_id\0":
+        return id_of(document)
     value = None
     for part in path.split("."):
         value = field_of(document, part)

@@ -13,7 +13,7 @@ from portal.data.transfer.faults import Tally
 from portal.data.transfer.files import StoredFile, content_of
 from portal.documents.organizations import Organization
 
-BATCH_RECORDS = 2000
+BATCH_RECORDS = 5000
 BATCH_BYTES = 8 * 1024 * 1024
 
 
