@@ -49,7 +49,10 @@ def shown_job(job: Job, title: str, stations: Sequence[Station] = ()) -> ShownJo
     percent = progress.done * 100 // progress.total if progress.total else None
     waits_for = None
     if job.state == JobState.RUNNING:
-        waits_for, rate = standstill_of(job, server_time()), rate_of(job)
+        now = server_time()
+        waits_for, rate = standstill_of(job, now), rate_of(job)
+        if job.attempt == job.attempts_before and now - job.created_at < STANDSTILL:
+            waits_for = None  # a worker looks for it in a moment
         waits_for = waits_for and waits_for[0].upper() + waits_for[1:]
         if rate and not waits_for:
             words += [f"{rate:,.0f} a second"]
