@@ -180,8 +180,11 @@ CALLS = {
 }
 
 
-# It needs another cluster: tests/moving/test_api.py
-ELSEWHERE = {"POST /org/{name}/move"}
+# They need another cluster: tests/moving/test_api.py, tests/credentials/test_travelling.py
+ELSEWHERE = {
+    "POST /org/{name}/move",
+    "POST /org/{name}/credentials/{credential_id}/prepare-move",
+}
 
 
 BESIDE = re.compile("/documents|/history")
