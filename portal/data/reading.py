@@ -100,20 +100,22 @@ def count_documents(
     access: DocumentAccess,
     query: dict[str, Any],
     comment: str | None,
-    most: int | None = MOST_COUNTED,
+    *,
+    whole: bool = False,
 ) -> Count:
-    """The number of documents that match, counted up to ``most``; that of all by the server's
-    counter. Raises InvalidQuery, FieldMasked, IndexNeeded, QueryTooSlow."""
+    """The number of documents that match, counted up to MOST_COUNTED unless it is the ``whole``;
+    that of all by the server's counter. Raises InvalidQuery, FieldMasked, IndexNeeded,
+    QueryTooSlow."""
     handle = documents_of(access.organization)
     with plans.noting_slow(access.organization, query, {}), reading():
         if not query:
             return Count(handle.estimated_document_count(), estimated=True)
         access.mask.check_filter(query, lambda: text_paths(handle))
         plans.check_find(access.organization, handle, query, {"_id": 1})
-        if most is None:
+        if whole:
             return Count(handle.count_documents(query, comment=comment))
-        found = handle.count_documents(query, limit=most + 1, comment=comment)
-    return Count(min(found, most), more=found > most)
+        found = handle.count_documents(query, limit=MOST_COUNTED + 1, comment=comment)
+    return Count(min(found, MOST_COUNTED), more=found > MOST_COUNTED)
 
 
 def aggregate(

@@ -69,8 +69,7 @@ def browse(
 def count(access: DocumentAccess, selection: Selection, comment: str, *, whole: bool) -> Count:
     """The number of documents that match, bounded unless it is the ``whole``. Raises what
     ``reading.count_documents`` raises."""
-    most = None if whole else reading.MOST_COUNTED
-    return reading.count_documents(access, selection.filter, comment, most)
+    return reading.count_documents(access, selection.filter, comment, whole=whole)
 
 
 def known_count(access: DocumentAccess, selection: Selection) -> Count | None:
