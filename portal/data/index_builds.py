@@ -14,7 +14,7 @@ from typing import Any
 import bson
 import pymongo
 import structlog
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
 from portal import clock
 from portal.audit.trail import record
@@ -101,7 +101,12 @@ def create_index(access: Access, spec: IndexSpec, context: RequestContext) -> Li
         )
     if len(indexes) - bool(same) >= MOST_INDEXES:
         raise TooManyIndexes(MOST_INDEXES)
-    _run_for_a_while(_start(access, spec, context))
+    try:
+        job = _start(access, spec, context)
+    except DuplicateKeyError:  # another request began the same meanwhile
+        job = None
+    if job is not None:
+        _run_for_a_while(job)
     found = list_indexes(access.organization)
     index = next((index for index in found if index.name == spec.full_name), None)
     if index is None:

@@ -1,6 +1,8 @@
 """Indexes by the API: bounded builds, and failed ones stay listed."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -20,6 +22,7 @@ from portal.documents.jobs import Job
 from portal.jobs import managing, running
 from portal.jobs.runner import run_due_jobs
 from portal.web.context import RequestContext
+from tests.factories import a_context, an_access
 from tests.program import fault
 
 INDEXES = "/org/acme-corp/indexes"
@@ -128,6 +131,19 @@ def test_a_build_whose_process_died_is_gone_on_with(writer, stored):
     Job.objects(id=job.id).update_one(set__due_at=job.created_at)
     assert run_due_jobs() == 1
     assert listed(writer)["a_1"]["state"] == "ready"
+
+
+def test_two_who_ask_for_one_index_at_a_time_have_one_build(acme, stored):
+    together = threading.Barrier(2)
+
+    def ask():
+        together.wait()
+        return index_builds.create_index(an_access(acme), IndexSpec({"a": 1}), a_context()).name
+
+    with index_builds._builds, ThreadPoolExecutor(2) as threads:
+        asked = [threads.submit(ask) for _ in range(2)]
+        assert [each.result() for each in asked] == ["a_1", "a_1"]
+    assert Job.objects(kind="index_build").count() == 1
 
 
 def test_a_build_that_is_stopped_leaves_no_index(writer, stored):
