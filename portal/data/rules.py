@@ -25,7 +25,6 @@ from portal.data.errors import (
     reading,
 )
 from portal.data.handles import documents_of
-from portal.data.sampling import SAMPLED
 from portal.data.schemas import Clause, Schema, breaking, clauses_of, line_of, lines_of, text_of
 from portal.database.clusters import database_of
 from portal.database.transactions import transactional
@@ -44,6 +43,8 @@ MOST_BREAKING = 10_000
 """Of more documents that break rules it is told that there are more."""
 MOST_CLAUSES = 200
 TRYING_SECONDS = 1.5
+SAMPLED = 250
+"""The documents that rules are tried on where all would take longer."""
 _EXAMPLES = 5
 # Which fields they read can't be told by their names.
 _OF_ANY_FIELD = frozenset(

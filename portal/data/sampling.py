@@ -38,6 +38,8 @@ MOST_BYTES = 32 * 1024 * 1024
 """The size of a sample: of larger documents it has fewer."""
 MOST_COUNTED_IN = 100_000
 """The most documents in which outliers of a sample are counted."""
+SAMPLING_SECONDS = 1.5
+"""The time of a sample: what was drawn until then is it."""
 _COUNTING_SECONDS = 1.0
 _BATCH = 50
 _MOST_KEYS_SHOWN = 100
@@ -135,7 +137,7 @@ def survey_of(access: DocumentAccess) -> tuple[Survey, bool, int]:
     with reading():
         total = handle.estimated_document_count()
         seen: set[bytes] = set()
-        size_bytes = 0
+        size_bytes, deadline = 0, time.monotonic() + SAMPLING_SECONDS
         for document in _sample(handle):
             size_bytes += len(document)
             document_id = id_of(document)
@@ -143,10 +145,12 @@ def survey_of(access: DocumentAccess) -> tuple[Survey, bool, int]:
                 continue
             seen.add(document_id)
             survey.add(access.mask.hide(document))
-            if size_bytes > MOST_BYTES:
+            if size_bytes > MOST_BYTES or time.monotonic() > deadline:
                 break
-    complete = survey.documents < SAMPLED and size_bytes <= MOST_BYTES
-    return survey, complete and total <= SAMPLED and not survey.cut, total
+        else:
+            whole = survey.documents < SAMPLED and total <= SAMPLED and not survey.cut
+            return survey, whole, total
+    return survey, False, total
 
 
 def is_hidden(access: DocumentAccess, path: Path) -> bool:

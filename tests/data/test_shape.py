@@ -103,6 +103,12 @@ def test_large_documents_make_a_smaller_sample(shape, monkeypatch):
     assert not read.complete
 
 
+def test_a_slow_server_makes_a_smaller_sample(shape, monkeypatch):
+    monkeypatch.setattr(sampling, "SAMPLING_SECONDS", 0)
+    read = shape([{"n": n} for n in range(20)])
+    assert (read.read, read.total, read.complete) == (1, 20, False)
+
+
 def test_more_documents_than_a_sample_are_counted_apart(shape, acme, monkeypatch):
     monkeypatch.setattr(sampling, "SAMPLED", 100)
     read = shape([{"n": n if n % 10 else str(n)} for n in range(300)])
