@@ -107,7 +107,7 @@ def put_back(desk):
 
 
 EXAMPLES = settings(
-    max_examples=12,
+    max_examples=4,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
