@@ -51,7 +51,7 @@ MOST_BYTES = 1024**3
 """The size of an organization's before-images: where there are more, the oldest go."""
 
 SLACK_BYTES = 16 * 1024 * 1024
-"""What a process records of an organization until it looks whether there is too much."""
+"""The size that a process records of an organization until it looks whether there is too much."""
 
 MOST_FIELDS = 50
 """The number of fields that an edit names."""

@@ -1,4 +1,4 @@
-"""What is kept beside an organization's documents: collections of the portal's own in the cluster
+"""Rows beside an organization's documents: in collections of the portal's own in the cluster
 that the documents are in, so that one transaction may write both.
 
 The ``_id`` of each row is a document that begins with ``o``, the organization's id. A row has

@@ -78,8 +78,8 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a change would do: to how many documents, and to three of them. ``renamed`` tells for
-    each field with a new name how many have it, and how many of these have the new name too."""
+    """The effect that a change would have, told by a number and three documents. ``renamed`` tells
+    for each field with a new name how many have it, and how many of these have the new name too."""
 
     count: int
     pairs: tuple[Pair, ...]
@@ -110,8 +110,9 @@ class BulkEdit:
 def preview_change(
     access: DocumentAccess, query: dict[str, Any], changes: FieldChanges, *, others: bool = False
 ) -> Preview:
-    """What the change would do, told by the first, the middle and the last document that match by
-    ``_id``, or by three ``others``. Raises InvalidQuery, FieldMasked, IndexNeeded, QueryTooSlow."""
+    """The effect that the change would have, told by the first, the middle and the last document
+    that match by ``_id``, or by three ``others``. Raises InvalidQuery, FieldMasked, IndexNeeded,
+    QueryTooSlow."""
     _check(access, query, changes)
     handle = documents_of(access.organization)
     with reading(), pymongo.timeout(READ_SECONDS):
@@ -308,7 +309,7 @@ def _bounded(documents: Mapping[bytes, bytes], ids: list[bytes]) -> tuple[list[b
 
 
 def _changes(documents: list[bytes], changes: FieldChanges) -> tuple[list[Change], list[LeftAlone]]:
-    """What changes the documents, and which can't be; of those that stay as they are neither."""
+    """The changes of the documents, and those that can't be changed; of the others neither."""
     made: list[Change] = []
     left: list[LeftAlone] = []
     for document in documents:

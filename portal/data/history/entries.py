@@ -112,14 +112,14 @@ class Entry:
 
     @property
     def words(self) -> str:
-        """What was done, in words, without the id of a document."""
+        """The edit in words, without the id of a document."""
         return self.title or _WORDS[self.kind] + (
             f" {', '.join(self.fields)}" if self.fields else ""
         )
 
     @property
     def actor(self) -> str:
-        """Who did it, in words."""
+        """The actor in words."""
         return self.origin.email or self.origin.actor_name or "the portal"
 
     @property
@@ -155,7 +155,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What an organization's before-images take, of what they may."""
+    """The space of an organization's before-images, used and at most."""
 
     used_bytes: int
     most_bytes: int = MOST_BYTES
@@ -293,7 +293,7 @@ def later_edits_of(
 
 
 def space_of(organization: Organization) -> Space:
-    """What the organization's before-images take."""
+    """The space that the organization's before-images take."""
     edits = edits_of(documents_of(organization))
     total = edits.aggregate(
         [

@@ -1,4 +1,4 @@
-"""What is kept beside documents travels to another cluster with them: edits and their
+"""Rows beside documents travel to another cluster with them: those of edits and their
 before-images, files.
 
 What was changed since the last time is copied, by the source's clock, in batches that each are one
