@@ -163,60 +163,86 @@ def _lines(content: Iterator[bytes], begin: Position) -> Iterator[_Text]:
 
 def _elements(content: Iterator[bytes], begin: Position) -> Iterator[_Text]:
     """Raises BrokenFile where the text isn't balanced to its end."""
-    offset, lines = begin.offset, begin.lines
-    data, position, wanted = b"", 0, 0
-    state = "array" if begin.inside else "documents"
-    state = state if offset else "start"
-    for piece in _with_end(content):
-        data = data[position:] + (piece or b"")
-        position = 0
-        if piece is not None and len(data) < wanted:
+    scanner = _Scanner(begin)
+    data, wanted = b"", 0
+    for piece in content:
+        data += piece
+        if len(data) < wanted:
             continue
-        if offset == 0 and data.startswith(BYTE_ORDER_MARK):
-            position = offset = 3
-        while True:
-            space = _SPACE.match(data, position)
-            start = space.end() if space else position
-            lines += data.count(b"\n", position, start)
-            offset += start - position
-            position = start
-            character = data[position : position + 1]
-            if not character:
-                break
-            if state == "after":
-                raise BrokenFile(f"Something follows the end of the array, in line {lines + 1:,}.")
-            if character == b"[" and state == "start":
-                state, position, offset = "array", position + 1, offset + 1
-                continue
-            if character == b"]" and state == "array":
-                state, position, offset = "after", position + 1, offset + 1
-                continue
-            end = _end_of(data, position, is_last=piece is None)
+        yield from scanner.elements(data, is_last=False)
+        data = scanner.rest
+        if len(data) > LONGEST_TEXT_BYTES:
+            raise BrokenFile(f"The document in line {scanner.line:,} is longer than 24 MiB.")
+        wanted = 2 * len(data)  # what isn't complete is seldom looked at again
+    yield from scanner.elements(data, is_last=True)
+    if scanner.rest:
+        raise BrokenFile(f"The file ends in the middle of the document in line {scanner.line:,}.")
+    if scanner.state == "array":
+        raise BrokenFile("The file ends before its array does.")
+
+
+class _Scanner:
+    """Finds the elements in pieces of an array, or of documents one after another."""
+
+    def __init__(self, begin: Position) -> None:
+        self._offset, self._lines = begin.offset, begin.lines
+        self.state = "array" if begin.inside else "documents"
+        if not begin.offset:
+            self.state = "start"
+        self.rest = b""
+        """An element that isn't complete."""
+
+    @property
+    def line(self) -> int:
+        """The line of what is left."""
+        return self._lines + 1
+
+    def elements(self, data: bytes, *, is_last: bool) -> Iterator[_Text]:
+        """The complete elements of a text; what follows them is left."""
+        position = 0
+        if self._offset == 0 and data.startswith(BYTE_ORDER_MARK):
+            position = self._offset = len(BYTE_ORDER_MARK)
+        while (position := self._next(data, position)) < len(data):
+            end = _end_of(data, position, is_last=is_last)
             if end is None:
                 break
-            state = "documents" if state == "start" else state
             text = data[position:end]
-            first, lines = lines + 1, lines + text.count(b"\n")
-            offset += end - position
+            first = self.line
+            self._lines += text.count(b"\n")
+            self._offset += end - position
             position = end
-            yield _Text(text, first, offset, lines, inside=state == "array")
-        if len(data) - position > LONGEST_TEXT_BYTES:
-            raise BrokenFile(f"The document in line {lines + 1:,} is longer than 24 MiB.")
-        wanted = 2 * (len(data) - position)  # what isn't complete is seldom looked at again
-    if position < len(data):
-        raise BrokenFile(f"The file ends in the middle of the document in line {lines + 1:,}.")
-    if state == "array":
-        raise BrokenFile("The file ends before its array does.")
+            inside = self.state == "array"
+            yield _Text(text, first, self._offset, self._lines, inside=inside)
+        self.rest = data[position:]
+
+    def _next(self, data: bytes, position: int) -> int:
+        """The index of the next element, behind commas, blanks and the array's brackets. Raises
+        BrokenFile for one behind the array."""
+        while True:
+            start = position
+            space = _SPACE.match(data, position)
+            position = space.end() if space else position
+            character = data[position : position + 1]
+            is_bracket = (character, self.state) in _BRACKETS
+            position += is_bracket
+            self._lines += data.count(b"\n", start, position)
+            self._offset += position - start
+            if character and self.state == "after":
+                raise BrokenFile(f"Something follows the end of the array, in line {self.line:,}.")
+            if not is_bracket:
+                if character and self.state == "start":
+                    self.state = "documents"
+                return position
+            self.state = _BRACKETS[character, self.state]
+
+
+_BRACKETS = {(b"[", "start"): "array", (b"]", "array"): "after"}
+"""The brackets of the array itself, and the state behind each."""
 
 
 def end_of_value(text: bytes) -> int | None:
     """The index after the value that the text begins with; ``None`` where it isn't complete."""
     return _end_of(text, 0, is_last=True)
-
-
-def _with_end(content: Iterator[bytes]) -> Iterator[bytes | None]:
-    yield from content
-    yield None
 
 
 def _end_of(data: bytes, start: int, *, is_last: bool) -> int | None:
