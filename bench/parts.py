@@ -19,6 +19,7 @@ from bench import (
     slow_clients,
     starting,
     storing,
+    transferring,
 )
 from bench.environment import Environment
 from bench.report import Figure
@@ -49,6 +50,7 @@ PARTS = (
     Part("move", "moves while applications write; their neighbours", moving.measure),
     Part("pages", "CPU and time of an organization's page", pages.measure),
     Part("documents", "streams of documents against PyMongo’s methods", documents.measure),
+    Part("files", "files of documents against PyMongo’s methods", transferring.measure),
     Part("browsing", "pages of documents in a large collection", browsing.measure),
     Part("scripts", "a script that every organization has", scripting.measure),
     Part("load", "pages a second against a bare Flask view", load.measure),

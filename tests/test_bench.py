@@ -151,6 +151,11 @@ FIGURES = {
         for page in ("bare view", "organization page", "list page", "log-in page", "JSON read")
         for figure in ("8 connections", "99th percentile", "CPU of the worker")
     ],
+    "files": [
+        f"{way} of a file, 100 documents as {kind}"
+        for kind in ("bson", "jsonl")
+        for way in ("export", "import")
+    ],
     "slow-clients": [
         "organization page alone, median",
         "beside 5 slow clients, median",
