@@ -169,7 +169,7 @@ def as_form(found: Import, body: dict[str, Any]) -> dict[str, str]:
 
 
 def questions_of(found: Import) -> list[str]:
-    """What has to be answered before the import can go on."""
+    """The questions to answer before the import can go on."""
     if found.stage == Stage.READING:
         detected = found.detected
         asked = {

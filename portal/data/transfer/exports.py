@@ -67,13 +67,13 @@ class Export:
 
     @property
     def words(self) -> str:
-        """What is exported, in words."""
+        """The chosen documents, in words."""
         words: str = self.file.details["words"]
         return words
 
     @property
     def written(self) -> Written:
-        """What was written so far."""
+        """The progress of the file."""
         return Written.of(self.file.details["reached"]["written"])
 
 

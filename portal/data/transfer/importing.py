@@ -77,7 +77,7 @@ class _Entry:
 
 @dataclass(slots=True)
 class _Tried:
-    """What a transaction did."""
+    """The result of a transaction."""
 
     changes: list[Change] = field(default_factory=list)
     refused: list[tuple[Record, Fault]] = field(default_factory=list)
@@ -192,7 +192,7 @@ class _Write:
             raise _RefusedOne(fault_of(error), self._refused_record(error, entries)) from error
 
     def _entries(self, part: Sequence[Record]) -> tuple[list[_Entry], list[tuple[Record, Fault]]]:
-        """What is to be written, and what can't be."""
+        """The records to write, and those that can't be written."""
         entries, faults = [], []
         for record in part:
             fault = record.fault or self.faults.get(record.number)

@@ -144,7 +144,7 @@ class Import:
 
     @property
     def detected(self) -> Detected:
-        """What the file is by its first bytes."""
+        """The kind of the file, by its first bytes."""
         return detection_of(self.file.details["detected"])
 
     @property
@@ -159,25 +159,25 @@ class Import:
 
     @property
     def examined(self) -> Examined | None:
-        """What was found in all rows, if it was examined."""
+        """The findings in all rows, if it was examined."""
         stored = self.file.details.get("examined")
         return stored and examination_of(stored)
 
     @property
     def plan(self) -> Plan | None:
-        """What was decided."""
+        """The plan that was decided."""
         stored = self.file.details.get("plan")
         return stored and Plan.of(stored)
 
     @property
     def checked(self) -> Reached | None:
-        """What the check came to."""
+        """The progress of the check."""
         check = self.file.details.get("check")
         return Reached.of(check["reached"]) if check else None
 
     @property
     def written(self) -> Reached | None:
-        """What the write came to."""
+        """The progress of the write."""
         return Reached.of(self.edit.position) if self.edit else None
 
 

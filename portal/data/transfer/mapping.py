@@ -46,7 +46,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a form decides: the page's rows, and the plan; without one where ``faults`` remain, each
+    """A decision by a form: the page's rows, and the plan; without one where ``faults`` remain, each
     with the id of the control to mend."""
 
     rows: Sequence[Row]

@@ -19,7 +19,7 @@ BATCH_BYTES = 8 * 1024 * 1024
 
 @dataclass(slots=True)
 class Reached:
-    """What a pass has come to: ``at``, the end of the last record; how many ``records`` there were,
+    """The progress of a pass: ``at``, the end of the last record; how many ``records`` there were,
     without those that are skipped; what it counted; what failed, in ``pieces`` of an error file
     with ``error_bytes``."""
 
@@ -59,7 +59,7 @@ class Reached:
 
     @classmethod
     def of(cls, stored: dict[str, Any] | None) -> Self:
-        """What was ``stored``; the beginning, where nothing was."""
+        """The ``stored`` progress; the beginning, where there is none."""
         if not stored:
             return cls()
         return cls(

@@ -21,7 +21,7 @@ USUAL_STOP = 10
 
 
 class Existing(StrEnum):
-    """What becomes of a record whose document is there already."""
+    """The fate of a record whose document is there already."""
 
     INSERT = "insert"
     """It is an error."""
@@ -79,7 +79,7 @@ def stored_detection(found: Detected) -> dict[str, Any]:
 
 
 def detection_of(stored: Mapping[str, Any]) -> Detected:
-    """What was found that was ``stored``."""
+    """The findings that were ``stored``."""
     return Detected(
         options=stored["options"] and ReadOptions.of(stored["options"]),
         refusal=stored["refusal"],
@@ -115,7 +115,7 @@ def stored_examination(found: Examined) -> dict[str, Any]:
 
 
 def examination_of(stored: Mapping[str, Any]) -> Examined:
-    """What was found that was ``stored``."""
+    """The findings that were ``stored``."""
     return Examined(
         **{name: stored[name] for name in _COUNTS},
         proposals=tuple(map(_proposal_of, stored["proposals"])),

@@ -12,7 +12,6 @@ from portal.data.reading import count_documents
 from portal.data.transfer.exports import Export
 from portal.data.transfer.imports import Import, Stage
 from portal.data.transfer.passes import Reached
-from portal.data.transfer.plans import Existing
 from portal.documents.jobs import Job, JobState
 from portal.jobs.progress import ShownJob, Station, shown_job
 from portal.web.counting import counted
@@ -178,12 +177,3 @@ def _seconds_of(job: Job | None) -> float | None:
         return None
     begun: datetime = job.created_at
     return float((job.ended_at - begun).total_seconds())
-
-
-def existing_words(existing: Existing, key: str) -> str:
-    """What becomes of documents that are there, in words."""
-    return {
-        Existing.INSERT: "an error: only new documents are inserted",
-        Existing.REPLACE: f"replaced by {key}",
-        Existing.SKIP: f"skipped by {key}",
-    }[existing]
