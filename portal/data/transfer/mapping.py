@@ -46,8 +46,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A decision by a form: the page's rows, and the plan; without one where ``faults`` remain, each
-    with the id of the control to mend."""
+    """A decision by a form: the page's rows, and the plan; without one where ``faults`` remain,
+    each with the id of the control to mend."""
 
     rows: Sequence[Row]
     existing: Existing
