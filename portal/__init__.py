@@ -11,12 +11,12 @@ from flask_wtf import CSRFProtect
 from portal import cli, logs, settings
 from portal.api import openapi
 from portal.api.refusals import FIELDS
-from portal.data import index_builds
 from portal.data.browsing import view_pages
 from portal.data.browsing import views as browsing_views
 from portal.data.editing import views as editing_views
 from portal.data.history import changing, erasing, undoing
 from portal.data.history import views as history_views
+from portal.data.indexes import builds as index_builds
 from portal.data.structure import masks_views
 from portal.data.structure import views as structure_views
 from portal.data.transfer import exports, imports

@@ -14,16 +14,15 @@ from portal.api.replay import HEADER, PARAMETER, REFUSALS
 from portal.data import extended_json
 from portal.data.access import DocumentAccess, program_access
 from portal.data.errors import (
-    FieldMasked,
     IndexNeeded,
     InvalidExtendedJson,
     InvalidQuery,
-    MaskedText,
     NeedsOwnPlacement,
     QueryCancelled,
     QueryTooSlow,
 )
 from portal.data.importing import MakeKey
+from portal.data.masks.errors import FieldMasked, MaskedText
 from portal.data.queries import decode, parse_query
 from portal.documents.organizations import Organization
 from portal.organizations.access.errors import OrganizationMoving, OrganizationTrashed

@@ -7,7 +7,7 @@ import marshmallow as ma
 from marshmallow import fields
 
 from portal.api.schemas import Body, Response, Success
-from portal.data import indexes
+from portal.data.indexes import listing as indexes
 from portal.data.queries import LARGEST_PAGE, USUAL_PAGE
 from portal.data.reading import MOST_COUNTED
 from portal.data.writing import MOST_INSERTED

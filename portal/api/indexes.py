@@ -17,10 +17,12 @@ from portal.api.document_requests import (
 )
 from portal.api.guard import ApiBlueprint, logged_in
 from portal.api.replay import PARAMETER, Answer, takes_key
-from portal.data import extended_json, index_builds, index_conflicts
-from portal.data import indexes as services
+from portal.data import extended_json
 from portal.data.access import mask_of, program_access
 from portal.data.errors import IndexNotFound, InvalidIndex, TooManyIndexes
+from portal.data.indexes import builds as index_builds
+from portal.data.indexes import conflicts as index_conflicts
+from portal.data.indexes import listing as services
 from portal.documents.organizations import Organization
 from portal.web.errors import Overloaded
 from portal.web.requests import request_context

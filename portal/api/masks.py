@@ -7,7 +7,7 @@ from portal.api import replay
 from portal.api.document_requests import with_link
 from portal.api.guard import OF_ACCESS, ApiBlueprint, access_by_name, logged_in
 from portal.api.replay import OF_CHANGES, Answer, takes_key
-from portal.data.errors import InvalidMask, TooManyMasks
+from portal.data.masks.errors import InvalidMask, TooManyMasks
 from portal.data.structure import masking
 from portal.documents.organizations import Organization
 from portal.web.requests import request_context

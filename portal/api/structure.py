@@ -15,12 +15,16 @@ from portal.api.document_requests import (
 )
 from portal.api.guard import ApiBlueprint, logged_in
 from portal.api.replay import PARAMETER
-from portal.data import rules as services
-from portal.data.errors import FieldMasked, InvalidRules, RulesBroken, WholeDocumentMasked
-from portal.data.proposing import propose_rules
-from portal.data.rules import Trial
-from portal.data.sampling import Found, shape_of
-from portal.data.schemas import text_of
+from portal.data.errors import (
+    InvalidRules,
+    RulesBroken,
+)
+from portal.data.masks.errors import FieldMasked, WholeDocumentMasked
+from portal.data.rules import rules as services
+from portal.data.rules.proposing import propose_rules
+from portal.data.rules.rules import Trial
+from portal.data.rules.schemas import text_of
+from portal.data.shape.sampling import Found, shape_of
 from portal.web.errors import Overloaded
 from portal.web.requests import request_context
 

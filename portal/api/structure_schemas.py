@@ -8,7 +8,7 @@ from marshmallow import fields
 
 from portal.api.document_schemas import AnyValue
 from portal.api.schemas import Body, Response, Success
-from portal.data.rules import MODERATE, MOST_BREAKING, REFUSE, STRICT, WARN
+from portal.data.rules.rules import MODERATE, MOST_BREAKING, REFUSE, STRICT, WARN
 
 _SCHEMA: dict[str, Any] = {
     "bsonType": "object",

@@ -22,9 +22,9 @@ from portal.api.document_requests import (
 from portal.api.guard import ApiBlueprint, logged_in
 from portal.api.replay import PARAMETER, REFUSALS, takes_key
 from portal.data.access import DocumentAccess, program_access
-from portal.data.errors import FieldMasked
 from portal.data.formats.error_files import ErrorFile
 from portal.data.formats.options import Format, WriteOptions
+from portal.data.masks.errors import FieldMasked
 from portal.data.queries import Query
 from portal.data.transfer import exports, files, imports, showing
 from portal.data.transfer.errors import (

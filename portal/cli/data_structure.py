@@ -8,14 +8,16 @@ from flask.cli import with_appcontext
 
 from portal.cli.running import CommandFailed, on_database, plain, refusals
 from portal.cli.tables import print_table
-from portal.data import index_builds, index_conflicts, indexes
-from portal.data import rules as services
 from portal.data.access import operator_access
-from portal.data.indexes import FAILED, READY, IndexSpec, ListedIndex
-from portal.data.proposing import propose_rules
+from portal.data.indexes import builds as index_builds
+from portal.data.indexes import conflicts as index_conflicts
+from portal.data.indexes import listing as indexes
+from portal.data.indexes.listing import FAILED, READY, IndexSpec, ListedIndex
 from portal.data.queries import parse_query
-from portal.data.sampling import shape_of
-from portal.data.schemas import lines_of, parse_schema
+from portal.data.rules import rules as services
+from portal.data.rules.proposing import propose_rules
+from portal.data.rules.schemas import lines_of, parse_schema
+from portal.data.shape.sampling import shape_of
 from portal.organizations import planning
 from portal.organizations.access.lookup import Access
 from portal.permissions import ALL

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from portal.data.masks import Mask
+from portal.data.masks.masks import Mask
 from portal.documents.organizations import Organization
 from portal.organizations.access.lookup import Access
 from portal.web.context import OPERATOR, RequestContext

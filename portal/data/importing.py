@@ -12,10 +12,15 @@ from werkzeug.exceptions import HTTPException
 
 from portal.data import extended_json
 from portal.data.access import DocumentAccess
-from portal.data.errors import FieldMasked, ImportStopped, InvalidExtendedJson, writing
+from portal.data.errors import (
+    ImportStopped,
+    InvalidExtendedJson,
+    writing,
+)
 from portal.data.exact import insert_exactly
 from portal.data.handles import RAW
 from portal.data.idempotency import Answer, write_once
+from portal.data.masks.errors import FieldMasked
 from portal.data.recording import (
     Change,
     EditKind,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from portal.data.bson_types import ALIASES, BINARY, LIST, OBJECT, TEXT
-from portal.data.masks import MASKED
+from portal.data.masks.masks import MASKED
 from portal.data.patching import elements
 from portal.tenants.elements import field_of, framed
 

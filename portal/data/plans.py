@@ -7,7 +7,7 @@ from typing import Any
 from pymongo.errors import OperationFailure
 
 from portal.data.errors import IndexNeeded, NeedsOwnPlacement, QueryTooSlow
-from portal.data.suggestions import note_refused, note_slow
+from portal.data.lacking_indexes import note_refused, note_slow
 from portal.database.clusters import database_of
 from portal.documents.organizations import Organization, Strategy
 from portal.tenants import Tenant

@@ -28,7 +28,7 @@ from portal.data.bson_types import (
     UNDEFINED,
     WORDS,
 )  # fmt: skip
-from portal.data.masks import MASKED
+from portal.data.masks.masks import MASKED
 from portal.data.nodes import Node
 
 LONGEST_CELL = 60

@@ -9,12 +9,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bson import ObjectId
 from playwright.sync_api import expect
+from portal.data.indexes.listing.builds import create_index
 
 from portal import clock
 from portal.data.document_ids import address_of
-from portal.data.index_builds import create_index
-from portal.data.indexes import IndexSpec
-from portal.data.suggestions import note_refused
+from portal.data.indexes.listing import IndexSpec
+from portal.data.lacking_indexes import note_refused
 from portal.documents.accounts import Account, Recovery
 from portal.documents.memberships import Membership, Role
 from portal.documents.moves import MoveState

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from pymongo.errors import DuplicateKeyError
 
 from portal import clock
-from portal.data import index_builds, index_conflicts
 from portal.data.access import operator_access
 from portal.data.document_ids import parse_document_id
-from portal.data.indexes import IndexSpec
+from portal.data.indexes import builds as index_builds
+from portal.data.indexes import conflicts as index_conflicts
+from portal.data.indexes.listing import IndexSpec
 from portal.database.leases import Interrupted
 from portal.documents.audit import AuditEvent
 from portal.documents.jobs import Job

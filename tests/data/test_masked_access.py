@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from portal.data.masks import MASKED, Mask
+from portal.data.masks.masks import MASKED, Mask
 from portal.documents.organizations import Strategy
 from portal.organizations.storage import tenant_of
 from tests.data.conftest import ACME, DataProgram

@@ -6,9 +6,9 @@ from bson import DBRef, Decimal128
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.data.errors import FieldMasked, InvalidMask, WholeDocumentMasked
-from portal.data.masked_paths import parse_path
-from portal.data.masks import MASKED, NOTHING_MASKED, Mask
+from portal.data.masks.errors import FieldMasked, InvalidMask, WholeDocumentMasked
+from portal.data.masks.masks import MASKED, NOTHING_MASKED, Mask
+from portal.data.masks.paths import parse_path
 from portal.tenants.elements import framed
 
 MASK = Mask(frozenset({"iban", "contact.email", "parts.price"}))

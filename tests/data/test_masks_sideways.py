@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import bson
 import pytest
+from portal.data.indexes.listing.builds import create_index
 
 from portal.data.access import document_access
 from portal.data.conditions import Condition, Selection
 from portal.data.cutting import list_cut
-from portal.data.errors import FieldMasked
 from portal.data.formats.options import Format, WriteOptions
 from portal.data.history.entries import list_edits
 from portal.data.history.undoing import undo_edit
-from portal.data.index_builds import create_index
-from portal.data.indexes import IndexSpec
-from portal.data.masks import MASKED, Mask
+from portal.data.indexes.listing import IndexSpec
+from portal.data.masks.errors import FieldMasked
+from portal.data.masks.masks import MASKED, Mask
 from portal.data.queries import Query
 from portal.data.transfer.errors import MaskedSince
 from portal.data.transfer.exports import export_content, find_export, start_export

@@ -7,13 +7,13 @@ from bson import ObjectId
 from hypothesis import HealthCheck, given, settings
 from pymongo.errors import WriteError
 
-from portal.data import rules
 from portal.data.access import operator_access
 from portal.data.document_ids import address_of, parse_document_id
 from portal.data.errors import InvalidRules, NeedsOwnPlacement, RulesBroken
-from portal.data.proposing import propose_rules
-from portal.data.rules import STRICT, WARN, rules_of, set_rules, try_rules
-from portal.data.schemas import clauses_of, lines_of, parse_schema
+from portal.data.rules import rules
+from portal.data.rules.proposing import propose_rules
+from portal.data.rules.rules import STRICT, WARN, rules_of, set_rules, try_rules
+from portal.data.rules.schemas import clauses_of, lines_of, parse_schema
 from portal.documents.audit import AuditEvent
 from portal.documents.organizations import Strategy
 from tests.data.test_shape import DOCUMENTS

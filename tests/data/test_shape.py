@@ -8,10 +8,10 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from portal.data import sampling
 from portal.data.access import operator_access
-from portal.data.sampling import shape_of
-from portal.data.shape import MOST_FIELDS, Survey
+from portal.data.shape import sampling
+from portal.data.shape.fields import MOST_FIELDS, Survey
+from portal.data.shape.sampling import shape_of
 from portal.organizations.storage import tenant_of
 
 

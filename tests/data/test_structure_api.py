@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from portal.data.rules import set_rules
+from portal.data.rules.rules import set_rules
 from portal.documents.organizations import Strategy
 from tests.data.conftest import DataProgram
 from tests.factories import a_context, a_key, an_access, an_organization

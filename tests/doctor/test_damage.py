@@ -8,7 +8,7 @@ from bson.binary import UuidRepresentation
 
 from portal import DOCUMENTS, clock
 from portal.audit.trail import delete_chain
-from portal.data.suggestions import note_refused
+from portal.data.lacking_indexes import note_refused
 from portal.database.transactions import transactional
 from portal.doctor import leftovers, members, operations, placements, slugs
 from portal.documents.accounts import Account

@@ -8,12 +8,12 @@ from portal.data.access import DocumentAccess
 from portal.data.conditions import Selection
 from portal.data.cutting import CutPage, list_cut
 from portal.data.errors import (
-    FieldMasked,
     IndexNeeded,
     InvalidQuery,
     NeedsOwnPlacement,
     QueryTooSlow,
 )
+from portal.data.masks.errors import FieldMasked
 from portal.data.reading import Count
 from portal.documents.organizations import Strategy
 from portal.errors import PortalError

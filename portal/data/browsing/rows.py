@@ -8,7 +8,7 @@ from portal.data import nodes, shown
 from portal.data.bson_types import BINARY, NULL, NUMBERS, TEXT
 from portal.data.cutting import CutDocument
 from portal.data.document_ids import address_of
-from portal.data.masks import Mask
+from portal.data.masks.masks import Mask
 from portal.data.nodes import Node
 from portal.data.shown import HIDDEN, Reader, Shown, Token
 

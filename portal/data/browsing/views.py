@@ -22,12 +22,12 @@ from portal.data.browsing.saved_views import ListedView
 from portal.data.conditions import Condition, Selection, selection_from
 from portal.data.document_ids import parse_document_id
 from portal.data.errors import (
-    FieldMasked,
     InvalidExtendedJson,
     InvalidQuery,
     QueryTooSlow,
     UnappliedFilter,
 )
+from portal.data.masks.errors import FieldMasked
 from portal.data.patching import element_at
 from portal.data.reading import Count
 from portal.data.shown import LEGACY_UUIDS, Reader

@@ -12,7 +12,7 @@ from portal.data.editing.indenting import indented
 from portal.data.editing.typed_values import escaped, in_words
 from portal.data.errors import DocumentNotFound, DuplicateDocument
 from portal.data.etags import etag_of, matches
-from portal.data.masks import Mask
+from portal.data.masks.masks import Mask
 from portal.data.patching import ARRAY, Path, Unset, elements, patch, with_document_id
 from portal.tenants.elements import field_of, framed_id, id_of
 

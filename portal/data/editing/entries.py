@@ -11,7 +11,7 @@ from typing import Any
 
 from portal.data.editing.typed_values import Kind, NotOfKind, Typed, json_text, read
 from portal.data.errors import words_of
-from portal.data.masks import Mask
+from portal.data.masks.masks import Mask
 from portal.data.patching import (
     ARRAY,
     Append,

@@ -10,7 +10,7 @@ from portal import clock
 from portal.data.editing import dates, typed_values
 from portal.data.editing.entries import Entry, Outcome, Tree, digest_of, is_masked, key_of
 from portal.data.editing.typed_values import OLD, WORDS, Kind, Typed, in_words, shown, words_of_type
-from portal.data.masks import MASKED, Mask
+from portal.data.masks.masks import MASKED, Mask
 from portal.data.patching import ARRAY, DOCUMENT, Element, Path, count_elements
 
 MOST_ROWS = 100

@@ -40,7 +40,7 @@ from portal.data.editing.typed_values import WORDS, Kind, Typed
 from portal.data.errors import PreconditionFailed
 from portal.data.history.entries import Entry as EarlierEdit
 from portal.data.history.entries import list_edits
-from portal.data.masks import Mask
+from portal.data.masks.masks import Mask
 from portal.data.patching import differences, patch
 from portal.data.recording import KEPT
 from portal.errors import PortalError

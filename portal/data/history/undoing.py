@@ -15,12 +15,12 @@ from bson.raw_bson import RawBSONDocument
 
 from portal.data.access import DocumentAccess
 from portal.data.document_ids import decoded
-from portal.data.errors import WholeDocumentMasked
 from portal.data.exact import read_among, read_one
 from portal.data.handles import RAW, documents_of
 from portal.data.history.entries import Entry, entry_of
 from portal.data.history.errors import AlreadyUndone, EditNotFound, EditNotKept, EditRunning
 from portal.data.history.working import access_of, carry_out, store_changes, while_reachable
+from portal.data.masks.errors import WholeDocumentMasked
 from portal.data.patching import elements
 from portal.data.recording import (
     BATCH_BYTES,

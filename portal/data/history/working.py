@@ -13,7 +13,7 @@ from portal.data.errors import (
     writing,
 )
 from portal.data.exact import delete_exactly, insert_exactly, replace_exactly
-from portal.data.masks import NOTHING_MASKED
+from portal.data.masks.masks import NOTHING_MASKED
 from portal.data.recording import (
     BATCH_BYTES,
     BATCH_DOCUMENTS,

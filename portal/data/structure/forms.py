@@ -9,9 +9,9 @@ from wtforms.fields.choices import SelectChoice
 
 from portal.data import queries
 from portal.data.errors import InvalidExtendedJson, InvalidQuery
-from portal.data.indexes import LANGUAGES, IndexSpec
-from portal.data.rules import MODERATE, REFUSE, STRICT, WARN
-from portal.data.schemas import text_of
+from portal.data.indexes.listing import LANGUAGES, IndexSpec
+from portal.data.rules.rules import MODERATE, REFUSE, STRICT, WARN
+from portal.data.rules.schemas import text_of
 from portal.data.structure.errors import NotBuilt
 from portal.web.forms import Form, IdempotentForm
 

@@ -11,17 +11,15 @@ from portal.audit.trail import ListedEvent, record
 from portal.data.access import operator_access
 from portal.data.conditions import Selection, selection_from
 from portal.data.errors import (
-    FieldMasked,
     InvalidExtendedJson,
-    InvalidMask,
     InvalidQuery,
-    TooManyMasks,
 )
-from portal.data.masked_paths import parse_path
-from portal.data.masks import Mask
-from portal.data.sampling import survey_of
-from portal.data.shape import Path, Step
-from portal.data.shape_words import percent
+from portal.data.masks.errors import FieldMasked, InvalidMask, TooManyMasks
+from portal.data.masks.masks import Mask
+from portal.data.masks.paths import parse_path
+from portal.data.shape.fields import Path, Step
+from portal.data.shape.sampling import survey_of
+from portal.data.shape.words import percent
 from portal.data.structure.sensitive_names import kind_of
 from portal.database.transactions import transactional
 from portal.documents.api_keys import ApiKey

@@ -6,7 +6,6 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from portal.bidi import isolated
-from portal.data import index_builds, index_conflicts, indexes, rules
 from portal.data.access import document_access
 from portal.data.document_ids import parse_document_id
 from portal.data.errors import (
@@ -17,12 +16,17 @@ from portal.data.errors import (
     InvalidRules,
     RulesBroken,
 )
-from portal.data.index_conflicts import Conflicts, Expiring
-from portal.data.indexes import ID_INDEX, MOST_INDEXES, ListedIndex
-from portal.data.proposing import propose_rules
-from portal.data.sampling import shape_of
-from portal.data.schemas import lines_of, parse_schema
-from portal.data.shape_words import value_in_words
+from portal.data.indexes import builds as index_builds
+from portal.data.indexes import conflicts as index_conflicts
+from portal.data.indexes import listing as indexes
+from portal.data.indexes.conflicts import Conflicts, Expiring
+from portal.data.indexes.listing import ID_INDEX, MOST_INDEXES, ListedIndex
+from portal.data.indexes.suggesting import suggestions_for
+from portal.data.rules import rules
+from portal.data.rules.proposing import propose_rules
+from portal.data.rules.schemas import lines_of, parse_schema
+from portal.data.shape.sampling import shape_of
+from portal.data.shape.words import value_in_words
 from portal.data.structure.errors import InTheWay, NotBuilt, WouldExpire
 from portal.data.structure.forms import (
     IndexForm,
@@ -31,7 +35,6 @@ from portal.data.structure.forms import (
     TriedRulesForm,
     args_of,
 )
-from portal.data.suggestions import suggestions_for
 from portal.documents.organizations import Strategy
 from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access

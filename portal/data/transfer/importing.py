@@ -16,7 +16,6 @@ from portal.data.errors import (
     DuplicateDocument,
     EditOvertaken,
     EditTooLarge,
-    FieldMasked,
     WriteRefused,
     writing,
 )
@@ -24,6 +23,7 @@ from portal.data.exact import insert_exactly, replace_exactly
 from portal.data.formats.error_files import ErrorFile
 from portal.data.formats.records import Fault, Record
 from portal.data.handles import documents_of
+from portal.data.masks.errors import FieldMasked
 from portal.data.recording import (
     Change,
     Edit,

@@ -10,9 +10,12 @@ from flask.typing import ResponseReturnValue
 from portal.bidi import isolated
 from portal.data.access import DocumentAccess, document_access
 from portal.data.conditions import selection_from
-from portal.data.errors import FieldMasked, IndexNeeded
+from portal.data.errors import (
+    IndexNeeded,
+)
 from portal.data.formats.error_files import ErrorFile
 from portal.data.formats.options import Format
+from portal.data.masks.errors import FieldMasked
 from portal.data.queries import Query
 from portal.data.transfer import exports, files, imports, showing
 from portal.data.transfer.errors import ChunkRefused, FileUnreadable, MappingRefused, NotYours

@@ -18,7 +18,7 @@ from portal.data.editing.entries import Entry, outcome_of
 from portal.data.editing.rows import View, rows_of
 from portal.data.editing.typed_values import Kind, Typed
 from portal.data.handles import RAW, documents_of
-from portal.data.masks import Mask
+from portal.data.masks.masks import Mask
 from portal.data.patching import Set, Unset, elements, patch
 from portal.documents.memberships import Role
 from portal.tenants.elements import framed

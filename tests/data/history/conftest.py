@@ -9,7 +9,7 @@ from portal.data.document_ids import decoded
 from portal.data.handles import documents_of
 from portal.data.history.entries import entry_of, list_edits
 from portal.data.history.undoing import undo_edit
-from portal.data.masks import NOTHING_MASKED
+from portal.data.masks.masks import NOTHING_MASKED
 from portal.database.kept_beside import rows_of
 from portal.jobs import runner
 from portal.tenants.elements import id_of

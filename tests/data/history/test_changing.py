@@ -4,7 +4,6 @@ import bson
 import pytest
 from bson import Int64, ObjectId
 
-from portal.data.errors import FieldMasked
 from portal.data.history.changing import BulkEdit, preview_change, start_change
 from portal.data.history.entries import outcomes_of
 from portal.data.history.errors import InvalidChange, MoreMatch
@@ -15,7 +14,8 @@ from portal.data.history.field_changes import (
     SetField,
     read_value,
 )
-from portal.data.masks import Mask
+from portal.data.masks.errors import FieldMasked
+from portal.data.masks.masks import Mask
 from portal.data.recording import Refusal
 from portal.documents.jobs import Job
 from portal.jobs import runner

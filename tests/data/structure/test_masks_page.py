@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 import pytest
 
 from portal import clock
-from portal.data.masks import MASKED
+from portal.data.masks.masks import MASKED
 from portal.data.structure import masking
 from portal.data.structure.sensitive_names import kind_of
 from portal.documents.audit import AuditEvent

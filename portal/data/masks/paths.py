@@ -7,7 +7,7 @@ of it. ``a.b`` also masks the field that is called ``a.b``.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from portal.data.errors import InvalidMask
+from portal.data.masks.errors import InvalidMask
 
 MAX_PARTS = 6
 """The longest path: each part deepens the stage that takes it out of a pipeline."""

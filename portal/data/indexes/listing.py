@@ -16,7 +16,7 @@ from portal.data.errors import (
     NeedsOwnPlacement,
     reading,
 )
-from portal.data.masks import MASKED, Mask
+from portal.data.masks.masks import MASKED, Mask
 from portal.database.clusters import database_of
 from portal.database.transactions import transactional
 from portal.documents.organizations import Organization, Strategy

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from portal.data.errors import FieldMasked
-from portal.data.masked_paths import ways_to
+from portal.data.masks.errors import FieldMasked
+from portal.data.masks.paths import ways_to
 from portal.tenants.elements import elements_of, framed
 
 MASKED = "•••"

@@ -6,9 +6,9 @@ from typing import Any
 
 from portal.data.access import DocumentAccess
 from portal.data.bson_types import ALIASES, LIST, NULL, NUMBERS, OBJECT, TEXT, family_of
-from portal.data.sampling import is_hidden, survey_of
-from portal.data.shape import Node, Path, Step
-from portal.data.shape_words import STRAY, is_enumeration
+from portal.data.shape.fields import Node, Path, Step
+from portal.data.shape.sampling import is_hidden, survey_of
+from portal.data.shape.words import STRAY, is_enumeration
 
 _FEW = 20
 """Of fewer values nothing but their type is proposed."""

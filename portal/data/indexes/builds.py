@@ -23,7 +23,7 @@ from portal.data.access import document_access
 from portal.data.document_ids import address_of
 from portal.data.errors import IndexNotFound, InvalidIndex, TooManyIndexes, is_transient
 from portal.data.handles import documents_of
-from portal.data.indexes import (
+from portal.data.indexes.listing import (
     BUILDING,
     CREATED,
     DROPPED,

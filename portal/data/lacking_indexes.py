@@ -1,40 +1,21 @@
-"""Indexes that would have helped queries which were refused, or stopped for taking too long."""
+"""Queries that were refused for want of an index, or stopped for taking too long, are noted."""
 
 import json
 import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 from pymongo.errors import PyMongoError
 
 from portal import clock
-from portal.data.indexes import IndexSpec, ListedIndex
 from portal.documents.index_suggestions import IndexSuggestion
 from portal.documents.organizations import Organization
 
 MOST_KEPT = 50
-MOST_SHOWN = 5
 _LONGEST_KEYS = 1000
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Suggestion:
-    """The keys of an index, and the queries that lacked it."""
-
-    keys: dict[str, int]
-    refused: int
-    slow: int
-    at: datetime
-
-    @property
-    def spec(self) -> IndexSpec:
-        """The index."""
-        return IndexSpec(self.keys)
 
 
 def note_refused(organization: Organization, keys: Mapping[str, int]) -> None:
@@ -47,16 +28,6 @@ def note_slow(organization: Organization, keys: Mapping[str, int]) -> None:
     thread of its own, since the time of the request is over."""
     noting = threading.Thread(target=_note, args=(organization, keys, "slow"), daemon=True)
     noting.start()
-
-
-def suggestions_for(organization: Organization, indexes: Iterable[ListedIndex]) -> list[Suggestion]:
-    """The indexes that were lacked most, but for those that are there by now."""
-    there = {json.dumps(index.keys) for index in indexes if index.state != "failed"}
-    found = IndexSuggestion.objects(organization=organization.id).order_by(
-        "-refused", "-slow", "-at"
-    )
-    suggested = [one for one in found.limit(MOST_KEPT) if one.keys not in there][:MOST_SHOWN]
-    return [Suggestion(json.loads(one.keys), one.refused, one.slow, one.at) for one in suggested]
 
 
 def _note(organization: Organization, keys: Mapping[str, Any], count: str) -> None:

@@ -13,7 +13,6 @@ from pymongo.errors import PyMongoError
 from portal import clock
 from portal.audit.trail import record
 from portal.data.access import DocumentAccess, document_access
-from portal.data.breaking import Broken, words_of_broken
 from portal.data.document_ids import address_of, decoded
 from portal.data.errors import (
     InvalidQuery,
@@ -21,11 +20,20 @@ from portal.data.errors import (
     NeedsOwnPlacement,
     QueryTooSlow,
     RulesBroken,
-    WholeDocumentMasked,
     reading,
 )
 from portal.data.handles import documents_of
-from portal.data.schemas import Clause, Schema, breaking, clauses_of, line_of, lines_of, text_of
+from portal.data.masks.errors import WholeDocumentMasked
+from portal.data.rules.breaking import Broken, words_of_broken
+from portal.data.rules.schemas import (
+    Clause,
+    Schema,
+    breaking,
+    clauses_of,
+    line_of,
+    lines_of,
+    text_of,
+)
 from portal.database.clusters import database_of
 from portal.database.transactions import transactional
 from portal.documents.audit import AuditEvent

@@ -16,9 +16,9 @@ from portal.data.access import DocumentAccess
 from portal.data.document_ids import address_of
 from portal.data.errors import QueryTooSlow, reading
 from portal.data.handles import documents_of
-from portal.data.indexes import IndexSpec
+from portal.data.indexes.listing import IndexSpec
 from portal.data.reading import MOST_COUNTED, Count
-from portal.data.shape_words import value_in_words
+from portal.data.shape.words import value_in_words
 from portal.tenants.elements import elements_of, field_of, framed
 
 CHECKING_SECONDS = 1.5

@@ -20,7 +20,7 @@ from portal.data.bson_types import (
     WORDS,
     family_of,
 )
-from portal.data.shape import FIRST_DATE, LAST_DATE, Node, Path, Range, Step, number_of
+from portal.data.shape.fields import FIRST_DATE, LAST_DATE, Node, Path, Range, Step, number_of
 from portal.tenants.elements import elements_of
 
 MISSING = "missing"

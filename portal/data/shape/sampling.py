@@ -16,9 +16,9 @@ from portal.data.access import DocumentAccess
 from portal.data.bson_types import OBJECT
 from portal.data.errors import QueryTooSlow, reading
 from portal.data.handles import documents_of
-from portal.data.outliers import Outlier, outliers_of
-from portal.data.shape import Node, Path, Step, Survey
-from portal.data.shape_words import (
+from portal.data.shape.fields import Node, Path, Step, Survey
+from portal.data.shape.outliers import Outlier, outliers_of
+from portal.data.shape.words import (
     Bar,
     Part,
     bars_of,

@@ -7,10 +7,10 @@ from typing import Any
 
 from bson import DBRef, Decimal128
 
-from portal.data import masked_bytes, masked_queries
-from portal.data.errors import FieldMasked, MaskedText
-from portal.data.masked_bytes import MASKED
-from portal.data.masked_paths import MaskedPaths, outermost
+from portal.data.masks import hiding, queries
+from portal.data.masks.errors import FieldMasked, MaskedText
+from portal.data.masks.hiding import MASKED
+from portal.data.masks.paths import MaskedPaths, outermost
 
 __all__ = ["MASKED", "NOTHING_MASKED", "Mask"]
 
@@ -50,7 +50,7 @@ class Mask:
             return document
         paths = self._masked.paths
         shown = tuple(path for path in paths if _includes(projection, path))
-        return masked_bytes.hide(document, paths, shown)
+        return hiding.hide(document, paths, shown)
 
     def check_path(self, path: str) -> None:
         """Raise FieldMasked where a dotted path is masked, below such a one, or a parent of one."""
@@ -63,27 +63,27 @@ class Mask:
         whole documents, as a text search does unless the ``text_paths`` are given, those of the
         collection's text index."""
         if self.paths:
-            masked_queries.check_filter(self._masked, _opened(query), text_paths)
+            queries.check_filter(self._masked, _opened(query), text_paths)
 
     def check_sort(self, sort: Mapping[str, int]) -> None:
         """Raise FieldMasked where a sort reads a masked field."""
         if self.paths:
-            masked_queries.check_sort(self._masked, sort)
+            queries.check_sort(self._masked, sort)
 
     def check_projection(self, projection: Mapping[str, Any] | None) -> None:
         """Raise FieldMasked where a projection computes with a masked field."""
         if self.paths and projection is not None:
-            masked_queries.check_projection(self._masked, _opened(projection))
+            queries.check_projection(self._masked, _opened(projection))
 
     def check_keys(self, keys: Iterable[str]) -> None:
         """Raise FieldMasked where the keys of an index, or fields of a rule, are masked."""
         if self.paths:
-            masked_queries.check_keys(self._masked, keys)
+            queries.check_keys(self._masked, keys)
 
     def check_update(self, update: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
         """Raise FieldMasked where an update reads, sets, renames or replaces a masked field."""
         if self.paths:
-            masked_queries.check_update(self._masked, _opened(update))
+            queries.check_update(self._masked, _opened(update))
 
     def check_insert(self, document: bytes) -> None:
         """Raise FieldMasked where a new document has a masked field, MaskedText where a sensitive
@@ -91,7 +91,7 @@ class Mask:
         if not self.paths:
             self._check_text(document)
             return
-        found = masked_bytes.find_masked(document, self._masked.paths)
+        found = hiding.find_masked(document, self._masked.paths)
         if found is not None:
             raise FieldMasked(found)
 
@@ -102,7 +102,7 @@ class Mask:
         if not self.paths:
             self._check_text(document)
             return document
-        return masked_bytes.merge(document, stored, self._masked.paths)
+        return hiding.merge(document, stored, self._masked.paths)
 
     def visible(
         self, pipeline: Sequence[Mapping[str, Any]], text_paths: TextPaths | None = None
@@ -111,12 +111,12 @@ class Mask:
         named, as what it would read is missing, or a filter or sort at the beginning reads one."""
         if not self.paths:
             return list(pipeline)
-        return [*masked_queries.check_pipeline(self._masked, _opened(pipeline), text_paths)]
+        return [*queries.check_pipeline(self._masked, _opened(pipeline), text_paths)]
 
     def _check_text(self, document: bytes) -> None:
         if not self.sensitive or MASKED.encode() not in document:
             return
-        found = masked_bytes.find_masked(document, _outermost(self.sensitive).paths, text=True)
+        found = hiding.find_masked(document, _outermost(self.sensitive).paths, text=True)
         if found is not None:
             raise MaskedText(found)
 

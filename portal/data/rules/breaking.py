@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from portal.data.bson_types import ALIASES, LIST, OBJECT, TEXT, WORDS
-from portal.data.schemas import ITEMS, Clause, text_of
-from portal.data.shape_words import value_in_words
+from portal.data.rules.schemas import ITEMS, Clause, text_of
+from portal.data.shape.words import value_in_words
 from portal.tenants.elements import elements_of
 
 _BY_ALIAS = {alias: WORDS[kind] for kind, alias in ALIASES.items()} | {"number": "number"}

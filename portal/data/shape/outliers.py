@@ -17,8 +17,8 @@ from portal.data.bson_types import (
     WORDS,
     family_of,
 )
-from portal.data.shape import FIRST_DATE, LAST_DATE, MOST_TEXTS, Node, Path, Step, Survey
-from portal.data.shape_words import STRAY
+from portal.data.shape.fields import FIRST_DATE, LAST_DATE, MOST_TEXTS, Node, Path, Step, Survey
+from portal.data.shape.words import STRAY
 
 _FAR = 3
 _FEW_TEXTS = 12

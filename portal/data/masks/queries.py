@@ -8,9 +8,9 @@ alone, since it names a whole document, is refused.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from portal.data.errors import FieldMasked, WholeDocumentMasked
-from portal.data.masked_bytes import MASKED
-from portal.data.masked_paths import MaskedPaths, Parts, ways_to
+from portal.data.masks.errors import FieldMasked, WholeDocumentMasked
+from portal.data.masks.hiding import MASKED
+from portal.data.masks.paths import MaskedPaths, Parts, ways_to
 from portal.tenants.queries import STAGES
 
 _LOGICAL = frozenset({"$and", "$or", "$nor"})

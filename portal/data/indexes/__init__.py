@@ -1,0 +1,1 @@
+"""Indexes of an organization's collection: listed, checked, built, hidden, dropped."""

@@ -1,0 +1,1 @@
+"""Masks: fields that not everybody who reads documents may see."""

@@ -1,0 +1,1 @@
+"""Rules that documents keep: the validator of a collection, as a JSON Schema."""

@@ -1,0 +1,1 @@
+"""The shape of documents: their fields, types and values, from a sample."""
