@@ -38,6 +38,7 @@ from portal.data.errors import (
     DocumentInvalid,
     DocumentNotFound,
     DuplicateDocument,
+    FieldTwice,
     ImportStopped,
     InvalidDocumentId,
     PartlyDone,
@@ -65,6 +66,7 @@ _ONE = "/<name:name>/documents/<document_id>"
 _MANY = "/<name:name>/documents"
 _OF_ONE = (InvalidDocumentId, DocumentNotFound)
 _OF_CHANGES = (DuplicateDocument, DocumentInvalid, WriteRefused)
+_OF_UPDATES = (*_OF_CHANGES, FieldTwice)
 
 
 @documents.get(_MANY, refusals=(*OF_READING, Overloaded))
@@ -215,7 +217,7 @@ def replace_document(name: str, document_id: str) -> Response:
     )
 
 
-@documents.patch(_ONE, refusals=(*OF_WRITING, *_OF_ONE, *_OF_CHANGES, PreconditionFailed))
+@documents.patch(_ONE, refusals=(*OF_WRITING, *_OF_ONE, *_OF_UPDATES, PreconditionFailed))
 @takes_documents(stream=False, parameters=(_IF_MATCH,))
 @logged_in
 @documents.response(200, schemas.WrittenAnswer)
@@ -261,7 +263,7 @@ def delete_document(name: str, document_id: str) -> Response:
     return answer(made, repeated=repeated)
 
 
-@documents.post(f"{_MANY}/update", refusals=(*OF_WRITING, *_OF_CHANGES, PartlyDone))
+@documents.post(f"{_MANY}/update", refusals=(*OF_WRITING, *_OF_UPDATES, PartlyDone))
 @takes_json(schemas.UpdateManyBody, PARAMETER)
 @logged_in
 @documents.response(200, schemas.UpdatedAnswer)

@@ -138,6 +138,18 @@ class WriteRefused(Invalid):
     message = "MongoDB refuses this write: {reason}. Nothing was changed."
 
 
+class FieldTwice(Invalid):
+    """A pipeline would update a document that has a field twice: a server before 6.0.9 may abort
+    (SERVER-76934), a later one refuses many such updates."""
+
+    code = "field_twice"
+    title = "A document has a field twice"
+    message = (
+        "A document that this would change has a field twice, so it can’t be changed by a "
+        "pipeline. Replace the document, or use operators such as $set. Nothing was changed."
+    )
+
+
 @dataclass
 class PartlyDone(Invalid):
     """A write of many documents that stopped after some batches, which are kept."""

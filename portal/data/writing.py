@@ -1,6 +1,6 @@
 """Writing an organization's documents, encoded as they were sent."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from portal.data.access import DocumentAccess
 from portal.data.document_ids import decoded
 from portal.data.errors import (
     DocumentNotFound,
+    FieldTwice,
     InvalidQuery,
     PartlyDone,
     PreconditionFailed,
@@ -51,6 +52,7 @@ from portal.errors import PortalError
 from portal.tenants.elements import (
     field_of,
     framed_id,
+    has_name_twice,
     id_of,
     with_id,
     with_id_in_front,
@@ -130,12 +132,14 @@ def update_document(
     reason: str | None = None,
 ) -> tuple[Answer, bool]:
     """Update the document with this ``_id`` by the store's operators or stages. A missing one is
-    not created. Otherwise like ``replace_document``."""
+    not created. Otherwise like ``replace_document``; raises FieldTwice too."""
     with writing():
         check_update(update)
     access.mask.check_update(update)
 
     def change(handle: Any, stored: bytes) -> None:
+        if not isinstance(update, Mapping):
+            _check_no_field_twice([stored])
         handle.update_one(by_id(document_id), update)
 
     return _write_one(access, document_id, if_match, key, change, reason)
@@ -170,13 +174,15 @@ def update_many(
     key: IdempotencyKey | None,
 ) -> tuple[Answer, bool]:
     """Update all documents that match, each once, in atomic batches. With a key a repeated call
-    goes on after the last batch. Raises InvalidQuery, FieldMasked, IndexNeeded, and what writes
-    raise."""
+    goes on after the last batch. Raises InvalidQuery, FieldMasked, FieldTwice, IndexNeeded, and
+    what writes raise."""
     with writing():
         check_update(update)
     access.mask.check_update(update)
 
     def change(handle: Any, among: dict[str, Any]) -> dict[str, int]:
+        if not isinstance(update, Mapping):
+            _check_no_field_twice(bytes(each.raw) for each in handle.find(among))
         result = handle.update_many(among, update)
         return {"matched": result.matched_count, "modified": result.modified_count}
 
@@ -249,6 +255,16 @@ def _check_no_operators(stored: bytes, document: bytes) -> None:
     for each in elements(document):
         if each.name in UPDATE_OPERATORS and each.name not in there:
             raise InvalidQuery(f"A replacement has no operators: {each.name}.")
+
+
+def _check_no_field_twice(documents: Iterable[bytes]) -> None:
+    """Raise FieldTwice where one of the documents that a pipeline will update has a field twice.
+
+    They are read in the transaction of the update, which so changes them as they were seen, or is
+    repeated. Stages make no field twice where there was none.
+    """
+    if any(map(has_name_twice, documents)):
+        raise FieldTwice
 
 
 def _stored(access: DocumentAccess, handle: Any, document_id: bytes, if_match: str | None) -> bytes:

@@ -109,6 +109,18 @@ def has_empty_timestamp(document: bytes) -> bool:
     return False
 
 
+def has_name_twice(document: bytes, start: int = 0) -> bool:
+    """Tell whether two fields that stand beside each other have one name, at any depth."""
+    names = set()
+    for kind, name, value_start, _ in elements_of(document, start):
+        if name in names:
+            return True
+        names.add(name)
+        if kind in (_DOCUMENT, _ARRAY) and has_name_twice(document, value_start):
+            return True
+    return False
+
+
 def elements_of(document: bytes, start: int = 0) -> Iterator[tuple[int, bytes, int, int]]:
     """The elements of the document that begins at ``start``, in their order: the type of each, its
     encoded name, and where its value begins and ends."""

@@ -12,6 +12,7 @@ from portal import settings as portal_settings
 from portal.data import plans
 from portal.data.document_ids import address_of
 from portal.organizations.lifecycle.renaming import rename_organization
+from portal.tenants.elements import framed
 from tests.data.conftest import ACME, DataProgram
 from tests.factories import a_context, a_key, an_organization
 from tests.program import fault
@@ -309,6 +310,39 @@ def test_many_are_changed_and_deleted_by_a_filter(writer, stored):
     assert answer.json["deleted"] == 600
     assert fault(writer.send("POST", f"{ACME}/delete", "{}")) == (422, "invalid_input", {"filter"})
     assert stored.count_documents({}) == 600
+
+
+_TWICE = b"\x10n\0\x01\0\0\0\x10n\0\x02\0\0\0"
+_LONG = b"\x02long\0\xc9\0\0\0" + b"x" * 200 + b"\0"
+# Each of these ends a server before 6.0.9 (SERVER-76934).
+ENDING = {
+    "at the top": (_TWICE, [{"$set": {"n": 5}}]),
+    "in a document": (b"\x03o\0" + framed(_TWICE), [{"$unset": "o.n"}]),
+    "in a list": (b"\x04a\0" + framed(b"\x030\0" + framed(_TWICE)), [{"$unset": "a.n"}]),
+}
+
+
+@pytest.mark.attack("Q2")
+@pytest.mark.parametrize(("fields", "pipeline"), ENDING.values(), ids=ENDING)
+@pytest.mark.parametrize("recorded", [False, True], ids=["", "recorded"])
+def test_no_pipeline_ends_the_server_by_a_field_that_is_there_twice(
+    writer, stored, acme, fields, pipeline, recorded
+):
+    acme.update(set__records_programs=recorded)
+    document = framed(b"\x10_id\0\x01\0\0\0" + fields + _LONG)
+    stored.insert_many([{"_id": 0}, RawBSONDocument(document)])
+    many = json.dumps({"filter": {}, "update": pipeline})
+    for answer in (
+        writer.send("PATCH", f"{ACME}/1", json.dumps(pipeline)),
+        writer.send("POST", f"{ACME}/update", many),
+    ):
+        assert fault(answer)[:2] == (422, "field_twice")
+    assert raw_of(stored, 1) == document
+    assert stored.find_one({"_id": 0}) == {"_id": 0}
+    assert writer.send("PATCH", f"{ACME}/1", '{"$set": {"z": 1}}').json["modified"] == 1
+    assert writer.send("PUT", f"{ACME}/1", '{"n": 1}').json["modified"] == 1
+    assert writer.send("PATCH", f"{ACME}/1", '[{"$set": {"n": 5}}]').json["modified"] == 1
+    assert stored.find_one({"_id": 1}) == {"_id": 1, "n": 5}
 
 
 KEY = {"Idempotency-Key": "once"}
