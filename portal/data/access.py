@@ -1,4 +1,4 @@
-"""Who reads or writes an organization's documents: what they may see, and what is kept of it."""
+"""Access to an organization's documents: the fields that are hidden, and if writes are recorded."""
 
 from dataclasses import dataclass
 
@@ -20,18 +20,18 @@ class DocumentAccess:
 
 
 def document_access(access: Access, context: RequestContext) -> DocumentAccess:
-    """That of a member by pages, whose writes are recorded."""
+    """Access of a member by pages, whose writes are recorded."""
     return DocumentAccess(access.organization, mask_of(access), context, recorded=True)
 
 
 def program_access(access: Access, context: RequestContext) -> DocumentAccess:
-    """That of a program, whose writes are recorded where the organization wants it."""
+    """Access of a program, whose writes are recorded where the organization wants it."""
     recorded = bool(access.organization.records_programs)
     return DocumentAccess(access.organization, mask_of(access), context, recorded=recorded)
 
 
 def operator_access(organization: Organization) -> DocumentAccess:
-    """That of commands on the portal's machine."""
+    """Access of commands on the portal's machine: all fields, and writes are recorded."""
     mask = mask_for(organization, sees_all=True)
     return DocumentAccess(organization, mask, RequestContext(OPERATOR), recorded=True)
 

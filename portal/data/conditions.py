@@ -64,7 +64,7 @@ OPERATORS: dict[str, Operator] = {
     "empty_list": Operator("is an empty list", values=0),
     "of_type": Operator("is of type", ("type",), values=None),
 }
-"""What a condition can say."""
+"""The operators by their names in a URL."""
 
 TYPE_WORDS = {alias: bson_types.WORDS[kind] for kind, alias in bson_types.ALIASES.items()}
 """The types of BSON by MongoDB's aliases, in words."""

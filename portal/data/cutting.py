@@ -27,8 +27,8 @@ _LEVELS = 2
 
 @dataclass(frozen=True, slots=True)
 class CutDocument:
-    """What a page shows of a document: ``document_id`` is the BSON of ``{"": _id}``, ``node`` its
-    fields, ``None`` where they can't be read."""
+    """A document as far as a page shows it: ``document_id`` is the BSON of ``{"": _id}``, ``node``
+    its fields, ``None`` where they can't be read."""
 
     document_id: bytes
     node: Node | None

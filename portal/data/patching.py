@@ -138,7 +138,7 @@ _Pending = Sequence[tuple[Path, Change]]
 
 
 def _spans(document: bytes) -> Iterator[tuple[int, int, int]]:
-    """Of each element the positions of its begin, of the end of its name, and of its end."""
+    """The positions of each element's begin, of the end of its name, and of its end."""
     position, end = 4, len(document) - 1
     while position < end:
         key_end = document.index(0, position + 1)

@@ -48,7 +48,7 @@ LEGACY_UUIDS = {
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who reads a page: the ``zone`` of dates, and how old UUIDs are read."""
+    """A reader of a page: the ``zone`` of dates, and the driver by which old UUIDs are read."""
 
     zone: tzinfo = UTC
     legacy_uuid: str = ""

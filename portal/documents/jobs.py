@@ -31,8 +31,8 @@ class ItemState(StrEnum):
 
 
 class Progress(MasterPart):
-    """How far a job is: ``done`` of ``total``, in which ``step``, at what (``note``), and when that
-    last grew. The attempt that runs began at ``since``, with ``since_done``."""
+    """The progress of a job: ``done`` of ``total``, in which ``step``, at what (``note``), and when
+    that last grew. The attempt that runs began at ``since``, with ``since_done``."""
 
     done = fields.IntField(required=True, default=0)
     total = fields.IntField(required=True, default=0)

@@ -37,8 +37,8 @@ class Outcome(StrEnum):
 
 
 class MoveProgress(MasterPart):
-    """How far a move is. ``documents`` and ``bytes`` are about what there is, ``copied`` what was
-    copied; ``dirty`` are ids that were written since, and not yet applied."""
+    """The progress of a move. ``documents`` and ``bytes`` are about what there is, ``copied`` what
+    was copied; ``dirty`` are ids that were written since, and not yet applied."""
 
     documents = fields.IntField(required=True, default=0)
     bytes = fields.IntField(required=True, default=0)

@@ -48,7 +48,7 @@ _FINISHED = (ItemState.DONE, ItemState.FAILED, ItemState.NOT_APPLICABLE)
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How many organizations are worked on at a time, and at most a second."""
+    """The number of organizations that are worked on at a time, and at most a second."""
 
     workers: int = 4
     rate: float | None = None
@@ -56,7 +56,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class WaveProgress:
-    """How far a wave is."""
+    """The progress of a wave."""
 
     wave: Wave
     finished: int

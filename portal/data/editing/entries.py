@@ -1,4 +1,4 @@
-"""What was typed for fields of a document, and the changes that it stands for."""
+"""Entries for fields of a document, as typed, and the changes that they stand for."""
 
 import base64
 import binascii
@@ -29,7 +29,7 @@ _DIGEST_BYTES = 12
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What was typed for the field at ``path``; without ``typed`` it is to be removed.
+    """An entry for the field at ``path``, as typed; without ``typed`` the field is to be removed.
 
     One that is ``added`` has the name of the new field at the end of its path; to a list an element
     is added at its end, and the path is the list's. ``opened`` is the digest of the value that the
@@ -56,7 +56,7 @@ class Tree:
     """The elements of a document, found by path; each level of documents is read once."""
 
     def __init__(self, document: bytes) -> None:
-        """Of an encoded document."""
+        """Begin with an encoded document."""
         self._document = document
         self._levels: dict[Path, dict[str | int, Element]] = {}
         self._repeated: dict[Path, set[str]] = {}
@@ -80,8 +80,8 @@ class Tree:
         return [element for name, element in level.items() if isinstance(name, int)]
 
     def part_of(self, parent: Path, element: Element) -> str | int:
-        """What a path calls an element of a document: its name, or its position where the name is
-        there twice."""
+        """The part of a path that stands for an element of a document: its name, or its position
+        where the name is there twice."""
         if parent not in self._repeated:
             count = Counter(each.name for each in self.children(parent))
             self._repeated[parent] = {name for name, times in count.items() if times > 1}
@@ -105,7 +105,7 @@ def digest_of(value: bytes) -> str:
 
 
 def outcome_of(document: bytes, entries: Sequence[Entry], mask: Mask) -> Outcome:
-    """What the entries change in the ``document``, as far as they can be read."""
+    """The changes that the entries make in the ``document``, as far as they can be read."""
     tree = Tree(document)
     changes: list[Change] = []
     changed: list[Path] = []

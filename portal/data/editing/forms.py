@@ -37,7 +37,7 @@ class EditForm(Form):
     trouble: PortalError | None = None
 
     def __init__(self) -> None:
-        """Of the current request."""
+        """Read the current request."""
         super().__init__()
         self.row_faults: dict[str, str] = {}
 
@@ -82,14 +82,14 @@ class EditForm(Form):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a form asks for: an action, about the field at a path or none."""
+    """The request of a form: an action, about the field at a path or none."""
 
     action: str
     path: Path | None = None
 
 
 def asked() -> Asked:
-    """What the button asks for that sent the form."""
+    """The request of the button that sent the form."""
     action, _, key = request.form.get("do", SAVE).partition(".")
     return Asked(action, path_of(key) if key else None)
 
@@ -124,7 +124,7 @@ def read_id() -> NewId:
 
 
 def read_entries(document: bytes) -> list[Entry]:
-    """What was typed into the rows of the form of ``document``."""
+    """The entries in the rows of the form of ``document``, as typed."""
     typed, tree = request.form, Tree(document)
     entries = []
     for name in typed:

@@ -62,8 +62,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Which part of a document its form shows: lists at these paths whole, fields that have
-    ``search`` in their names, new fields in these places."""
+    """The part of a document that its form shows: lists at these paths whole, fields that have
+    ``search`` in their names. Dates are in the ``zone``."""
 
     zone: str
     lists: frozenset[Path] = frozenset()

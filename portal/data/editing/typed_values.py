@@ -85,7 +85,7 @@ _OWN_UUID = 4
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What stands in the controls of a value. ``zone`` is the IANA name of a date's."""
+    """The contents of a value's controls. ``zone`` is the IANA name of a date's zone."""
 
     kind: Kind
     text: str
@@ -365,7 +365,7 @@ def _read_json(typed: Typed) -> bytes:
 
 
 def _as_number(text: str, *, whole: bool = False) -> str:
-    """How to write a number, by what was typed where that can be told."""
+    """Words that say how to write a number, by what was typed where that can be told."""
     if whole:
         return "as a whole number, with digits alone"
     last = max(text.rfind(","), text.rfind("."))

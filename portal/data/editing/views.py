@@ -245,7 +245,7 @@ def _is_saving() -> bool:
 
 
 def _after(action: Asked, entries: Sequence[Entry]) -> list[Entry]:
-    """What was typed, after a button that removes, keeps or adds a field and saves nothing."""
+    """The entries after a button that removes, keeps or adds a field and saves nothing."""
     kept = without_unchanged(entries)
     if action.path is None or action.action not in ("remove", "keep", "add", "append"):
         return kept
@@ -276,7 +276,7 @@ def _undo_words() -> str:
 
 
 def _of_text(form: EditForm, document: OpenDocument, changed: bytes) -> list[Entry]:
-    """What was typed as a text, beside what was opened, or else what is stored."""
+    """The entries that a typed text makes beside what was opened, or else what is stored."""
     before, limit = opened.unpack(form.base.data or "") or (document.shown, None)
     reduced = changed if limit is None else opened.reduced(changed, limit)
     return entries_at(differences(before, reduced), before, changed)

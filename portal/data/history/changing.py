@@ -297,7 +297,7 @@ class _Matching:
 
 
 def _bounded(documents: Mapping[bytes, bytes], ids: list[bytes]) -> tuple[list[bytes], list[bytes]]:
-    """As many of the documents as one transaction takes, and the ids up to the last of them."""
+    """The first documents, as many as one transaction takes, and the ids up to the last of them."""
     taken: list[bytes] = []
     size_bytes = 0
     for document_id, document in documents.items():

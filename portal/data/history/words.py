@@ -19,7 +19,7 @@ REFUSALS = {
     Refusal.TOO_LARGE: "Left alone: it would be larger than 16 MB",
     Refusal.REFUSED: "Refused by MongoDB: {detail}",
 }
-"""Why a document was left as it is."""
+"""The reasons for which a document was left as it is, in words."""
 
 _STRING, _OBJECT_ID, _DATE = 0x02, 0x07, 0x09
 

@@ -7,7 +7,7 @@ from portal.errors import Conflict, Invalid, Refused
 
 @dataclass
 class FieldMasked(Refused):
-    """What was asked reads or changes the value at ``path``, which is masked; without the value."""
+    """A request reads or changes the value at ``path``, which is masked; without the value."""
 
     path: str
 
@@ -24,8 +24,8 @@ class FieldMasked(Refused):
 
 
 class WholeDocumentMasked(FieldMasked):
-    """What was asked reads or changes documents as a whole, by what ``path`` says, with masked
-    fields in them."""
+    """A request reads or changes documents as a whole, by what ``path`` says, with masked fields in
+    them."""
 
     title = "Some fields are sensitive"
     message = (

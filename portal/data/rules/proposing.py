@@ -11,7 +11,7 @@ from portal.data.shape.sampling import is_hidden, survey_of
 from portal.data.shape.words import STRAY, is_enumeration
 
 _FEW = 20
-"""Of fewer values nothing but their type is proposed."""
+"""The number of values below which nothing but their type is proposed."""
 _RARE = 0.01
 """Fields that a smaller share has are left out."""
 _RARE_WORD = 0.005

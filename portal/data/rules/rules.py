@@ -48,7 +48,7 @@ CHANGED = "rules_changed"
 MODERATE, STRICT = "moderate", "strict"
 REFUSE, WARN = "error", "warn"
 MOST_BREAKING = 10_000
-"""Of more documents that break rules it is told that there are more."""
+"""The number of documents that break rules above which it is told that there are more."""
 MOST_CLAUSES = 200
 TRYING_SECONDS = 1.5
 SAMPLED = 250

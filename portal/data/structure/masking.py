@@ -65,8 +65,8 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Readers:
-    """Those who may read the documents: the number of viewers, API keys that see masked values and
-    of all, and MongoDB users, which see them too, by name."""
+    """The readers of documents: the number of viewers, API keys that see masked values by name and
+    the number of all, and MongoDB users, which see them too, by name."""
 
     viewers: int
     unmasking_keys: tuple[str, ...]
@@ -158,7 +158,7 @@ def suggestions(organization: Organization) -> tuple[list[Suggestion], int]:
 
 
 def readers_of(organization: Organization) -> Readers:
-    """Those who may read the documents by pages, by API, and by MongoDB."""
+    """The readers of documents by pages, by API, and by MongoDB."""
     keys = ApiKey.objects(organization=organization.id).only("name", "role", "permissions")
     reading = [(key.name, of_api_key(key.role, key.permissions or ())) for key in keys]
     users = Credential.objects(organization=organization.id).only("name")
@@ -171,7 +171,7 @@ def readers_of(organization: Organization) -> Readers:
 
 
 def _shared_views(organization: Organization) -> dict[str, Selection]:
-    """What the views of everybody select, by their names."""
+    """The selections of the views that everybody has, by their names."""
     found = {}
     for view in DocumentView.objects(organization=organization.id, account=None):
         args = MultiDict(parse_qsl(view.query, keep_blank_values=True))

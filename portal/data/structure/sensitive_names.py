@@ -34,7 +34,7 @@ _MOST_WORDS = max(map(len, _KIND_OF))
 
 
 def kind_of(name: str) -> str | None:
-    """What a field of this name probably has, in words; ``None`` for nothing sensitive."""
+    """The sensitive content that a field of this name probably has, in words; ``None`` if none."""
     words = [word.lower() for word in _WORDS.findall(name)]
     for length in range(_MOST_WORDS, 0, -1):
         for start in range(len(words) - length + 1):

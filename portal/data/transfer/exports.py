@@ -68,7 +68,7 @@ class Export:
 
     @property
     def options(self) -> WriteOptions:
-        """How the file is written."""
+        """The options by which the file is written."""
         return WriteOptions.of(self.file.details["options"])
 
     @property

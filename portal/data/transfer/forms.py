@@ -34,7 +34,7 @@ class ExportForm(Form):
 
     @property
     def options(self) -> WriteOptions:
-        """How the file is written."""
+        """The options by which the file is written."""
         sheet = bool(self.spreadsheet.data)
         return WriteOptions(
             Format(self.format.data),

@@ -149,7 +149,7 @@ class Import:
 
     @property
     def options(self) -> ReadOptions:
-        """How it is read, as far as that is decided."""
+        """The options by which it is read, as far as they are decided."""
         return ReadOptions.of(self.file.details["options"])
 
     @property

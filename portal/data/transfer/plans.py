@@ -1,4 +1,4 @@
-"""How a file is imported: how it is read, what becomes of documents that exist, when it stops."""
+"""Plans of imports: how a file is read, what becomes of documents that exist, when it stops."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

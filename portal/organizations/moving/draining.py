@@ -80,8 +80,8 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """How far a run is: ``at`` are those that move, and what each waits for; ``left`` those that
-    could not begin."""
+    """The progress of a run: ``at`` are those that move, and what each waits for; ``left`` those
+    that could not begin."""
 
     done: int
     total: int

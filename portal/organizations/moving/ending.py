@@ -43,7 +43,7 @@ from portal.tenants.moving.writing import Target, close_token
 log = structlog.get_logger()
 
 AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
-"""When a move is due that somebody shall work on now."""
+"""The time at which a move is due that somebody shall work on now."""
 
 _LONGEST_REST_SECONDS = 0.5
 

@@ -184,7 +184,7 @@ def _leave_room(survey: Survey) -> None:
 
 
 def _room_on(cluster: str, policy: Policy) -> int | None:
-    """How many collections the cluster takes; ``None`` where it can't be told."""
+    """The number of collections that the cluster takes; ``None`` where it can't be told."""
     try:
         reading = capacity.read(cluster, databases=True)
     except (PyMongoError, Unavailable):

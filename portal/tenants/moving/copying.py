@@ -28,7 +28,7 @@ _OBJECT_ID = 0x07
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """How far a copy is: ``after`` and ``token`` are where another process goes on, and belong
+    """The progress of a copy: ``after`` and ``token`` are where another process goes on, and belong
     together. The numbers are those since the last call. It hasn't ``caught_up`` while more is
     written than it can apply; then nothing is copied."""
 
