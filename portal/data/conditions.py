@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from portal.bidi import isolated
 from portal.data import bson_types, queries
 from portal.data.condition_values import KINDS, Interval, candidates, interval_of, read_as
-from portal.data.errors import InvalidQuery, UnappliedFilter, reading
+from portal.data.errors import InvalidQuery, UnappliedFilter
+from portal.data.server_errors import reading
 from portal.tenants.queries import check_filter
 
 MOST_CONDITIONS = 20

@@ -9,11 +9,12 @@ from pymongo.errors import OperationFailure
 from portal.data import nodes, plans
 from portal.data.access import DocumentAccess
 from portal.data.document_ids import decoded
-from portal.data.errors import InvalidQuery, reading
+from portal.data.errors import InvalidQuery
 from portal.data.handles import documents_of
 from portal.data.nodes import Node
 from portal.data.queries import NULL, beyond, check_sort, cursor_of_values
 from portal.data.reading import text_paths
+from portal.data.server_errors import reading
 from portal.tenants.elements import field_of, framed, id_of
 
 WHOLE_BYTES = 1024

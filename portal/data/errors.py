@@ -1,20 +1,12 @@
 """Errors of the data API, with their words. None has a value of a document in it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Self
-
-from pymongo.errors import BulkWriteError, ExecutionTimeout, OperationFailure
+from typing import Self
 
 from portal.errors import Conflict, Invalid, NotFound, PortalError, Unavailable
-from portal.tenants.errors import NeedsOwnPlacement as SharedRefusal
-from portal.tenants.errors import QueryRefused as StoreRefusal
 from portal.web.errors import InvalidInput
 
 _LONGEST_PLACE = 200
-_LONGEST_REASON = 300
-_DUPLICATE_KEY, _VALIDATION = 11000, 121
 
 
 class InvalidExtendedJson(InvalidInput):
@@ -308,75 +300,3 @@ def words_of(path: tuple[str | int, ...]) -> str:
 def _name_in_words(part: str | int) -> str:
     name = str(part).encode(errors="surrogateescape").decode(errors="backslashreplace")
     return f"“{name}”" if not name.strip() or "." in name else name
-
-
-@contextmanager
-def reading() -> Iterator[None]:
-    """Turn the server's refusals of a query into the room's errors."""
-    try:
-        yield
-    except StoreRefusal as error:
-        raise InvalidQuery(f"{_sentence(error.reason)}") from error
-    except SharedRefusal as error:
-        raise NeedsOwnPlacement(error.what) from error
-    except ExecutionTimeout as error:
-        raise QueryTooSlow from error
-    except OperationFailure as error:
-        raise _of_query(error) from error
-
-
-@contextmanager
-def writing() -> Iterator[None]:
-    """Turn the server's refusals of a write into the room's errors, without values."""
-    try:
-        yield
-    except StoreRefusal as error:
-        raise InvalidQuery(f"{_sentence(error.reason)}") from error
-    except SharedRefusal as error:
-        raise NeedsOwnPlacement(error.what) from error
-    except ExecutionTimeout as error:
-        raise QueryTooSlow from error
-    except BulkWriteError as error:
-        faults = (error.details or {}).get("writeErrors") or [{}]
-        raise _of_write(faults[0]) from error
-    except OperationFailure as error:
-        if is_transient(error):
-            raise
-        raise _of_write(error.details or {}) from error
-
-
-def _of_query(error: OperationFailure) -> Exception:
-    if error.code in _INTERRUPTED:
-        return QueryCancelled()
-    if is_transient(error):
-        return error
-    details = error.details or {}
-    return InvalidQuery(_sentence(str(details.get("errmsg", ""))[:_LONGEST_REASON]))
-
-
-def _of_write(details: Any) -> Exception:
-    code = details.get("code")
-    if code == _DUPLICATE_KEY:
-        return DuplicateDocument(", ".join(details.get("keyPattern") or {}))
-    if code == _VALIDATION:
-        return DocumentInvalid()
-    return WriteRefused(f"{details.get('codeName') or 'code'} ({code})")
-
-
-# Interrupted by killOp or by the end of its session.
-_INTERRUPTED = (11601, 237)
-# What the server answers while it fails, moves or is asked too much, and what a role lacks.
-_TRANSIENT = frozenset(
-    {6, 7, 8, 13, 18, 64, 89, 91, 112, 134, 175, 189, 225, 251, 262, 9001, 10107, 11600, 11602,
-     13435, 13436, 14031}
-)  # fmt: skip
-
-
-def is_transient(error: OperationFailure) -> bool:
-    """Tell whether the same may succeed later: the server fails, moves or is asked too much."""
-    return error.code in _TRANSIENT or error.has_error_label("TransientTransactionError")
-
-
-def _sentence(reason: str) -> str:
-    words = reason.strip().rstrip(".")
-    return f"{words[:1].upper()}{words[1:]}."

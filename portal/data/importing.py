@@ -12,11 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from portal.data import extended_json
 from portal.data.access import DocumentAccess
-from portal.data.errors import (
-    ImportStopped,
-    InvalidExtendedJson,
-    writing,
-)
+from portal.data.errors import ImportStopped, InvalidExtendedJson
 from portal.data.exact import insert_exactly
 from portal.data.handles import RAW
 from portal.data.idempotency import Answer, write_once
@@ -29,6 +25,7 @@ from portal.data.recording import (
     open_edit,
     prepare_recording,
 )
+from portal.data.server_errors import writing
 from portal.errors import PortalError
 from portal.tenants.elements import field_of, id_of, with_id, with_id_in_front
 from portal.web.context import IdempotencyKey

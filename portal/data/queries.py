@@ -15,7 +15,8 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 
 from portal.data import extended_json
-from portal.data.errors import InvalidQuery, reading
+from portal.data.errors import InvalidQuery
+from portal.data.server_errors import reading
 from portal.tenants.elements import field_of, framed
 from portal.tenants.queries import check_filter
 

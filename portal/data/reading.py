@@ -9,7 +9,7 @@ import pymongo
 from portal.data import plans
 from portal.data.access import DocumentAccess
 from portal.data.document_ids import decoded
-from portal.data.errors import DocumentNotFound, InvalidQuery, reading
+from portal.data.errors import DocumentNotFound, InvalidQuery
 from portal.data.handles import documents_of
 from portal.data.queries import (
     LARGEST_PAGE,
@@ -19,6 +19,7 @@ from portal.data.queries import (
     check_sort,
     cursor_of,
 )
+from portal.data.server_errors import reading
 from portal.database.clusters import client_of, is_available, known_clusters
 from portal.tenants import Tenant
 from portal.tenants.queries import check_pipeline

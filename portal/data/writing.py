@@ -16,8 +16,6 @@ from portal.data.errors import (
     InvalidQuery,
     PartlyDone,
     PreconditionFailed,
-    reading,
-    writing,
 )
 from portal.data.etags import etag_of, matches
 from portal.data.exact import (
@@ -47,6 +45,7 @@ from portal.data.recording import (
     record_edit,
     trim,
 )
+from portal.data.server_errors import reading, writing
 from portal.database.write_records import CHANGED
 from portal.errors import PortalError
 from portal.tenants.elements import (

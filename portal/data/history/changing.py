@@ -16,7 +16,6 @@ from bson import ObjectId
 
 from portal.data import plans
 from portal.data.access import DocumentAccess
-from portal.data.errors import reading
 from portal.data.exact import read_among
 from portal.data.handles import documents_of
 from portal.data.history.entries import shown_id
@@ -42,6 +41,7 @@ from portal.data.recording import (
     prepare_recording,
     trim,
 )
+from portal.data.server_errors import reading
 from portal.documents.jobs import Job
 from portal.jobs.errors import JobExists
 from portal.jobs.managing import start_job

@@ -5,13 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from portal.data.access import DocumentAccess
-from portal.data.errors import (
-    DocumentInvalid,
-    DuplicateDocument,
-    InvalidQuery,
-    WriteRefused,
-    writing,
-)
+from portal.data.errors import DocumentInvalid, DuplicateDocument, InvalidQuery, WriteRefused
 from portal.data.exact import delete_exactly, insert_exactly, replace_exactly
 from portal.data.masks.masks import NOTHING_MASKED
 from portal.data.recording import (
@@ -23,6 +17,7 @@ from portal.data.recording import (
     LeftAlone,
     Refusal,
 )
+from portal.data.server_errors import writing
 from portal.database.errors import ClusterUnavailable
 from portal.documents.jobs import Job
 from portal.documents.organizations import Organization

@@ -21,7 +21,7 @@ from portal.audit.trail import record
 from portal.data import extended_json, queries
 from portal.data.access import document_access
 from portal.data.document_ids import address_of
-from portal.data.errors import IndexNotFound, InvalidIndex, TooManyIndexes, is_transient
+from portal.data.errors import IndexNotFound, InvalidIndex, TooManyIndexes
 from portal.data.handles import documents_of
 from portal.data.indexes.listing import (
     BUILDING,
@@ -37,6 +37,7 @@ from portal.data.indexes.listing import (
     drop_ready,
     ready_indexes,
 )
+from portal.data.server_errors import is_transient
 from portal.database.clusters import client_of
 from portal.database.leases import Interrupted
 from portal.database.transactions import transactional

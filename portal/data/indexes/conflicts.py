@@ -14,10 +14,11 @@ from portal import clock
 from portal.data import extended_json
 from portal.data.access import DocumentAccess
 from portal.data.document_ids import address_of
-from portal.data.errors import QueryTooSlow, reading
+from portal.data.errors import QueryTooSlow
 from portal.data.handles import documents_of
 from portal.data.indexes.listing import IndexSpec
 from portal.data.reading import MOST_COUNTED, Count
+from portal.data.server_errors import reading
 from portal.data.shape.words import value_in_words
 from portal.tenants.elements import elements_of, field_of, framed
 

@@ -10,13 +10,9 @@ from pymongo.errors import OperationFailure
 from portal import clock
 from portal.audit.trail import record
 from portal.data.access import DocumentAccess
-from portal.data.errors import (
-    IndexNotFound,
-    InvalidIndex,
-    NeedsOwnPlacement,
-    reading,
-)
+from portal.data.errors import IndexNotFound, InvalidIndex, NeedsOwnPlacement
 from portal.data.masks.masks import MASKED, Mask
+from portal.data.server_errors import reading
 from portal.database.clusters import database_of
 from portal.database.transactions import transactional
 from portal.documents.organizations import Organization, Strategy

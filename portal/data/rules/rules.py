@@ -20,7 +20,6 @@ from portal.data.errors import (
     NeedsOwnPlacement,
     QueryTooSlow,
     RulesBroken,
-    reading,
 )
 from portal.data.handles import documents_of
 from portal.data.masks.errors import WholeDocumentMasked
@@ -34,6 +33,7 @@ from portal.data.rules.schemas import (
     lines_of,
     text_of,
 )
+from portal.data.server_errors import reading
 from portal.database.clusters import database_of
 from portal.database.transactions import transactional
 from portal.documents.audit import AuditEvent

@@ -14,8 +14,9 @@ from portal import clock
 from portal.data import extended_json
 from portal.data.access import DocumentAccess
 from portal.data.bson_types import OBJECT
-from portal.data.errors import QueryTooSlow, reading
+from portal.data.errors import QueryTooSlow
 from portal.data.handles import documents_of
+from portal.data.server_errors import reading
 from portal.data.shape.fields import Node, Path, Step, Survey
 from portal.data.shape.outliers import Outlier, outliers_of
 from portal.data.shape.words import (

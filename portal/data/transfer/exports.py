@@ -15,12 +15,7 @@ from bson import Binary, ObjectId
 
 from portal.data import plans
 from portal.data.access import DocumentAccess
-from portal.data.errors import (
-    IndexNeeded,
-    InvalidQuery,
-    QueryTooSlow,
-    reading,
-)
+from portal.data.errors import IndexNeeded, InvalidQuery, QueryTooSlow
 from portal.data.formats.options import Format, WriteOptions
 from portal.data.formats.surveying import Survey
 from portal.data.formats.writing import Writer
@@ -29,6 +24,7 @@ from portal.data.handles import documents_of
 from portal.data.masks.errors import FieldMasked
 from portal.data.queries import CODEC, Query, beyond, check_sort, cursor_of
 from portal.data.reading import READ_SECONDS, count_documents, list_documents, text_paths
+from portal.data.server_errors import reading
 from portal.data.transfer import files
 from portal.data.transfer.errors import ExportNotDone, MaskedSince, NotYours
 from portal.data.transfer.files import (

@@ -17,7 +17,6 @@ from portal.data.errors import (
     EditOvertaken,
     EditTooLarge,
     WriteRefused,
-    writing,
 )
 from portal.data.exact import insert_exactly, replace_exactly
 from portal.data.formats.error_files import ErrorFile
@@ -35,6 +34,7 @@ from portal.data.recording import (
     prepare_recording,
     trim,
 )
+from portal.data.server_errors import writing
 from portal.data.transfer import passes
 from portal.data.transfer.checking import several_have
 from portal.data.transfer.faults import fault_of
