@@ -12,19 +12,13 @@ from werkzeug.exceptions import HTTPException
 
 from portal.data import extended_json
 from portal.data.access import DocumentAccess
+from portal.data.edits import Change, EditKind
 from portal.data.errors import ImportStopped, InvalidExtendedJson
 from portal.data.exact import insert_exactly
 from portal.data.handles import RAW
 from portal.data.idempotency import Answer, write_once
 from portal.data.masks.errors import FieldMasked
-from portal.data.recording import (
-    Change,
-    EditKind,
-    append,
-    close_edit,
-    open_edit,
-    prepare_recording,
-)
+from portal.data.recording import append, close_edit, open_edit, prepare_recording
 from portal.data.server_errors import writing
 from portal.errors import PortalError
 from portal.tenants.elements import field_of, id_of, with_id, with_id_in_front

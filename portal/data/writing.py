@@ -10,6 +10,7 @@ from bson import ObjectId
 from portal.data import plans
 from portal.data.access import DocumentAccess
 from portal.data.document_ids import decoded
+from portal.data.edits import Change, EditKind
 from portal.data.errors import (
     DocumentNotFound,
     FieldTwice,
@@ -35,8 +36,6 @@ from portal.data.reading import READ_SECONDS, text_paths
 from portal.data.recording import (
     BATCH_BYTES,
     MOST_FIELDS,
-    Change,
-    EditKind,
     append,
     changed_fields,
     close_edit,

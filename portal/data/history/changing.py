@@ -16,6 +16,7 @@ from bson import ObjectId
 
 from portal.data import plans
 from portal.data.access import DocumentAccess
+from portal.data.edits import Change, Edit, EditKind, EditState, LeftAlone, Refusal
 from portal.data.exact import read_among
 from portal.data.handles import documents_of
 from portal.data.history.entries import shown_id
@@ -27,12 +28,6 @@ from portal.data.queries import CODEC, beyond, cursor_of
 from portal.data.reading import READ_SECONDS
 from portal.data.recording import (
     BATCH_BYTES,
-    Change,
-    Edit,
-    EditKind,
-    EditState,
-    LeftAlone,
-    Refusal,
     append,
     assign_job,
     edits_of,

@@ -14,16 +14,10 @@ from pymongo.client_session import ClientSession
 from portal import clock
 from portal.data import extended_json
 from portal.data.document_ids import address_of, decoded
+from portal.data.edits import EditKind, EditState, Refusal
 from portal.data.handles import RAW, documents_of
 from portal.data.history.errors import EditNotFound
-from portal.data.recording import (
-    MOST_BYTES,
-    EditKind,
-    EditState,
-    Refusal,
-    edits_of,
-    rows_between,
-)
+from portal.data.recording import MOST_BYTES, edits_of, rows_between
 from portal.database.kept_beside import BEFORE_IMAGES, Rows
 from portal.database.paging import Page, page_from
 from portal.documents.audit import Origin

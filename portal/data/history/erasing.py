@@ -15,6 +15,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from portal.data.access import DocumentAccess
+from portal.data.edits import EditKind
 from portal.data.exact import by_id, delete_exactly
 from portal.data.handles import documents_of
 from portal.data.history.entries import edits_with, shown_id
@@ -22,7 +23,6 @@ from portal.data.history.errors import EditNotFound, OthersRunning
 from portal.data.history.working import access_of, while_reachable
 from portal.data.recording import (
     DIGEST_BYTES,
-    EditKind,
     assign_job,
     close_edit,
     edits_of,

@@ -10,11 +10,11 @@ import bson
 
 from portal.data import extended_json
 from portal.data.condition_values import interval_of
+from portal.data.edits import Refusal
 from portal.data.errors import FieldExists, InvalidExtendedJson, InvalidQuery, PathNotFound
 from portal.data.history.errors import InvalidChange
 from portal.data.masks.masks import Mask
 from portal.data.patching import ARRAY, Change, Path, Rename, Set, Unset, element_at, patch
-from portal.data.recording import Refusal
 from portal.tenants.elements import framed
 
 MOST_CHANGES = 10

@@ -15,6 +15,7 @@ from bson.raw_bson import RawBSONDocument
 
 from portal.data.access import DocumentAccess
 from portal.data.document_ids import decoded
+from portal.data.edits import Change, Edit, EditKind, EditState, LeftAlone, Refusal
 from portal.data.exact import read_among, read_one
 from portal.data.handles import RAW, documents_of
 from portal.data.history.entries import Entry, entry_of
@@ -26,12 +27,6 @@ from portal.data.recording import (
     BATCH_BYTES,
     DIGEST_BYTES,
     MOST_FIELDS,
-    Change,
-    Edit,
-    EditKind,
-    EditState,
-    LeftAlone,
-    Refusal,
     append,
     assign_job,
     digest_of,

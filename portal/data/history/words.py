@@ -3,7 +3,7 @@
 import json
 
 from portal.data import extended_json
-from portal.data.recording import Refusal
+from portal.data.edits import Refusal
 
 LONGEST_SHOWN = 200
 

@@ -5,18 +5,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from portal.data.access import DocumentAccess
+from portal.data.edits import Change, Edit, EditState, LeftAlone, Refusal
 from portal.data.errors import DocumentInvalid, DuplicateDocument, InvalidQuery, WriteRefused
 from portal.data.exact import delete_exactly, insert_exactly, replace_exactly
 from portal.data.masks.masks import NOTHING_MASKED
-from portal.data.recording import (
-    BATCH_BYTES,
-    BATCH_DOCUMENTS,
-    Change,
-    Edit,
-    EditState,
-    LeftAlone,
-    Refusal,
-)
+from portal.data.recording import BATCH_BYTES, BATCH_DOCUMENTS
 from portal.data.server_errors import writing
 from portal.database.errors import ClusterUnavailable
 from portal.documents.jobs import Job

@@ -11,6 +11,7 @@ from typing import Any
 from pymongo.errors import BulkWriteError
 
 from portal.data.access import DocumentAccess
+from portal.data.edits import Change, Edit, EditKind, EditState
 from portal.data.errors import (
     DocumentInvalid,
     DuplicateDocument,
@@ -23,17 +24,7 @@ from portal.data.formats.error_files import ErrorFile
 from portal.data.formats.records import Fault, Record
 from portal.data.handles import documents_of
 from portal.data.masks.errors import FieldMasked
-from portal.data.recording import (
-    Change,
-    Edit,
-    EditKind,
-    EditState,
-    append,
-    assign_job,
-    open_edit,
-    prepare_recording,
-    trim,
-)
+from portal.data.recording import append, assign_job, open_edit, prepare_recording, trim
 from portal.data.server_errors import writing
 from portal.data.transfer import passes
 from portal.data.transfer.checking import several_have

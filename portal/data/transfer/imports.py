@@ -13,13 +13,14 @@ from bson import ObjectId
 
 from portal.data import plans as query_plans
 from portal.data.access import DocumentAccess
+from portal.data.edits import Edit, EditState
 from portal.data.formats.detection import HEAD_BYTES, Detected, detect
 from portal.data.formats.dumps import Member
 from portal.data.formats.examining import Examined
 from portal.data.formats.mapping import check_mapping
 from portal.data.formats.options import Format, ReadOptions
 from portal.data.handles import documents_of
-from portal.data.recording import Edit, EditState, edits_of
+from portal.data.recording import edits_of
 from portal.data.server_errors import reading
 from portal.data.transfer import files
 from portal.data.transfer.checking import check_file

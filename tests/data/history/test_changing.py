@@ -4,6 +4,7 @@ import bson
 import pytest
 from bson import Int64, ObjectId
 
+from portal.data.edits import Refusal
 from portal.data.history.changing import BulkEdit, preview_change, start_change
 from portal.data.history.entries import outcomes_of
 from portal.data.history.errors import InvalidChange, MoreMatch
@@ -16,7 +17,6 @@ from portal.data.history.field_changes import (
 )
 from portal.data.masks.errors import FieldMasked
 from portal.data.masks.masks import Mask
-from portal.data.recording import Refusal
 from portal.documents.jobs import Job
 from portal.jobs import runner
 

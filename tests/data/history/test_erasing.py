@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 import bson
 import pytest
 
+from portal.data.edits import Refusal
 from portal.data.history import erasing, undoing
 from portal.data.history.entries import outcomes_of
 from portal.data.history.erasing import erase_document
 from portal.data.history.errors import OthersRunning
 from portal.data.history.undoing import undo_edit
-from portal.data.recording import Refusal
 from portal.database.kept_beside import FILE_CHUNKS, FILES, rows_of
 from portal.jobs import runner
 

@@ -5,10 +5,10 @@ import pytest
 from bson import Int64, ObjectId
 
 from portal.data import recording
+from portal.data.edits import Refusal
 from portal.data.history.entries import outcomes_of
 from portal.data.history.errors import AlreadyUndone, EditNotFound, EditNotKept
 from portal.data.history.undoing import undo_edit
-from portal.data.recording import Refusal
 from portal.tenants.elements import framed
 
 
