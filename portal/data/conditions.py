@@ -1,36 +1,21 @@
-"""Conditions on documents, without operators from strings: from and to a URL, as a filter, in
-words.
+"""Conditions on documents, without operators from strings: as a filter, in words.
 
 A condition is ``["due", "before", "date", "2026-11-25[Europe/Berlin]"]``: the field, an operator,
-the kinds of value that are meant (``objectid+text`` compares with both), and what was typed. A
-URL's parameters ``c`` are such lists as JSON; a list of them is an alternative: any of its
-conditions. What no condition can say stands beside them as Extended JSON, in ``filter``.
+the kinds of value that are meant (``objectid+text`` compares with both), and what was typed.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from portal.bidi import isolated
-from portal.data import bson_types, queries
+from portal.data import bson_types
 from portal.data.condition_values import KINDS, Interval, candidates, interval_of, read_as
-from portal.data.errors import InvalidQuery, UnappliedFilter
-from portal.data.server_errors import reading
-from portal.tenants.queries import check_filter
+from portal.data.errors import InvalidQuery
 
-MOST_CONDITIONS = 20
 MOST_VALUES = 100
-MOST_COLUMNS = 100
 LONGEST_VALUE = 2000
 _MOST_LEVELS = 5  # of a path: each doubles the branches of a filter on one element
-
-
-class Args(Protocol):
-    """The parameters of a URL, as Werkzeug has them."""
-
-    def getlist(self, key: str) -> list[str]: ...
-    def get(self, key: str) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +69,7 @@ class Condition:
         operator = OPERATORS.get(self.operator)
         if operator is None:
             raise InvalidQuery(f"No condition is called {self.operator[:40]}.")
-        _check_field(self.field)
+        check_field(self.field)
         if operator.values is None:
             right = 1 <= len(self.values) <= MOST_VALUES
         else:
@@ -130,94 +115,8 @@ class Condition:
         return [self.field, self.operator, "+".join(self.kinds), *self.values]
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Documents as somebody chose them: ``groups`` of conditions, of each of which one is
-    fulfilled, a filter as Extended JSON beside them, a sort and columns."""
-
-    groups: tuple[tuple[Condition, ...], ...] = ()
-    extended_json: str = ""
-    sort: Mapping[str, int] = field(default_factory=dict)
-    columns: tuple[str, ...] = ()
-
-    @property
-    def filter(self) -> dict[str, Any]:
-        """The filter, as PyMongo encodes it; empty for all documents. Raises InvalidQuery,
-        InvalidExtendedJson."""
-        parts = [_any_of([each.filter for each in group]) for group in self.groups]
-        if self.extended_json:
-            given = queries.parse_query(self.extended_json)
-            with reading():
-                check_filter(given)
-            parts += [given] if given else []
-        return _all_of(parts)
-
-    def words(self) -> str:
-        """The filter in words."""
-        told = [" or ".join(each.words for each in group) for group in self.groups]
-        if len(told) > 1 or self.extended_json:
-            told = [
-                f"({each})" if len(group) > 1 else each
-                for each, group in zip(told, self.groups, strict=True)
-            ]
-        if self.extended_json:
-            told.append(f"Extended JSON {isolated(self.extended_json)}")
-        return " and ".join(told) or "all documents"
-
-    def query_args(self) -> list[tuple[str, str]]:
-        """The parameters of a URL from which ``selection_from`` reads the same."""
-        args = [("c", _as_json(group)) for group in self.groups]
-        args += [("filter", self.extended_json)] if self.extended_json else []
-        args += [("sort", f"-{name}" if way < 0 else name) for name, way in self.sort.items()]
-        return args + [("column", name) for name in self.columns]
-
-
-def selection_from(args: Args, *, building: bool = False) -> Selection:
-    """The selection in the parameters of a URL. Raises InvalidQuery, InvalidExtendedJson for a text
-    that is no JSON, and UnappliedFilter where a condition was begun that isn't part of it.
-
-    Where one is ``building`` a selection it may have begun, and the ``filter`` isn't read yet.
-    """
-    if not building and (args.get("field") or args.get("value")):
-        raise UnappliedFilter
-    groups = tuple(_group(text) for text in args.getlist("c") if text)
-    if sum(map(len, groups)) > MOST_CONDITIONS:
-        raise InvalidQuery(f"A filter has {MOST_CONDITIONS} conditions at most.")
-    selection = Selection(
-        groups,
-        (args.get("filter") or "").strip(),
-        _sort([name for name in args.getlist("sort") if name]),
-        tuple(dict.fromkeys(name for name in args.getlist("column") if name))[:MOST_COLUMNS],
-    )
-    if not building:
-        _ = selection.filter  # raises where a value isn't of its kind
-    return selection
-
-
-def _group(text: str) -> tuple[Condition, ...]:
-    try:
-        given = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidQuery("A condition in the URL is no JSON.") from error
-    several = given if isinstance(given, list) and given and isinstance(given[0], list) else [given]
-    return tuple(_condition(each) for each in several)
-
-
-def _condition(given: object) -> Condition:
-    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
-        raise InvalidQuery("A condition in the URL is a list of texts.")
-    name, operator, kinds, *values = (*given, "", "", "")[: max(len(given), 3)]
-    return Condition(name, operator, tuple(kinds.split("+")) if kinds else (), tuple(values))
-
-
-def _sort(names: Sequence[str]) -> dict[str, int]:
-    sort = {name.removeprefix("-"): -1 if name.startswith("-") else 1 for name in names}
-    for name in sort:
-        _check_field(name)
-    return sort
-
-
-def _check_field(name: str) -> None:
+def check_field(name: str) -> None:
+    """Raise InvalidQuery for the name of a field that no condition or sort can have."""
     if not name or "\0" in name or len(name) > LONGEST_VALUE:
         raise InvalidQuery("Name a field.")
     if any(part == "" or part.startswith("$") for part in name.split(".")):
@@ -226,20 +125,9 @@ def _check_field(name: str) -> None:
         )
 
 
-def _as_json(group: tuple[Condition, ...]) -> str:
-    lists = [each.as_list() for each in group]
-    given: object = lists[0] if len(lists) == 1 else lists
-    return json.dumps(given, ensure_ascii=False, separators=(",", ":"))
-
-
-def _any_of(filters: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def any_of(filters: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The filter that finds what any of the ``filters`` finds."""
     return filters[0] if len(filters) == 1 else {"$or": list(filters)}
-
-
-def _all_of(filters: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    if not filters:
-        return {}
-    return filters[0] if len(filters) == 1 else {"$and": list(filters)}
 
 
 # Filters of the operators.
@@ -251,13 +139,13 @@ def _is(condition: Condition) -> dict[str, Any]:
         ranges = [_within(condition.field, interval_of(value)) for value in condition.values]
         others = tuple(kind for kind in condition.kinds if kind != "date")
         equal = [_equal(condition.field, others, condition.values)] if others else []
-        return _any_of([*ranges, *equal])
+        return any_of([*ranges, *equal])
     return _equal(condition.field, condition.kinds, condition.values)
 
 
 def _equal(name: str, kinds: Sequence[str], values: Sequence[str]) -> dict[str, Any]:
     if "json" in kinds:  # a pattern in $in would match, instead of being equal
-        return _any_of([{name: {"$eq": each}} for each in _all_candidates(("json",), values)])
+        return any_of([{name: {"$eq": each}} for each in _all_candidates(("json",), values)])
     found = list(_all_candidates(kinds, values))
     return {name: {"$eq": found[0]}} if len(found) == 1 else {name: {"$in": found}}
 
@@ -324,7 +212,7 @@ def _in_one_value(name: str, bounds: Mapping[str, Any]) -> dict[str, Any]:
     parts = name.split(".")
     if len(parts) > _MOST_LEVELS:
         raise InvalidQuery(f"A range is of a field at most {_MOST_LEVELS} levels deep.")
-    return _any_of(list(_branches("", parts, dict(bounds))))
+    return any_of(list(_branches("", parts, dict(bounds))))
 
 
 def _branches(
@@ -337,7 +225,7 @@ def _branches(
         yield {name: {"$elemMatch": bounds}}
         yield {"$and": [{name: bounds}, no_list]}
         return
-    yield {name: {"$elemMatch": _any_of(list(_branches("", rest, bounds)))}}
+    yield {name: {"$elemMatch": any_of(list(_branches("", rest, bounds)))}}
     for each in _branches(f"{name}.", rest, bounds):
         yield {"$and": [each, no_list]}
 
@@ -354,7 +242,7 @@ def _itself(test: Mapping[str, Any]) -> Callable[[Condition], dict[str, Any]]:
 
 
 def _missing_or_null(condition: Condition) -> dict[str, Any]:
-    return _any_of([_FILTERS["missing"](condition), _FILTERS["null"](condition)])
+    return any_of([_FILTERS["missing"](condition), _FILTERS["null"](condition)])
 
 
 def _of_type(condition: Condition) -> dict[str, Any]:
@@ -364,7 +252,7 @@ def _of_type(condition: Condition) -> dict[str, Any]:
     others = [name for name in condition.values if name != "array"]
     filters = [{condition.field: {"$type": "array"}}] if "array" in condition.values else []
     filters += [_itself({"$type": others})(condition)] if others else []
-    return _any_of(filters)
+    return any_of(filters)
 
 
 def _single(condition: Condition) -> tuple[str]:

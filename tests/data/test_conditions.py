@@ -8,8 +8,9 @@ from bson import Binary, Decimal128, Int64, ObjectId
 from bson.datetime_ms import DatetimeMS
 from werkzeug.datastructures import MultiDict
 
-from portal.data.conditions import Condition, Selection, selection_from
+from portal.data.conditions import Condition
 from portal.data.errors import InvalidQuery, UnappliedFilter
+from portal.data.selections import Selection, selection_from
 
 OID = "65f0c2d4e8b7a913c0f55e10"
 UUID = "00112233-4455-6677-8899-aabbccddeeff"

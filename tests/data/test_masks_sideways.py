@@ -7,7 +7,7 @@ import pytest
 from portal.data.indexes.listing.builds import create_index
 
 from portal.data.access import document_access
-from portal.data.conditions import Condition, Selection
+from portal.data.conditions import Condition
 from portal.data.cutting import list_cut
 from portal.data.formats.options import Format, WriteOptions
 from portal.data.history.entries import list_edits
@@ -16,6 +16,7 @@ from portal.data.indexes.listing import IndexSpec
 from portal.data.masks.errors import FieldMasked
 from portal.data.masks.masks import MASKED, Mask
 from portal.data.queries import Query
+from portal.data.selections import Selection
 from portal.data.transfer.errors import MaskedSince
 from portal.data.transfer.exports import export_content, find_export, start_export
 from portal.data.writing import delete_document, insert_documents, replace_document

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 from portal.data import plans, reading
 from portal.data.access import DocumentAccess
-from portal.data.conditions import Selection
 from portal.data.cutting import CutPage, list_cut
 from portal.data.errors import (
     IndexNeeded,
@@ -15,6 +14,7 @@ from portal.data.errors import (
 )
 from portal.data.masks.errors import FieldMasked
 from portal.data.reading import Count
+from portal.data.selections import Selection
 from portal.documents.organizations import Strategy
 from portal.errors import PortalError
 

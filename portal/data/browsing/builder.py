@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from portal.data.browsing.fields import Sample
 from portal.data.condition_values import KIND_WORDS, kinds_of
-from portal.data.conditions import LONGEST_VALUE, OPERATORS, Args, Condition, Selection
+from portal.data.conditions import LONGEST_VALUE, OPERATORS, Condition
 from portal.data.errors import InvalidQuery
+from portal.data.selections import Args, Selection
 
 _OF_TEXT = ("contains", "contains_any_case", "begins_with")
 _ORDER = ("more_than", "at_least", "less_than", "at_most", "between")

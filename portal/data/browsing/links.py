@@ -7,7 +7,7 @@ from flask import url_for
 
 from portal.data.browsing.builder import without
 from portal.data.browsing.saved_views import query_of
-from portal.data.conditions import Selection
+from portal.data.selections import Selection
 
 TABLE, JSON = "table", "json"
 

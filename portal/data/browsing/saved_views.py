@@ -21,8 +21,8 @@ from portal.data.browsing.errors import (
     ViewNameTaken,
     ViewNotFound,
 )
-from portal.data.conditions import Selection, selection_from
 from portal.data.errors import InvalidExtendedJson, InvalidQuery
+from portal.data.selections import Selection, selection_from
 from portal.database.transactions import transactional
 from portal.display_names import InvalidName, clean_words
 from portal.documents.document_views import DocumentView

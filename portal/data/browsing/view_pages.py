@@ -11,7 +11,7 @@ from portal.data.access import document_access
 from portal.data.browsing import saved_views
 from portal.data.browsing.forms import SHARED, NewViewForm, ViewForm
 from portal.data.browsing.saved_views import ListedView
-from portal.data.conditions import selection_from
+from portal.data.selections import selection_from
 from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access, access_to
 from portal.web import error_handlers, requests

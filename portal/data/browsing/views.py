@@ -19,7 +19,7 @@ from portal.data.browsing.errors import ValueNotFound
 from portal.data.browsing.fields import Sample, sample_fields
 from portal.data.browsing.links import JSON, TABLE, Links
 from portal.data.browsing.saved_views import ListedView
-from portal.data.conditions import Condition, Selection, selection_from
+from portal.data.conditions import Condition
 from portal.data.document_ids import parse_document_id
 from portal.data.errors import (
     InvalidExtendedJson,
@@ -30,6 +30,7 @@ from portal.data.errors import (
 from portal.data.masks.errors import FieldMasked
 from portal.data.patching import element_at
 from portal.data.reading import Count
+from portal.data.selections import Selection, selection_from
 from portal.data.shown import LEGACY_UUIDS, Reader
 from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access

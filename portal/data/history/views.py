@@ -12,7 +12,6 @@ from flask_login import current_user
 
 from portal import clock
 from portal.data.access import DocumentAccess, document_access
-from portal.data.conditions import Selection, selection_from
 from portal.data.document_ids import address_of, parse_document_id
 from portal.data.history import changing, entries, erasing
 from portal.data.history.changing import BulkEdit, Preview
@@ -22,6 +21,7 @@ from portal.data.history.forms import ChangeForm, EraseForm, ReasonForm
 from portal.data.history.undoing import undo_edit
 from portal.data.history.words import REFUSALS, shown_value
 from portal.data.recording import KEPT
+from portal.data.selections import Selection, selection_from
 from portal.documents.jobs import Job
 from portal.jobs.managing import cancel_job, find_job_of
 from portal.jobs.progress import shown_job

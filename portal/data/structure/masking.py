@@ -9,7 +9,6 @@ from werkzeug.datastructures import MultiDict
 
 from portal.audit.trail import ListedEvent, record
 from portal.data.access import operator_access
-from portal.data.conditions import Selection, selection_from
 from portal.data.errors import (
     InvalidExtendedJson,
     InvalidQuery,
@@ -17,6 +16,7 @@ from portal.data.errors import (
 from portal.data.masks.errors import FieldMasked, InvalidMask, TooManyMasks
 from portal.data.masks.masks import Mask
 from portal.data.masks.paths import parse_path
+from portal.data.selections import Selection, selection_from
 from portal.data.shape.fields import Path, Step
 from portal.data.shape.sampling import survey_of
 from portal.data.shape.words import percent

@@ -9,7 +9,6 @@ from flask.typing import ResponseReturnValue
 
 from portal.bidi import isolated
 from portal.data.access import DocumentAccess, document_access
-from portal.data.conditions import selection_from
 from portal.data.errors import (
     IndexNeeded,
 )
@@ -17,6 +16,7 @@ from portal.data.formats.error_files import ErrorFile
 from portal.data.formats.options import Format
 from portal.data.masks.errors import FieldMasked
 from portal.data.queries import Query
+from portal.data.selections import selection_from
 from portal.data.transfer import exports, files, imports, showing
 from portal.data.transfer.errors import ChunkRefused, FileUnreadable, MappingRefused, NotYours
 from portal.data.transfer.files import LARGEST_BYTES, Purpose, StoredFile, find_file
