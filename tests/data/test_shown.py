@@ -3,7 +3,7 @@
 from bson.raw_bson import RawBSONDocument
 from hypothesis import HealthCheck, given, settings
 
-from portal.data import nodes, shown
+from portal.data import cells, nodes, shown
 from portal.data.access import operator_access
 from portal.data.cutting import list_cut
 from portal.data.shown import Reader
@@ -14,8 +14,8 @@ from tests.encoded import documents
 def tell(node):
     """All that a page says of a document."""
     for _, inner in node.members:
-        shown.cell(inner, Reader(), None)
-        shown.cell(inner, Reader(legacy_uuid="java"), nodes.TEXT)
+        cells.cell(inner, Reader(), None)
+        cells.cell(inner, Reader(legacy_uuid="java"), nodes.TEXT)
     return "\n".join("".join(token.text for token in line) for line in shown.lines(node, Reader()))
 
 

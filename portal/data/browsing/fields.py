@@ -8,7 +8,7 @@ from portal.data.access import DocumentAccess
 from portal.data.bson_types import ALIASES, LIST, OBJECT
 from portal.data.cutting import list_cut
 from portal.data.nodes import EMPTY_TEXT, Node
-from portal.data.shown import type_words
+from portal.data.texts import type_words
 
 SAMPLED = 100
 MOST_COLUMNS = 10

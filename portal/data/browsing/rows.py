@@ -4,13 +4,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from portal.data import nodes, shown
+from portal.data import cells, nodes, shown
 from portal.data.bson_types import BINARY, NULL, NUMBERS, TEXT
+from portal.data.cells import HIDDEN, Shown
 from portal.data.cutting import CutDocument
 from portal.data.document_ids import address_of
 from portal.data.masks.masks import Mask
 from portal.data.nodes import Node
-from portal.data.shown import HIDDEN, Reader, Shown, Token
+from portal.data.shown import Reader, Token
+from portal.data.texts import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def table_of(
     rows = []
     for index, document in enumerate(documents):
         cells = [
-            HIDDEN if path in masked else shown.cell(column[index], reader, kind)
+            HIDDEN if path in masked else cells.cell(column[index], reader, kind)
             for path, column, kind in zip(paths, found, usual, strict=True)
         ]
         rows.append(_row(document, tuple(cells), reader, ids))
@@ -94,14 +96,14 @@ def _row(document: CutDocument, cells: tuple[Shown, ...], reader: Reader, ids: i
     if document.node is None:
         return Row(address, shown_id, fault="Holds a text that is no UTF-8.")
     if name := nodes.twice(document.node):
-        told = f"Holds the field {shown.visible(name)} twice."
+        told = f"Holds the field {visible(name)} twice."
         return Row(address, shown_id, fault=f"{told} Kept as stored; a table can’t show both.")
     return Row(address, shown_id, cells)
 
 
 def _id(document: CutDocument, reader: Reader, usual: int | None) -> Shown:
     node = nodes.node_of(document.document_id)
-    found = shown.cell(node, reader, usual)
+    found = cells.cell(node, reader, usual)
     if node.kind == TEXT and found.look == "text":
         return replace(found, text=found.text if found.type else f'"{found.text}"', look="code")
     return found

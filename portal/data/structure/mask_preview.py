@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from portal.data import nodes
 from portal.data.access import DocumentAccess
+from portal.data.cells import Shown, cell
 from portal.data.cutting import CutDocument, list_cut
 from portal.data.masks.masks import Mask
-from portal.data.shown import Reader, Shown, cell
+from portal.data.shown import Reader
 from portal.documents.organizations import Organization
 from portal.web.context import RequestContext
 
