@@ -9,7 +9,7 @@ from portal.data.document_ids import address_of, parse_document_id
 from portal.data.editing.entries import is_masked
 from portal.data.editing.errors import NotAsText, TooLargeForText
 from portal.data.editing.indenting import indented
-from portal.data.editing.typed_values import escaped, in_words
+from portal.data.editing.shown_values import escaped, in_words
 from portal.data.errors import DocumentNotFound, DuplicateDocument
 from portal.data.etags import etag_of, matches
 from portal.data.masks.masks import Mask

@@ -9,7 +9,8 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from portal.data.editing.typed_values import Kind, NotOfKind, Typed, json_text, read
+from portal.data.editing.shown_values import json_text
+from portal.data.editing.typed_values import Kind, NotOfKind, Typed, read
 from portal.data.errors import words_of
 from portal.data.masks.masks import Mask
 from portal.data.patching import (

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from portal.data.editing import opened
 from portal.data.editing.entries import Entry, Tree, is_masked, key_of, outcome_of
-from portal.data.editing.typed_values import in_words, words_of_type
+from portal.data.editing.shown_values import in_words, words_of_type
 from portal.data.errors import words_of
 from portal.data.masks.masks import Mask
 from portal.data.patching import (

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from portal import clock
-from portal.data.editing import dates, typed_values
+from portal.data.editing import dates, shown_values
 from portal.data.editing.entries import Entry, Outcome, Tree, digest_of, is_masked, key_of
-from portal.data.editing.typed_values import OLD, WORDS, Kind, Typed, in_words, shown, words_of_type
+from portal.data.editing.shown_values import OLD, in_words, shown, words_of_type
+from portal.data.editing.typed_values import WORDS, Kind, Typed
 from portal.data.masks.masks import MASKED, Mask
 from portal.data.patching import ARRAY, DOCUMENT, Element, Path, count_elements
 
@@ -277,8 +278,8 @@ class _Maker:
                 row,
                 control="file",
                 download=json.dumps([str(part) for part in path]),
-                text=typed_values.first_bytes(element.value),
-                more=typed_values.size_of(element.value),
+                text=shown_values.first_bytes(element.value),
+                more=shown_values.size_of(element.value),
                 remark="Stays as it is unless you choose a file.",
             )
         return replace(row, text=in_words(element.value, zone), remark=_why_kept(element))
@@ -289,8 +290,8 @@ class _Maker:
             if within is not None and within.kind == ARRAY:
                 return ""
             return "its name is there twice"
-        if element.kind == 0x05 and typed_values.subtype_of(element.value) != 4:
-            return f"subtype {typed_values.subtype_of(element.value)}"
+        if element.kind == 0x05 and shown_values.subtype_of(element.value) != 4:
+            return f"subtype {shown_values.subtype_of(element.value)}"
         if not element.name:
             return "its name is empty"
         if "." in element.name:
@@ -319,7 +320,7 @@ class _Maker:
 
 def _name_of(element: Element) -> str:
     name = element.name.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    return typed_values.escaped(name) or "“”"
+    return shown_values.escaped(name) or "“”"
 
 
 def _id_words(value: bytes, zone: str) -> tuple[str, str]:
@@ -337,7 +338,7 @@ def _quoted(value: bytes, zone: str) -> str:
 
 
 def _is_file(value: bytes) -> bool:
-    return typed_values.size_of(value) > typed_values.MOST_HEX_BYTES
+    return shown_values.size_of(value) > shown_values.MOST_HEX_BYTES
 
 
 def _control_of(typed: Typed) -> str:
@@ -376,7 +377,7 @@ def _offset(typed: Typed, value: bytes) -> str:
 def _why_kept(element: Element) -> str:
     if element.kind in OLD:
         return "An old type: kept, can be removed, not typed anew."
-    if len(element.value) > typed_values.LONGEST_TEXT:
+    if len(element.value) > shown_values.LONGEST_TEXT:
         return "Too large to type here: kept, can be removed."
     if element.kind in (DOCUMENT, ARRAY):
         return "Kept, can be removed."
