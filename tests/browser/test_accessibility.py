@@ -9,10 +9,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bson import ObjectId
 from playwright.sync_api import expect
-from portal.data.indexes.listing.builds import create_index
 
 from portal import clock
 from portal.data.document_ids import address_of
+from portal.data.indexes.builds import create_index
 from portal.data.indexes.listing import IndexSpec
 from portal.data.lacking_indexes import note_refused
 from portal.documents.accounts import Account, Recovery

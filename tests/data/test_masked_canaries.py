@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 import bson
 import pytest
 from bson import Binary, ObjectId
-from portal.data.indexes.listing.builds import create_index
 
 from portal.data import writing
 from portal.data.access import document_access
@@ -16,6 +15,7 @@ from portal.data.formats.options import Format, WriteOptions
 from portal.data.history.changing import BulkEdit, start_change
 from portal.data.history.entries import list_edits
 from portal.data.history.field_changes import FieldChanges, SetField
+from portal.data.indexes.builds import create_index
 from portal.data.indexes.listing import IndexSpec
 from portal.data.masks.masks import MASKED
 from portal.data.queries import Query

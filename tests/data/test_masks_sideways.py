@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import bson
 import pytest
-from portal.data.indexes.listing.builds import create_index
 
 from portal.data.access import document_access
 from portal.data.conditions import Condition
@@ -12,6 +11,7 @@ from portal.data.cutting import list_cut
 from portal.data.formats.options import Format, WriteOptions
 from portal.data.history.entries import list_edits
 from portal.data.history.undoing import undo_edit
+from portal.data.indexes.builds import create_index
 from portal.data.indexes.listing import IndexSpec
 from portal.data.masks.errors import FieldMasked
 from portal.data.masks.masks import MASKED, Mask
