@@ -19,13 +19,16 @@ def tell(node):
     return "\n".join("".join(token.text for token in line) for line in shown.lines(node, Reader()))
 
 
+@settings(deadline=None)
 @given(documents)
 def test_any_document_is_shown_in_characters_that_can_be_seen(document):
     told = tell(nodes.document_node(document))
     assert all(line.isprintable() for line in told.split("\n"))
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(document=documents)
 def test_any_document_comes_from_the_server_as_it_is(acme, stored, document):
     stored.delete_many({})
