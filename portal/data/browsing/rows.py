@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from portal.data import cells, nodes, shown
+from portal.data import nodes, shown
 from portal.data.bson_types import BINARY, NULL, NUMBERS, TEXT
-from portal.data.cells import HIDDEN, Shown
+from portal.data.cells import HIDDEN, Shown, cell
 from portal.data.cutting import CutDocument
 from portal.data.document_ids import address_of
 from portal.data.masks.masks import Mask
@@ -57,7 +57,7 @@ def table_of(
     rows = []
     for index, document in enumerate(documents):
         cells = [
-            HIDDEN if path in masked else cells.cell(column[index], reader, kind)
+            HIDDEN if path in masked else cell(column[index], reader, kind)
             for path, column, kind in zip(paths, found, usual, strict=True)
         ]
         rows.append(_row(document, tuple(cells), reader, ids))
@@ -103,7 +103,7 @@ def _row(document: CutDocument, cells: tuple[Shown, ...], reader: Reader, ids: i
 
 def _id(document: CutDocument, reader: Reader, usual: int | None) -> Shown:
     node = nodes.node_of(document.document_id)
-    found = cells.cell(node, reader, usual)
+    found = cell(node, reader, usual)
     if node.kind == TEXT and found.look == "text":
         return replace(found, text=found.text if found.type else f'"{found.text}"', look="code")
     return found
