@@ -161,11 +161,15 @@ def _page(
         query=links.query(),
     )
     answer = make_response(page)
-    refused = found and (found.refused or found.sort_refused)
-    answer.status_code = 422 if fault or begun.fault else 200
-    if isinstance(refused, FieldMasked):
-        answer.status_code = refused.status
+    answer.status_code = _status(found, fault or begun.fault)
     return answer
+
+
+def _status(found: browsing.Browsed | None, fault: str) -> int:
+    refused = found and (found.refused or found.sort_refused)
+    if isinstance(refused, FieldMasked):
+        return refused.status
+    return 422 if fault else 200
 
 
 def _browsed(

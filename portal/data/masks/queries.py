@@ -299,12 +299,45 @@ def _without(value: Any, names: Iterable[str], pair: str) -> dict[str, Any]:
 def _rebuilt(value: Any, ways: Sequence[Parts], depth: int = 0) -> dict[str, Any]:
     """The value, a document or a list of such, without the fields that the ``ways`` lead to. Of a
     list in a list nothing is left: expressions have no recursion."""
+    element, rebuilt = f"element{depth}", f"list{depth}"
+    is_list = {"$isArray": [value]}
+    mapped = {
+        "$map": {
+            "input": {"$cond": [is_list, value, [value]]},
+            "as": element,
+            "in": _rebuilt_element(f"$${element}", ways, depth),
+        }
+    }
+    whole = {
+        "$let": {
+            "vars": {rebuilt: mapped},
+            "in": {"$cond": [is_list, f"$${rebuilt}", {"$first": f"$${rebuilt}"}]},
+        }
+    }
+    # Missing stays missing: in a list it would become null.
+    return {"$cond": [{"$eq": [{"$type": value}, "missing"]}, "$$REMOVE", whole]}
+
+
+def _rebuilt_element(element: str, ways: Sequence[Parts], depth: int) -> dict[str, Any]:
+    is_document = {"$eq": [{"$type": element}, "object"]}
+    branches = [
+        {"case": is_document, "then": {"$arrayToObject": _kept(element, ways, depth)}},
+        {"case": {"$isArray": element}, "then": MASKED},
+    ]
+    return {"$switch": {"branches": branches, "default": element}}
+
+
+def _kept(document: str, ways: Sequence[Parts], depth: int) -> dict[str, Any]:
+    """The names and values of the document's fields, without those that the ``ways`` lead to."""
     dropped = {way[0] for way in ways if len(way) == 1 or not _is_plain(way[0])}
     inner: dict[str, list[Parts]] = {}
     for way in ways:
         if way[0] not in dropped:
             inner.setdefault(way[0], []).append(way[1:])
-    element, pair = f"element{depth}", f"pair{depth}"
+    pair = f"pair{depth}"
+    kept = _without(document, dropped, pair)
+    if not inner:
+        return kept
     branches = [
         {
             "case": {"$eq": [f"$${pair}.k", {"$literal": name}]},
@@ -312,37 +345,6 @@ def _rebuilt(value: Any, ways: Sequence[Parts], depth: int = 0) -> dict[str, Any
         }
         for name, below in inner.items()
     ]
-    kept: Any = _without(f"$${element}", dropped, pair)
-    if branches:
-        changed = {"$switch": {"branches": branches, "default": f"$${pair}.v"}}
-        each = {"k": f"$${pair}.k", "v": changed}
-        kept = {"$map": {"input": kept, "as": pair, "in": each}}
-    of_element = {
-        "$switch": {
-            "branches": [
-                {
-                    "case": {"$eq": [{"$type": f"$${element}"}, "object"]},
-                    "then": {"$arrayToObject": kept},
-                },
-                {"case": {"$isArray": f"$${element}"}, "then": MASKED},
-            ],
-            "default": f"$${element}",
-        }
-    }
-    is_list = {"$isArray": [value]}
-    mapped = {
-        "$map": {
-            "input": {"$cond": [is_list, value, [value]]},
-            "as": element,
-            "in": of_element,
-        }
-    }
-    mapped_list = f"list{depth}"
-    whole = {
-        "$let": {
-            "vars": {mapped_list: mapped},
-            "in": {"$cond": [is_list, f"$${mapped_list}", {"$first": f"$${mapped_list}"}]},
-        }
-    }
-    # Missing stays missing: in a list it would become null.
-    return {"$cond": [{"$eq": [{"$type": value}, "missing"]}, "$$REMOVE", whole]}
+    changed = {"$switch": {"branches": branches, "default": f"$${pair}.v"}}
+    each = {"k": f"$${pair}.k", "v": changed}
+    return {"$map": {"input": kept, "as": pair, "in": each}}
