@@ -36,6 +36,7 @@ _PAIRS = (
 )  # fmt: skip
 _LIKE_NULL = ("NA", "N/A", "n/a", "NULL", "null", "None", "nan", "NaN", "-")
 _SIGN = re.compile(r"[.,'’ \u00a0\u202f]")
+_TWO_NUMBERS = re.compile(r"([0-9]{1,2})[^0-9]([0-9]{1,2})[^0-9]")
 _PLAIN = (".", "")
 _IDENTICAL = "All print back identically."
 
@@ -84,6 +85,7 @@ class Evidence:
         self._zone = zone
         self._guards = self._breaks = 0
         self._signed = ""  # the first cell with a sign of a number
+        self._dated = ""  # the first date in which day and month aren't the same number
         self._null_words: Counter[str] = Counter()
         self._words: Counter[str] | None = Counter()
         self._whole, self._range = Proof(WHOLE), Range()
@@ -111,6 +113,8 @@ class Evidence:
             self.first, self._first_line = cells[0], lines[0]
             self._dates = fitting_layouts(self.first)
         self.filled += len(cells)
+        if self._dates and not self._dated:
+            self._dated = next(filter(_tells_day_from_month, cells), "")
         self._count_words(cells)
         for proof in self._proofs():
             proof.add(cells, lines)
@@ -209,12 +213,15 @@ class Evidence:
         if not layouts:
             return None
         layout = layouts[0]
-        change = self._dated(layout)
+        change = self._as_dated(layout)
         other = _swapped(layout)
         found: tuple[str, ...] = ()
         questions: tuple[Question, ...] = ()
         if other != layout and other in layouts:
-            questions = (self._day_order(layout, other),)
+            if self._dated:
+                questions = (self._day_order(layout, other),)
+            else:
+                found = ("Day and month are the same number in every row.",)
         elif other != layout:
             broken = self._dates.get(other) or Proof(str, self.first, self._first_line)
             order = "Day" if layout.find("D") < layout.find("M") else "Month"
@@ -229,7 +236,7 @@ class Evidence:
             return Reading({**change, "type": ColumnType.STRING}, found, questions)
         return Reading(change, found)
 
-    def _dated(self, layout: str) -> dict[str, Any]:
+    def _as_dated(self, layout: str) -> dict[str, Any]:
         is_local = "H" in layout.upper() and not layout.endswith("Z")
         zone = self._zone if is_local else ""
         return {"type": ColumnType.DATE, "layout": layout, "zone": zone}
@@ -237,9 +244,9 @@ class Evidence:
     def _day_order(self, layout: str, other: str) -> Question:
         choices = []
         for each in (layout, other):
-            moment = EPOCH + timedelta(milliseconds=milliseconds_reader(each, "")(self.first))
-            choices.append(Choice(f"{moment.day} {moment:%B}", self._dated(each)))
-        words = f"Every row fits both orders. Is {shown(self.first)} …"
+            moment = EPOCH + timedelta(milliseconds=milliseconds_reader(each, "")(self._dated))
+            choices.append(Choice(f"{moment.day} {moment:%B}", self._as_dated(each)))
+        words = f"Every row fits both orders. Is {shown(self._dated)} …"
         return Question("day_order", words, tuple(choices))
 
     def _as_boolean(self) -> Reading | None:
@@ -313,6 +320,12 @@ def _times(count: int) -> str:
 def _asked(kind: str, words: str, type_: ColumnType, label: str) -> Reading:
     choices = (Choice(label, {"type": type_}), Choice("text", {"type": ColumnType.STRING}))
     return Reading({}, (), (Question(kind, words, choices),))
+
+
+def _tells_day_from_month(cell: str) -> bool:
+    """Tell whether a date reads differently in the two orders."""
+    found = _TWO_NUMBERS.match(cell)
+    return found is not None and int(found[1]) != int(found[2])
 
 
 def _swapped(layout: str) -> str:

@@ -90,6 +90,7 @@ def test_a_proposal_says_what_a_number_would_change_and_in_which_line():
 QUESTIONS = [
     (("03/04/2026", "01/02/2026"), "day_order", ["3 April", "4 March"]),
     (("3/4/2026",), "day_order", ["3 April", "4 March"]),
+    (("02/02/2026", "03/04/2026"), "day_order", ["3 April", "4 March"]),
     (("31.12.99",), "century", ["1970 to 2069", "text"]),
     (("1.250",), "number", ["1.250", "1250"]),
     (("1,250", "3,400"), "number", ["1.250", "1250"]),
@@ -115,6 +116,12 @@ def test_answers_are_added_up():
     for question, place in zip(proposal.questions, (1, 2), strict=True):
         column = question.choices[place].answered(column)
     assert column.words == {"yes": "true", "no": "false", "n/a": "null", "?": "error"}
+
+
+def test_the_order_of_day_and_month_is_not_asked_where_it_makes_no_difference():
+    proposal = proposal_of("02/02/2026", "11/11/2026")
+    assert (proposal.column.type, proposal.questions) == ("date", ())
+    assert proposal.found == ("Day and month are the same number in every row.",)
 
 
 def test_one_order_of_day_and_month_is_decided_over_all_rows():
