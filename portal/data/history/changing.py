@@ -22,7 +22,7 @@ from portal.data.handles import documents_of
 from portal.data.history.entries import shown_id
 from portal.data.history.errors import EditNotFound, MoreMatch
 from portal.data.history.field_changes import FieldChanges, RenameField, changes_from
-from portal.data.history.working import access_of, carry_out, store_changes, while_reachable
+from portal.data.history.working import carry_out, store_changes
 from portal.data.patching import differences, element_at
 from portal.data.queries import CODEC, beyond, cursor_of
 from portal.data.reading import READ_SECONDS
@@ -37,6 +37,7 @@ from portal.data.recording import (
     trim,
 )
 from portal.data.server_errors import reading
+from portal.data.works import access_of, while_reachable
 from portal.documents.jobs import Job
 from portal.jobs.errors import JobExists
 from portal.jobs.managing import start_job

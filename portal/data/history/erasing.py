@@ -20,7 +20,6 @@ from portal.data.exact import by_id, delete_exactly
 from portal.data.handles import documents_of
 from portal.data.history.entries import edits_with, shown_id
 from portal.data.history.errors import EditNotFound, OthersRunning
-from portal.data.history.working import access_of, while_reachable
 from portal.data.recording import (
     DIGEST_BYTES,
     assign_job,
@@ -29,6 +28,7 @@ from portal.data.recording import (
     open_edit,
     prepare_recording,
 )
+from portal.data.works import access_of, while_reachable
 from portal.database.clusters import is_lost
 from portal.database.kept_beside import (
     BEFORE_IMAGES,

@@ -20,7 +20,7 @@ from portal.data.exact import read_among, read_one
 from portal.data.handles import RAW, documents_of
 from portal.data.history.entries import Entry, entry_of
 from portal.data.history.errors import AlreadyUndone, EditNotFound, EditNotKept, EditRunning
-from portal.data.history.working import access_of, carry_out, store_changes, while_reachable
+from portal.data.history.working import carry_out, store_changes
 from portal.data.masks.errors import WholeDocumentMasked
 from portal.data.patching import elements
 from portal.data.recording import (
@@ -37,6 +37,7 @@ from portal.data.recording import (
     rows_between,
     trim,
 )
+from portal.data.works import access_of, while_reachable
 from portal.database.kept_beside import BEFORE_IMAGES, EDITS, rows_in
 from portal.database.write_records import CHANGED
 from portal.documents.jobs import Job

@@ -1,70 +1,20 @@
 """Work on many documents as jobs do it: batch by batch, and one by one where a batch is refused."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from portal.data.access import DocumentAccess
 from portal.data.edits import Change, Edit, EditState, LeftAlone, Refusal
 from portal.data.errors import DocumentInvalid, DuplicateDocument, InvalidQuery, WriteRefused
 from portal.data.exact import delete_exactly, insert_exactly, replace_exactly
-from portal.data.masks.masks import NOTHING_MASKED
 from portal.data.recording import BATCH_BYTES, BATCH_DOCUMENTS
 from portal.data.server_errors import writing
-from portal.database.errors import ClusterUnavailable
-from portal.documents.jobs import Job
-from portal.documents.organizations import Organization
-from portal.errors import NotFound
-from portal.jobs.running import JobFailed, NotNow
-from portal.organizations.access.errors import OrganizationMoving, OrganizationTrashed
-from portal.organizations.lifecycle.errors import OperationInProgress
 from portal.tenants.moving.places import in_batches
-from portal.web.context import AuditActor, RequestContext
-
-AGAIN_SECONDS = 60
 
 Step = Callable[[Any, int, LeftAlone | None], Edit]
 """A batch in a transaction: of so many documents at most. Of one that was refused before, it is
 left alone instead."""
 
 _REFUSALS = (DuplicateDocument, DocumentInvalid, WriteRefused, InvalidQuery)
-
-
-def access_of(job: Job) -> DocumentAccess:
-    """The access of who started the job, to write what they were allowed to. Raises JobFailed where
-    the organization is no more."""
-    organization = Organization.objects(id=job.organization).first()
-    if organization is None:
-        raise JobFailed("The organization is no more.", {})
-    origin = job.origin
-    actor = AuditActor(
-        account=origin.account,
-        email=origin.email,
-        session=origin.session,
-        kind=origin.actor_kind,
-        id=origin.actor,
-        name=origin.actor_name,
-    )
-    context = RequestContext(actor, ip_address=origin.address, request_id=origin.request_id)
-    return DocumentAccess(organization, NOTHING_MASKED, context, recorded=True)
-
-
-@contextmanager
-def while_reachable() -> Iterator[None]:
-    """Have a job wait while the organization's documents can't be reached. Raises NotNow,
-    JobFailed."""
-    try:
-        yield
-    except OrganizationTrashed as error:
-        raise NotNow("the organization is in the trash", AGAIN_SECONDS) from error
-    except OrganizationMoving as error:
-        raise NotNow("the organization is moving", 1) from error
-    except OperationInProgress as error:
-        raise NotNow("another operation on the organization", 1) from error
-    except ClusterUnavailable as error:
-        raise NotNow("its cluster did not answer", AGAIN_SECONDS) from error
-    except NotFound as error:
-        raise JobFailed("The organization is no more.", {}) from error
 
 
 def carry_out(handle: Any, step: Step, tell: Callable[[Edit], None]) -> Edit:

@@ -36,7 +36,7 @@ from portal.data.transfer.files import (
     find_file,
     put_piece,
 )
-from portal.data.transfer.works import file_of, subject_of, waiting
+from portal.data.transfer.works import file_of, subject_of, while_kept
 from portal.documents.jobs import Job, JobState
 from portal.documents.organizations import Organization
 from portal.jobs.managing import cancel_job, latest_job, start_job
@@ -158,7 +158,7 @@ def export_content(access: DocumentAccess, made: Export) -> Iterator[bytes]:
 
 
 def _work(run: Run) -> dict[str, Any]:
-    with waiting():
+    with while_kept():
         access, file = file_of(run, Purpose.EXPORT)
         try:
             return _Making(run, access, file).work()

@@ -53,7 +53,7 @@ from portal.data.transfer.plans import (
     needs_mapping,
     stored_detection,
 )
-from portal.data.transfer.works import file_of, subject_of, waiting
+from portal.data.transfer.works import file_of, subject_of, while_kept
 from portal.documents.jobs import Job, JobState
 from portal.documents.organizations import Organization
 from portal.jobs.errors import JobExists
@@ -94,7 +94,7 @@ _TITLES = {
 
 
 def _work(run: Run) -> dict[str, Any]:
-    with waiting():
+    with while_kept():
         access, file = file_of(run, Purpose.IMPORT)
         return _WORKS[Step(run.job.parameters["step"])](run, access, file)
 
