@@ -140,6 +140,11 @@ FIGURES = {
         "import of 100 documents as ndjson",
         "worker’s memory beyond its own meanwhile",
     ],
+    "files": [
+        f"{way} of a file, 100 documents as {kind}"
+        for kind in ("bson", "jsonl")
+        for way in ("export", "import")
+    ],
     "browsing": [
         f"page {which}, by {order}, of 150: p95 in the database"
         for order in ("_id", "an index that ends in _id")
@@ -150,11 +155,6 @@ FIGURES = {
         f"{page}, {figure}"
         for page in ("bare view", "organization page", "list page", "log-in page", "JSON read")
         for figure in ("8 connections", "99th percentile", "CPU of the worker")
-    ],
-    "files": [
-        f"{way} of a file, 100 documents as {kind}"
-        for kind in ("bson", "jsonl")
-        for way in ("export", "import")
     ],
     "slow-clients": [
         "organization page alone, median",

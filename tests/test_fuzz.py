@@ -7,11 +7,18 @@ Here each form is sent each hostile value, in several fields at once, and one dr
 from functools import partial
 from urllib.parse import urlencode
 
+import bson
 import pytest
 from bson import ObjectId
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from portal.data.access import document_access
+from portal.data.browsing.saved_views import save_view, views_of
+from portal.data.document_ids import address_of
+from portal.data.history.entries import list_edits
+from portal.data.transfer import imports
+from portal.data.writing import insert_documents
 from portal.database.connection import client, tenant_database
 from portal.documents.accounts import Account
 from portal.documents.api_keys import ApiKey
@@ -24,6 +31,7 @@ from portal.documents.sessions import Session
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.members.mails import token_of
 from portal.organizations.moving.finding import open_move_of
+from portal.organizations.storage import tenant_of
 from portal.settings import current
 from tests.factories import (
     a_context,
@@ -31,9 +39,11 @@ from tests.factories import (
     a_key,
     a_member,
     a_passkey,
+    an_access,
     an_invitation,
     an_organization,
     collections_in,
+    the_owner,
     verify,
 )
 from tests.moving.records import a_move, a_way_back
@@ -149,6 +159,8 @@ def a_path(rule, organization):
             a_key(organization)
         key = ApiKey.objects(organization=organization.id).first()
         rule = rule.replace("<key_id>", str(key.id))
+    if "/data/" in rule:
+        rule = in_data(rule, organization)
     if "<organization_id>" not in rule:
         return (
             rule.replace("<slug>", organization.slug)
@@ -161,6 +173,34 @@ def a_path(rule, organization):
         trashed = an_organization(f"Trashed {ObjectId()}", account)
         trash_organization(trashed, None, a_context(account))
     return rule.replace("<organization_id>", str(trashed.id))
+
+
+def in_data(rule, organization):
+    """Of a document, an edit, a view, an index and a file that there are."""
+    access, context = an_access(organization), a_context(the_owner(organization))
+    seen = document_access(access, context)
+    if tenant_of(organization).find_one() is None:
+        insert_documents(seen, [bson.encode({"_id": 1, "title": "First"})], None)
+        tenant_of(organization).create_index("title")
+    view = next(iter(views_of(seen)), None)
+    if "<view_id>" in rule and view is None:
+        save_view(access, "First ones", "sort=title", context, shared=True)
+        [view] = views_of(seen)
+    found = {
+        "<address>": address_of(bson.encode({"": 1})),
+        "<edit_id>": str(list_edits(organization).rows[0].id),
+        "<view_id>": view and view.id,
+        "<path:index_name>": "title_1",
+        "<file_id>": str(ObjectId()),
+        "<export_id>": str(ObjectId()),
+        "<int:number>": "0",
+    }
+    if "<file_id>" in rule:
+        file = imports.begin_upload(seen, "x.jsonl", zone="UTC")
+        found["<file_id>"] = str(file.id)
+    for name, value in found.items():
+        rule = rule.replace(name, str(value))
+    return rule
 
 
 # What there must be for more than a refusal.
@@ -242,6 +282,62 @@ FORMS = {
     "/organizations/<slug>/placement/move/withdraw": ("idempotency_key",),
     "/organizations/<slug>/placement/move/back": ("idempotency_key",),
     "/organizations/<slug>/placement/move/end": ("idempotency_key",),
+    "/organizations/<slug>/data/documents/<address>/edit": ("etag", "base", "do", "reason"),
+    "/organizations/<slug>/data/documents/<address>/json": ("etag", "base", "text", "reason"),
+    "/organizations/<slug>/data/documents/<address>/conflict": ("etag", "base", "typed"),
+    "/organizations/<slug>/data/documents/new": ("id-kind", "id-text", "text", "do"),
+    "/organizations/<slug>/data/documents/<address>/duplicate": ("id-kind", "id-text", "text"),
+    "/organizations/<slug>/data/documents/<address>/delete": ("etag", "reason", "do"),
+    "/organizations/<slug>/data/documents/<address>/erase": ("confirm_id", "idempotency_key"),
+    "/organizations/<slug>/data/history/<edit_id>/undo": ("reason", "idempotency_key"),
+    "/organizations/<slug>/data/history/<edit_id>/cancel": (),
+    "/organizations/<slug>/data/bulk": (
+        "changes-0-action",
+        "changes-0-field",
+        "changes-0-value",
+        "step",
+        "expected",
+        "edit",
+        "idempotency_key",
+    ),
+    "/organizations/<slug>/data/indexes/new": (
+        "purpose",
+        "after",
+        "unit",
+        "which",
+        "filter",
+        "more",
+        "idempotency_key",
+    ),
+    "/organizations/<slug>/data/indexes/<path:index_name>/drop": ("idempotency_key",),
+    "/organizations/<slug>/data/indexes/<path:index_name>/hide": ("idempotency_key",),
+    "/organizations/<slug>/data/indexes/<path:index_name>/unhide": ("idempotency_key",),
+    "/organizations/<slug>/data/rules": ("schema", "edit"),
+    "/organizations/<slug>/data/rules/force": (
+        "schema",
+        "breaking",
+        "level",
+        "action",
+        "idempotency_key",
+    ),
+    "/organizations/<slug>/data/rules/end": ("idempotency_key",),
+    "/organizations/<slug>/data/masks/new": ("path", "idempotency_key"),
+    "/organizations/<slug>/data/masks/remove": ("path", "idempotency_key"),
+    "/organizations/<slug>/data/masks/pass-over": ("path", "idempotency_key"),
+    "/organizations/<slug>/data/views/new": ("name", "whose", "idempotency_key"),
+    "/organizations/<slug>/data/views/<view_id>/change": ("name", "version", "idempotency_key"),
+    "/organizations/<slug>/data/views/<view_id>/delete": ("version", "idempotency_key"),
+    "/organizations/<slug>/data/imports": (),
+    "/organizations/<slug>/data/imports/uploads": ("size", "name"),
+    "/organizations/<slug>/data/imports/<file_id>/parts/<int:number>": (),
+    "/organizations/<slug>/data/imports/<file_id>/complete": (),
+    "/organizations/<slug>/data/imports/<file_id>/reading": ("encoding", "delimiter", "member"),
+    "/organizations/<slug>/data/imports/<file_id>/decide": ("existing", "key", "stop", "t0", "f0"),
+    "/organizations/<slug>/data/imports/<file_id>/write": (),
+    "/organizations/<slug>/data/imports/<file_id>/cancel": (),
+    "/organizations/<slug>/data/imports/<file_id>/discard": (),
+    "/organizations/<slug>/data/exports": ("format", "spreadsheet", "guarded", "gzip"),
+    "/organizations/<slug>/data/exports/<export_id>/delete": (),
     "/organizations/<slug>/second-factor": ("starts_on", "lift"),
     "/login/second": ("code", "credential", "trust"),
     "/login/passkey": ("credential",),

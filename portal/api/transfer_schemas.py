@@ -102,7 +102,12 @@ class ImportInfo(Response):
     )
     running = fields.Boolean(required=True, metadata={"example": False})
     reason = fields.String(
-        required=True, allow_none=True, metadata={"description": "why the last job failed"}
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "why the last job failed",
+            "example": "It stopped, as more than 1 in 100 records are faulty.",
+        },
     )
     questions = fields.List(
         fields.String(), required=True, metadata={"example": ["Say what “n/a” in Paid becomes"]}

@@ -168,6 +168,8 @@ CALLS = {
     "POST /org/{name}/adopt": (replaced, the_replacement),
     "POST /org/{name}/indexes": (nothing, {"keys": {"title": 1}}),
     "DELETE /org/{name}/indexes/{index_name}": (indexed_by, None),
+    "PATCH /org/{name}/indexes/{index_name}": (indexed_by, {"hidden": True}),
+    "PUT /org/{name}/rules": (nothing, {"schema": {"required": ["title"]}}),
     "POST /org/{name}/masks": (nothing, {"path": "iban"}),
     "DELETE /org/{name}/masks": (nothing, {"path": "iban"}),
     "POST /org/{name}/views": (nothing, {"name": "First ones", "query": "sort=title"}),
@@ -187,11 +189,12 @@ ELSEWHERE = {
 }
 
 
-BESIDE = re.compile("/documents|/history")
+BESIDE = re.compile("/documents|/history|/imports|/exports")
 
 
 def calls_that_take_a_key(owner):
-    """But for writes of documents: what is kept of them stands beside the documents."""
+    """But for writes of documents, and files of them: what is kept of those stands beside the
+    documents."""
     paths = owner.get("/docs/openapi.json").json["paths"]
     return {
         f"{method.upper()} {path}"

@@ -154,7 +154,7 @@ def test_a_long_trail_is_read_in_pages_each_with_a_limit_of_its_own(
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_trail(lived, visitor, monkeypatch):
     monkeypatch.setattr(streaming, "ROWS_AT_ONCE", 50)
-    count = lived(2000)
+    count = lived(5000)
     answer = visitor.client.get(f"{HERE}.jsonl", buffered=False)
     tracemalloc.start()
     size = sum(len(part) for part in answer.response)

@@ -185,19 +185,18 @@ def check_spec(access: DocumentAccess, spec: IndexSpec) -> None:
 
 def hide_index(access: Access, name: str, context: RequestContext, *, hidden: bool) -> None:
     """Have the server use the index no longer, or again. Hidden, it is kept current, and a unique
-    one goes on refusing. Does nothing where it is so. Raises IndexNotFound, InvalidIndex for
-    that of ``_id``, NotFound, Forbidden."""
+    one goes on refusing. Where it is so already nothing is recorded. Raises IndexNotFound,
+    InvalidIndex for that of ``_id``, NotFound, Forbidden."""
     listed = _ready(access, name)
-    if listed.hidden == hidden:
-        return
 
     @transactional
     def record_hidden() -> None:
         organization = begin_change(
             access, context, HIDDEN, access.organization.id, permission="indexes.manage"
         )
-        action = "index.hidden" if hidden else "index.unhidden"
-        record(organization, action, context.origin, name=name)
+        if listed.hidden != hidden:
+            action = "index.hidden" if hidden else "index.unhidden"
+            record(organization, action, context.origin, name=name)
 
     record_hidden()
     tenant_of(access.organization)._execution.change(

@@ -31,6 +31,7 @@ from portal.data.transfer.errors import (
     ImportRuns,
     MappingRefused,
     TransferNotFound,
+    UploadIncomplete,
 )
 from portal.data.transfer.examining import examine_file
 from portal.data.transfer.files import (
@@ -243,8 +244,8 @@ def choose_reading(
     heading: str | None = None,
     member: str | None = None,
 ) -> Import:
-    """Decide how the file is read, and examine it where it has columns. Raises ImportBegun,
-    ImportRuns, MappingRefused for a choice that wasn't offered."""
+    """Decide how the file is read, and examine it where it has columns. Raises UploadIncomplete,
+    ImportBegun, ImportRuns, MappingRefused for a choice that wasn't offered."""
     organization = access.organization
     _check_still_open(organization, chosen)
     if member is not None:
@@ -261,8 +262,8 @@ def choose_reading(
 
 
 def decide(access: DocumentAccess, decided: Import, plan: Plan) -> Import:
-    """Decide how the file is imported, and check all of it by that. Raises ImportBegun, ImportRuns,
-    MappingRefused, IndexNeeded, FieldMasked."""
+    """Decide how the file is imported, and check all of it by that. Raises UploadIncomplete,
+    ImportBegun, ImportRuns, MappingRefused, IndexNeeded, FieldMasked."""
     organization = access.organization
     _check_still_open(organization, decided)
     if plan.options.format == Format.CSV:
@@ -370,6 +371,8 @@ def _start(access: DocumentAccess, file: StoredFile, step: Step) -> None:
 
 
 def _check_still_open(organization: Organization, chosen: Import) -> None:
+    if chosen.stage == Stage.UPLOAD:
+        raise UploadIncomplete(0)
     if "writing" in chosen.file.details:
         raise ImportBegun
     running = open_job(KIND, subject_of(organization, chosen.file))

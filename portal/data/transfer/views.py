@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
 
 from portal.bidi import isolated
 from portal.data.access import DocumentAccess, document_access
@@ -54,7 +55,7 @@ def show_all(access: Access) -> ResponseReturnValue:
 def upload(access: Access) -> ResponseReturnValue:
     """Takes the plain form: the file is stored while it arrives."""
     if request.mimetype != MULTIPART:
-        return redirect(url_for(".show_all", slug=access.organization.slug), 303)
+        raise CSRFError("only the portal's own form is taken")
     seen = _seen(access)
 
     def store() -> Import:
