@@ -131,14 +131,13 @@ class WriteRefused(Invalid):
 
 
 class FieldTwice(Invalid):
-    """A pipeline would update a document that has a field twice: a server before 6.0.9 may abort
-    (SERVER-76934), a later one refuses many such updates."""
+    """An update of a document that has a field twice, which MongoDB doesn't do right."""
 
     code = "field_twice"
     title = "A document has a field twice"
     message = (
-        "A document that this would change has a field twice, so it can’t be changed by a "
-        "pipeline. Replace the document, or use operators such as $set. Nothing was changed."
+        "A document that this would change has a field twice, so it can only be replaced as a "
+        "whole. Nothing was changed."
     )
 
 

@@ -136,8 +136,7 @@ def update_document(
     access.mask.check_update(update)
 
     def change(handle: Any, stored: bytes) -> None:
-        if not isinstance(update, Mapping):
-            _check_no_field_twice([stored])
+        _check_no_field_twice([stored])
         handle.update_one(by_id(document_id), update)
 
     return _write_one(access, document_id, if_match, key, change, reason)
@@ -179,7 +178,7 @@ def update_many(
     access.mask.check_update(update)
 
     def change(handle: Any, among: dict[str, Any]) -> dict[str, int]:
-        if not isinstance(update, Mapping):
+        if not isinstance(update, Mapping):  # operators would take twice as long
             _check_no_field_twice(bytes(each.raw) for each in handle.find(among))
         result = handle.update_many(among, update)
         return {"matched": result.matched_count, "modified": result.modified_count}
@@ -256,10 +255,13 @@ def _check_no_operators(stored: bytes, document: bytes) -> None:
 
 
 def _check_no_field_twice(documents: Iterable[bytes]) -> None:
-    """Raise FieldTwice where one of the documents that a pipeline will update has a field twice.
+    """Raise FieldTwice where one of the documents that an update will change has a field twice.
 
-    They are read in the transaction of the update, which so changes them as they were seen, or is
-    repeated. Stages make no field twice where there was none.
+    Before 6.0.9 a pipeline may abort the server then (SERVER-76934). By operators the primary
+    changes one of the two, and secondaries, which are told a name, both.
+
+    The documents are read in the transaction of the update, which so changes them as they were
+    seen, or is repeated. Stages make no field twice where there was none.
     """
     if any(map(has_name_twice, documents)):
         raise FieldTwice

@@ -314,7 +314,7 @@ def test_many_are_changed_and_deleted_by_a_filter(writer, stored):
 
 _TWICE = b"\x10n\0\x01\0\0\0\x10n\0\x02\0\0\0"
 _LONG = b"\x02long\0\xc9\0\0\0" + b"x" * 200 + b"\0"
-# Each of these ends a server before 6.0.9 (SERVER-76934).
+# Each of these pipelines ends a server before 6.0.9 (SERVER-76934).
 ENDING = {
     "at the top": (_TWICE, [{"$set": {"n": 5}}]),
     "in a document": (b"\x03o\0" + framed(_TWICE), [{"$unset": "o.n"}]),
@@ -325,7 +325,7 @@ ENDING = {
 @pytest.mark.attack("Q2")
 @pytest.mark.parametrize(("fields", "pipeline"), ENDING.values(), ids=ENDING)
 @pytest.mark.parametrize("recorded", [False, True], ids=["", "recorded"])
-def test_no_pipeline_ends_the_server_by_a_field_that_is_there_twice(
+def test_a_document_with_a_field_twice_is_only_replaced(
     writer, stored, acme, fields, pipeline, recorded
 ):
     acme.update(set__records_programs=recorded)
@@ -334,12 +334,12 @@ def test_no_pipeline_ends_the_server_by_a_field_that_is_there_twice(
     many = json.dumps({"filter": {}, "update": pipeline})
     for answer in (
         writer.send("PATCH", f"{ACME}/1", json.dumps(pipeline)),
+        writer.send("PATCH", f"{ACME}/1", '{"$unset": {"n": 1}}'),
         writer.send("POST", f"{ACME}/update", many),
     ):
         assert fault(answer)[:2] == (422, "field_twice")
     assert raw_of(stored, 1) == document
     assert stored.find_one({"_id": 0}) == {"_id": 0}
-    assert writer.send("PATCH", f"{ACME}/1", '{"$set": {"z": 1}}').json["modified"] == 1
     assert writer.send("PUT", f"{ACME}/1", '{"n": 1}').json["modified"] == 1
     assert writer.send("PATCH", f"{ACME}/1", '[{"$set": {"n": 5}}]').json["modified"] == 1
     assert stored.find_one({"_id": 1}) == {"_id": 1, "n": 5}
