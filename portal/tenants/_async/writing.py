@@ -196,8 +196,8 @@ class AsyncWriting:
     async def insert_literal(self, document: RawBSONDocument, *, comment: Any = None) -> None:
         """Insert a document by exactly these bytes, empty timestamps included, for which inserts
         have the server put its time. Raises DuplicateKeyError."""
-        # A filter that nothing matches: where a pipeline replaces a document that is there by such
-        # a literal, the server may abort (seen on 6.0.5, with a name twice or deprecated types).
+        # A filter that nothing matches: before 6.0.9 the server may abort where a pipeline changes
+        # a document that is there, and has a field twice (SERVER-76934).
         only = {"_id": {"$eq": id_of(document)}, "$nor": [{}]}
         update = [{"$replaceWith": {"$literal": document}}]
         parts = {"q": only, "u": update, "upsert": True}
