@@ -12,6 +12,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 from portal import logs
+from portal.data import edit_events
 from portal.database import resealing, rolling_upgrades
 from portal.jobs import runner as jobs
 from portal.mail import sender
@@ -59,6 +60,7 @@ def post_worker_init(worker: Worker) -> None:
     tending.start()
     sender.start(worker.wsgi)
     jobs.start()
+    edit_events.start()
     mover.start()
     resealing.start_resealing()
 

@@ -11,12 +11,14 @@ from portal.web.context import OPERATOR, RequestContext
 @dataclass(frozen=True, slots=True)
 class DocumentAccess:
     """Access to an organization's documents, of which ``mask`` hides some fields. Where it is
-    ``recorded``, each write can be undone."""
+    ``recorded``, each write can be undone; where that is ``audited``, it is told in the audit trail
+    too."""
 
     organization: Organization
     mask: Mask
     context: RequestContext
     recorded: bool
+    audited: bool = True
 
 
 def document_access(access: Access, context: RequestContext) -> DocumentAccess:
@@ -27,7 +29,8 @@ def document_access(access: Access, context: RequestContext) -> DocumentAccess:
 def program_access(access: Access, context: RequestContext) -> DocumentAccess:
     """Access of a program, whose writes are recorded where the organization wants it."""
     recorded = bool(access.organization.records_programs)
-    return DocumentAccess(access.organization, mask_of(access), context, recorded=recorded)
+    mask = mask_of(access)
+    return DocumentAccess(access.organization, mask, context, recorded=recorded, audited=False)
 
 
 def operator_access(organization: Organization) -> DocumentAccess:

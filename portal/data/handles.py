@@ -14,6 +14,8 @@ RAW: CodecOptions[RawBSONDocument] = CodecOptions(
     uuid_representation=UuidRepresentation.STANDARD,
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
 )
+EXACT = RAW.with_options(uuid_representation=UuidRepresentation.UNSPECIFIED)
+"""For rows beside documents, which have their ids: a binary of a UUID's subtype may be none."""
 
 
 def documents_of(organization: Organization) -> Tenant:

@@ -24,7 +24,7 @@ from portal import clock
 from portal.data.access import DocumentAccess
 from portal.data.edits import Change, Edit, EditKind, EditState, LeftAlone
 from portal.data.errors import EditOvertaken, EditTooLarge
-from portal.data.handles import RAW, documents_of
+from portal.data.handles import EXACT, documents_of
 from portal.data.patching import differences
 from portal.database.kept_beside import (
     BEFORE_IMAGES,
@@ -76,7 +76,7 @@ def record_edit(
         return None
     edit = _insert(
         handle, access, kind, title=None, fields=fields, reason=reason,
-        document=made[0].id if len(made) == 1 else None,
+        document=made[0].id if len(made) == 1 else None, has_event=access.audited,
     )  # fmt: skip
     append(handle, edit, made, state=EditState.DONE)
     return edit.id
@@ -96,12 +96,14 @@ def open_edit(
     edit_id: ObjectId | None = None,
     position: Any = None,
     plan: bytes | None = None,
+    has_event: bool = False,
 ) -> Edit:
     """Open an edit of many documents in the transaction of ``handle``. An ``edit_id`` that was
     chosen before, such as one in a job's parameters, has it opened once: it is found again as it
     is.
 
-    ``plan`` is what its work goes by, kept here since it may have values of documents.
+    ``plan`` is what its work goes by, kept here since it may have values of documents. With
+    ``has_event`` it gets an event in the audit trail, where one with a job has those of that.
     """
     found = edit_id and find_edit(handle, access.organization.id, edit_id)
     if found:
@@ -109,6 +111,7 @@ def open_edit(
     return _insert(
         handle, access, kind, title=title, fields=fields, reason=reason, document=document,
         job=job, undo_of=undo_of, edit_id=edit_id, position=position, plan=plan,
+        has_event=has_event,
     )  # fmt: skip
 
 
@@ -258,6 +261,7 @@ def _insert(
     edit_id: ObjectId | None = None,
     position: Any = None,
     plan: bytes | None = None,
+    has_event: bool = False,
 ) -> Edit:
     now = clock.now()
     row = {
@@ -284,6 +288,7 @@ def _insert(
     row |= {"undo_of": undo_of} if undo_of else {}
     row |= {"position": position} if position is not None else {}
     row |= {"plan": Binary(plan)} if plan is not None else {}
+    row |= {"told": False} if has_event else {}
     _edits(handle).insert_one(row, session=handle.session)
     return Edit.of(row)
 
@@ -293,7 +298,7 @@ def value_of(document_id: bytes) -> Any:
     stored."""
     if document_id[4] == _OBJECT_ID:  # as nearly all are, by the million
         return ObjectId(document_id[6:18])
-    return RawBSONDocument(document_id, RAW)[""]
+    return RawBSONDocument(document_id, EXACT)[""]
 
 
 def _edits(handle: Any) -> Rows:

@@ -10,6 +10,7 @@ from bson import ObjectId
 from portal.data import plans
 from portal.data.access import DocumentAccess
 from portal.data.document_ids import decoded
+from portal.data.edit_events import tell_edits
 from portal.data.edits import Change, EditKind
 from portal.data.errors import (
     DocumentNotFound,
@@ -218,6 +219,8 @@ def _write_once(
     done = write_once(access.organization, key, write)
     if access.recorded:
         trim(access.organization)
+        if access.audited:
+            tell_edits(access.organization)
     return done
 
 

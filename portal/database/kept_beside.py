@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from bson import ObjectId
+from bson.binary import UuidRepresentation
 from bson.codec_options import DatetimeConversion
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
@@ -42,12 +43,14 @@ Rows = Collection[dict[str, Any]]
 
 def rows_in(client: MongoClient[dict[str, Any]], name: str) -> Rows:
     """The rows of the collection ``name`` in the cluster of a client, such as that of a
-    transaction's session. Those of documents have their ids, which may be dates beyond Python's."""
-    any_date = client.codec_options.with_options(
-        datetime_conversion=DatetimeConversion.DATETIME_AUTO
+    transaction's session. Those of documents have their ids, which may be dates beyond Python's,
+    and binaries that only say to be UUIDs."""
+    any_id = client.codec_options.with_options(
+        datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+        uuid_representation=UuidRepresentation.UNSPECIFIED,
     )
     database = client[internal_database(settings.current().tenant_db)]
-    return database.get_collection(name, codec_options=any_date)
+    return database.get_collection(name, codec_options=any_id)
 
 
 def rows_of(cluster: str, name: str) -> Rows:
@@ -77,6 +80,7 @@ def prepare(internal: Database) -> None:
     of_documents = {"document": {"$exists": True}}
     for name in (EDITS, BEFORE_IMAGES):
         internal[name].create_index(["_id.o", "document"], partialFilterExpression=of_documents)
+    internal[EDITS].create_index("told", partialFilterExpression={"told": False})
     of_insertions = {"inserted": {"$exists": True}}
     internal[BEFORE_IMAGES].create_index(
         ["_id.o", "inserted"], partialFilterExpression=of_insertions

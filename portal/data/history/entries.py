@@ -15,7 +15,7 @@ from portal import clock
 from portal.data import extended_json
 from portal.data.document_ids import address_of, decoded
 from portal.data.edits import EditKind, EditState, Refusal
-from portal.data.handles import RAW, documents_of
+from portal.data.handles import EXACT, documents_of
 from portal.data.history.errors import EditNotFound
 from portal.data.recording import MOST_BYTES, edits_of, rows_between
 from portal.database.kept_beside import BEFORE_IMAGES, Rows
@@ -186,7 +186,7 @@ def list_edits(
     bounds: dict[str, Any] = {"$gte": _key(organization.id), "$lt": _key(organization.id, None)}
     if edge is not None:
         bounds["$gt" if backwards else "$lt"] = _key(organization.id, edge)
-    found = edits.with_options(codec_options=RAW).find({**own, "_id": bounds})
+    found = edits.with_options(codec_options=EXACT).find({**own, "_id": bounds})
     found = found.sort("_id", 1 if backwards else -1).limit(EDITS_PER_PAGE + 1)
     rows = [{"i": row["_id"]["i"], "row": row} for row in found]
     page = page_from(rows, key="i", size=EDITS_PER_PAGE, before=before, after=after)
@@ -201,7 +201,7 @@ def entry_of(organization: Organization, edit_id: str | ObjectId) -> Entry:
     if ObjectId.is_valid(edit_id):
         key = {"o": organization.id, "i": ObjectId(edit_id)}
         kept = {"_id": key, "expires_at": {"$gt": clock.now()}}
-        row = edits.with_options(codec_options=RAW).find_one(kept)
+        row = edits.with_options(codec_options=EXACT).find_one(kept)
     if row is None:
         raise EditNotFound
     return _with_states(edits, organization.id, [Entry.of(row)])[0]
@@ -215,7 +215,7 @@ def outcomes_of(
     images = edits_of(documents_of(organization)).database[BEFORE_IMAGES]
     first = 0 if after is None else after + 1
     wanted = rows_between(organization.id, entry.id, first, None) | {"refusal": {"$exists": True}}
-    found = images.with_options(codec_options=RAW).find(wanted).sort("_id", 1)
+    found = images.with_options(codec_options=EXACT).find(wanted).sort("_id", 1)
     return [
         Outcome(
             row["_id"]["n"],
@@ -242,7 +242,7 @@ def erasures_of(organization: Organization, outcomes: Sequence[Outcome]) -> dict
     erased = [each.document for each in outcomes if each.refusal == Refusal.ERASED]
     if not erased:
         return {}
-    edits = edits_of(documents_of(organization)).with_options(codec_options=RAW)
+    edits = edits_of(documents_of(organization)).with_options(codec_options=EXACT)
     among = {"$in": [decoded(each) for each in erased]}
     wanted = {"_id.o": organization.id, "kind": EditKind.ERASE, "document": among}
     found = (Entry.of(row) for row in edits.find(wanted))
@@ -262,7 +262,7 @@ def later_edits_of(
     made = {"refusal": {"$exists": False}, "_id.e": {"$ne": entry.id}}
     rows = (
         edits.database[BEFORE_IMAGES]
-        .with_options(codec_options=RAW)
+        .with_options(codec_options=EXACT)
         .find(
             {
                 "_id.o": organization.id,
@@ -276,7 +276,7 @@ def later_edits_of(
     )
     latest = {field_of(bytes(row.raw), "document") or b"": row["_id"]["e"] for row in rows}
     keys = [{"o": organization.id, "i": each} for each in set(latest.values())]
-    found = edits.with_options(codec_options=RAW).find({"_id": {"$in": keys}})
+    found = edits.with_options(codec_options=EXACT).find({"_id": {"$in": keys}})
     by_id = {row["_id"]["i"]: Entry.of(row) for row in found}
     undone = entry.undo_of or entry.id
     return {

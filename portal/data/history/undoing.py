@@ -15,9 +15,10 @@ from bson.raw_bson import RawBSONDocument
 
 from portal.data.access import DocumentAccess
 from portal.data.document_ids import decoded
+from portal.data.edit_events import tell_edits
 from portal.data.edits import Change, Edit, EditKind, EditState, LeftAlone, Refusal
 from portal.data.exact import read_among, read_one
-from portal.data.handles import RAW, documents_of
+from portal.data.handles import EXACT, documents_of
 from portal.data.history.entries import Entry, entry_of
 from portal.data.history.errors import AlreadyUndone, EditNotFound, EditNotKept, EditRunning
 from portal.data.history.working import carry_out, store_changes
@@ -80,6 +81,8 @@ def undo_edit(access: DocumentAccess, edit_id: str, *, reason: str | None = None
     if small:
         _carry_out(handle, access, undo_id, entry.id)
         trim(organization)
+        if access.audited:
+            tell_edits(organization)
         return Undo(undo_id)
     try:
         job = start_job(
@@ -142,6 +145,7 @@ def _open(handle: Any, access: DocumentAccess, entry: Entry, reason: str | None)
     opened = open_edit(
         handle, access, EditKind.UNDO, title=entry.words, fields=entry.fields, reason=reason,
         undo_of=entry.id, document=entry.document, position=entry.rows,
+        has_event=access.audited and entry.rows <= _AT_ONCE_IN_REQUEST,
     )  # fmt: skip
     # Of two at a time one meets the other here.
     edits.update_one(
@@ -278,7 +282,7 @@ def _images_before(
 ) -> tuple[list[_Image], int]:
     """The images with numbers before ``end``, backwards, as many as are put back at once, and the
     number of the last of them."""
-    rows = rows_in(handle.session.client, BEFORE_IMAGES).with_options(codec_options=RAW)
+    rows = rows_in(handle.session.client, BEFORE_IMAGES).with_options(codec_options=EXACT)
     wanted = rows_between(organization, edit_id, 0, end)
     images: list[_Image] = []
     parts: list[bytes] = []
