@@ -16,7 +16,14 @@ _VIEWER = frozenset(
     }
 )
 _DOCUMENTS = frozenset(
-    {"documents.read", "documents.write", "documents.unmask", "documents.mask", "indexes.manage"}
+    {
+        "documents.read",
+        "documents.write",
+        "documents.unmask",
+        "documents.mask",
+        "documents.record",
+        "indexes.manage",
+    }
 )
 _ADMIN = (
     _VIEWER
@@ -63,6 +70,7 @@ WORDS = {
     "documents.write": "write its documents",
     "documents.unmask": "see its sensitive fields",
     "documents.mask": "say which of its fields are sensitive",
+    "documents.record": "say whether its history keeps what programs write",
     "indexes.manage": "manage its indexes",
     "organization.leave": "leave it",
     "owners.manage": "manage owners",

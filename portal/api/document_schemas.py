@@ -457,5 +457,16 @@ class EditAnswer(Success):
     next = fields.Integer(required=True, allow_none=True, metadata={"example": None})
 
 
+class HistorySettingsBody(Body):
+    records_programs = fields.Boolean(
+        required=True,
+        metadata={"description": "keep what programs write by the data API", "example": True},
+    )
+
+
+class HistorySettings(Success):
+    records_programs = fields.Boolean(required=True, metadata={"example": True})
+
+
 class UndoAnswer(Success):
     edit = fields.Nested(Edit, required=True)

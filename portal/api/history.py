@@ -7,18 +7,21 @@ from bson import ObjectId
 from flask import request
 
 from portal.api import document_schemas as schemas
+from portal.api import replay
 from portal.api.document_requests import OF_READING, access_to_documents, key_for, with_link
-from portal.api.guard import ApiBlueprint, logged_in
+from portal.api.guard import OF_ACCESS, ApiBlueprint, access_by_name, logged_in
+from portal.api.replay import OF_CHANGES, REPLAYED, Answer, takes_key
 from portal.api.replay import REFUSALS as REFUSED_KEYS
-from portal.api.replay import REPLAYED, takes_key
 from portal.data.access import program_access
 from portal.data.document_ids import parse_document_id
 from portal.data.errors import InvalidDocumentId
 from portal.data.history import entries
 from portal.data.history.entries import Entry
 from portal.data.history.errors import AlreadyUndone, EditNotFound, EditNotKept, EditRunning
+from portal.data.history.settings import CHANGED, record_programs
 from portal.data.history.undoing import undo_edit
 from portal.data.history.words import REFUSALS
+from portal.documents.organizations import Organization
 from portal.web.requests import request_context
 
 history = ApiBlueprint("org_history", __name__, url_prefix="/org", description="History")
@@ -97,6 +100,44 @@ def undo(
     entry = entries.entry_of(access.organization, undone.id)
     headers = {REPLAYED: "true"} if undone.repeated else {}
     return {"edit": _told(entry)}, 202 if entry.running else 200, headers
+
+
+@history.get("/<name:name>/history/settings", refusals=OF_ACCESS)
+@logged_in
+@history.response(200, schemas.HistorySettings)
+def get_settings(name: str) -> dict[str, Any]:
+    """Read what the history keeps
+
+    Edits by people, commands and imports always; those of programs where it says so.
+    """
+    return _settings(access_by_name(name, "documents.record").organization)
+
+
+@history.put("/<name:name>/history/settings", refusals=OF_CHANGES)
+@takes_key
+@logged_in
+@history.arguments(schemas.HistorySettingsBody)
+@history.response(200, schemas.HistorySettings)
+def change_settings(body: dict[str, bool], name: str) -> dict[str, Any]:
+    """Choose what the history keeps
+
+    With `records_programs` each write by the data API can be undone for 30 days, from the next
+    request on. What is kept stays kept.
+    """
+    access = access_by_name(name, "documents.record")
+    recorded = body["records_programs"]
+    return _settings(record_programs(access, request_context(), recorded=recorded))
+
+
+def _settings(organization: Organization) -> dict[str, Any]:
+    return {"records_programs": bool(organization.records_programs)}
+
+
+def _replay(organization: Organization) -> Answer:
+    return _settings(organization), 200, {}
+
+
+replay.install(history, {CHANGED: (schemas.HistorySettings, _replay)})
 
 
 def _told(entry: Entry) -> dict[str, Any]:

@@ -9,8 +9,12 @@ from portal.data.access import operator_access
 from portal.data.document_ids import parse_document_id
 from portal.data.history import entries
 from portal.data.history.erasing import erase_document
+from portal.data.history.settings import record_programs
 from portal.data.history.undoing import undo_edit
 from portal.organizations import planning
+from portal.organizations.access.lookup import Access
+from portal.permissions import ALL
+from portal.web.context import OPERATOR, RequestContext
 
 
 @click.command("history")
@@ -86,4 +90,21 @@ def erase(slug: str, address: str, reason: str | None) -> None:
     click.echo(f"It is deleted. Job {job.id} erases what is kept of it.")
 
 
-COMMANDS = (list_edits, undo, erase)
+@click.command("record-programs")
+@click.argument("slug")
+@click.option("--on/--off", "recorded", required=True, help="Keep what they write, or don't.")
+@with_appcontext
+@on_database
+def keep_programs(slug: str, *, recorded: bool) -> None:
+    """Have the history of the organization with this SLUG keep what programs write.
+
+    From their next request on; edits by people, commands and imports are always kept.
+    """
+    with refusals():
+        organization = planning.find_organization(slug)
+        access = Access(organization, None, organization.slug, ALL)
+        record_programs(access, RequestContext(OPERATOR), recorded=recorded)
+    click.echo(f"What programs write is {'kept' if recorded else 'not kept'}.")
+
+
+COMMANDS = (list_edits, undo, erase, keep_programs)

@@ -172,6 +172,7 @@ CALLS = {
     "PUT /org/{name}/rules": (nothing, {"schema": {"required": ["title"]}}),
     "POST /org/{name}/masks": (nothing, {"path": "iban"}),
     "DELETE /org/{name}/masks": (nothing, {"path": "iban"}),
+    "PUT /org/{name}/history/settings": (nothing, {"records_programs": True}),
     "POST /org/{name}/views": (nothing, {"name": "First ones", "query": "sort=title"}),
     "PUT /org/{name}/views/{view_id}": (viewed_by, {"name": "Firsts", "query": "", "version": 1}),
     "DELETE /org/{name}/views/{view_id}": (viewed_by, None),
@@ -190,6 +191,7 @@ ELSEWHERE = {
 
 
 BESIDE = re.compile("/documents|/history|/imports|/exports")
+BESIDE = re.compile("/documents|/history/{edit_id}")
 
 
 def calls_that_take_a_key(owner):

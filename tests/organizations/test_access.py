@@ -40,7 +40,7 @@ ALLOWED = {
     Role.ADMIN: {"organization.rename", "members.manage", "invitations.manage", "keys.manage",
             "credentials.manage",
             "audit.export", "documents.read", "documents.write", "documents.unmask",
-            "documents.mask", "indexes.manage"},
+            "documents.mask", "documents.record", "indexes.manage"},
     Role.OWNER: {"organization.delete", "documents.share", "documents.erase", "organization.restore", "organization.purge", "organization.adopt", "organization.move",
             "organization.require_second_factor", "owners.manage"},
 }  # fmt: skip
@@ -55,7 +55,7 @@ def test_roles_and_keys_have_exactly_these_permissions():
     # What keys were given as a role before there was a data API gives none of it.
     not_for_keys = {"keys.manage", "credentials.manage", "invitations.manage", "organization.leave",
                     "documents.read", "documents.write", "documents.unmask", "documents.mask",
-                    "indexes.manage"}  # fmt: skip
+                    "documents.record", "indexes.manage"}  # fmt: skip
     assert ROLES == MAY
     assert {role: of_api_key(role) for role in MAY} == {
         Role.VIEWER: MAY[Role.VIEWER] - not_for_keys,

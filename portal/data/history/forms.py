@@ -1,7 +1,7 @@
 """Forms of the history. The services validate; a form shows their errors."""
 
 from bson import ObjectId
-from wtforms import FieldList, Form, FormField, HiddenField, SelectField, StringField
+from wtforms import BooleanField, FieldList, Form, FormField, HiddenField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice
 
 from portal.data.history.errors import InvalidChange
@@ -36,6 +36,12 @@ class EraseForm(ReasonForm):
     """Erases a document."""
 
     confirm_id = StringField("Its id", default="")
+
+
+class SettingsForm(web_forms.IdempotentForm):
+    """Says what the history keeps."""
+
+    records_programs = BooleanField("Keep what programs write by the data API")
 
 
 class ChangeRow(Form):

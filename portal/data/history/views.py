@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import urlencode
 
 from bson import ObjectId
-from flask import Blueprint, Response, request, url_for
+from flask import Blueprint, Response, flash, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -17,7 +17,8 @@ from portal.data.history import changing, entries, erasing
 from portal.data.history.changing import BulkEdit, Preview
 from portal.data.history.entries import Entry, Outcome
 from portal.data.history.errors import AlreadyUndone, IdNotConfirmed
-from portal.data.history.forms import ChangeForm, EraseForm, ReasonForm
+from portal.data.history.forms import ChangeForm, EraseForm, ReasonForm, SettingsForm
+from portal.data.history.settings import record_programs
 from portal.data.history.undoing import undo_edit
 from portal.data.history.words import REFUSALS, shown_value
 from portal.data.recording import KEPT
@@ -25,12 +26,15 @@ from portal.data.selections import Selection, selection_from
 from portal.documents.jobs import Job
 from portal.jobs.managing import cancel_job, find_job_of
 from portal.jobs.progress import shown_job
+from portal.organizations.access import replay
 from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access
 from portal.web.forms import IdempotentForm, see_other
 from portal.web.requests import request_context
 
 blueprint = Blueprint("history", __name__, url_prefix="/organizations/<slug>/data")
+
+replay.install(blueprint, "history.show_all")
 
 _ONE = "/history/<edit_id>"
 
@@ -57,6 +61,21 @@ def show_all(access: Access) -> ResponseReturnValue:
         space=entries.space_of(access.organization),
         now=clock.now(),
     )
+
+
+@blueprint.route("/history/settings", methods=["GET", "POST"])
+@with_access("documents.record")
+def change_settings(access: Access) -> ResponseReturnValue:
+    form = SettingsForm()
+    if not form.is_submitted():
+        form.records_programs.data = bool(access.organization.records_programs)
+    recorded = form.records_programs.data
+    changed = form.submit(lambda: record_programs(access, request_context(), recorded=recorded))
+    if changed:
+        words = "is kept" if changed.records_programs else "is not kept"
+        flash(f"What programs write {words} from now on.", "ok")
+        return see_other(".show_all", slug=changed.slug)
+    return render_page("history/settings.html", access, form)
 
 
 @blueprint.get(_ONE)
