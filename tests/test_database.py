@@ -180,6 +180,16 @@ def test_releases_that_show_their_memory_are_known(version, lacks):
     assert connection.lacks_zlib_fix(version) == lacks
 
 
+def test_a_release_that_an_update_may_end_is_told_of_at_start(bare_client, log):
+    """The embedded one is."""
+    check_server(bare_client)
+    [told] = log.named("database.server_may_abort")
+    assert "SERVER-76934" in told["note"]
+    releases = {(6, 0, 8): True, (6, 0, 9): False, (6, 3, 2): True, (7, 0, 0): False}
+    for version, aborts in releases.items():
+        assert connection.aborts_at_field_twice(version) == aborts
+
+
 @pytest.mark.attack("P1")
 def test_the_embedded_server_does_not_show_its_memory(bare_client):
     """It is of a version that would, by zlib."""

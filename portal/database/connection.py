@@ -54,6 +54,10 @@ LEAKS_MEMORY = (
     "log-in (CVE-2025-14847): upgrade to 6.0.27, 7.0.28, 8.0.17, 8.2.3 or later, or start mongod "
     "with --networkMessageCompressors snappy,zstd"
 )
+MAY_ABORT = (
+    "an application’s update by a pipeline may end the server, where a document has a field twice "
+    "(SERVER-76934): upgrade to 6.0.9, 7.0 or later"
+)
 _UNAUTHORIZED = 13
 # Codes of a server that is shutting down or out of disk space: write concern failed, shutdown in
 # progress, interrupted, 8 UnknownError, 14031 OutOfDiskSpace.
@@ -235,6 +239,13 @@ def check_server(server: MongoClient, uri_name: str = "MONGO_URI") -> None:
     _check_default_write_concern(server)
     if leaks_memory(server):
         log.warning("database.server_leaks_memory", version=version, note=LEAKS_MEMORY)
+    if aborts_at_field_twice(tuple(server.server_info()["versionArray"][:3])):
+        log.warning("database.server_may_abort", version=version, note=MAY_ABORT)
+
+
+def aborts_at_field_twice(version: tuple[int, ...]) -> bool:
+    """Tell whether a release lacks the fix of SERVER-76934."""
+    return version < (6, 0, 9) or (6, 1) <= version < (7, 0)
 
 
 def lacks_zlib_fix(version: tuple[int, ...]) -> bool:
