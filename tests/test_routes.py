@@ -306,6 +306,8 @@ ROUTES = {
     "POST /org/<name:name>/documents/count": "documents.read",
     "POST /org/<name:name>/documents/aggregate": "documents.read",
     "POST /org/<name:name>/documents/update": "documents.write",
+    "POST /org/<name:name>/documents/change": "documents.write",
+    "POST /org/<name:name>/documents/change/preview": "documents.write",
     "POST /org/<name:name>/documents/delete": "documents.write",
     "GET /org/<name:name>/documents/<document_id>": "documents.read",
     "PUT /org/<name:name>/documents/<document_id>": "documents.write",

@@ -96,6 +96,29 @@ class DeleteManyBody(Body):
     filter = fields.Dict(required=True, metadata={"example": _FILTER})
 
 
+class FieldChangesBody(Body):
+    filter = fields.Dict(required=True, metadata={"example": _FILTER})
+    set = fields.Dict(
+        metadata={"description": "values by field", "example": {"status": "expired"}},
+    )
+    unset = fields.List(fields.String(metadata={"example": "reminder"}))
+    rename = fields.Dict(
+        values=fields.String(metadata={"example": "site"}),
+        metadata={"description": "new names by field", "example": {"site_name": "site"}},
+    )
+
+
+class ChangeManyBody(FieldChangesBody):
+    expected = fields.Integer(
+        required=True,
+        validate=ma.validate.Range(0, 2**53),
+        metadata={"description": "the number that may match at most", "example": 5},
+    )
+    reason = fields.String(
+        validate=ma.validate.Length(max=200), metadata={"example": "wrong cut-off date"}
+    )
+
+
 class NewIndexBody(Body):
     keys = fields.Dict(
         required=True,
@@ -466,6 +489,33 @@ class HistorySettingsBody(Body):
 
 class HistorySettings(Success):
     records_programs = fields.Boolean(required=True, metadata={"example": True})
+
+
+class FieldDifference(Response):
+    field = fields.String(required=True, metadata={"example": "status"})
+    before = fields.String(required=True, allow_none=True, metadata={"example": '"waiting"'})
+    after = fields.String(required=True, allow_none=True, metadata={"example": '"expired"'})
+
+
+class ChangedExample(Response):
+    address = fields.String(required=True, metadata=_ADDRESS)
+    left_alone = fields.String(required=True, allow_none=True, metadata={"example": None})
+    differences = fields.List(fields.Nested(FieldDifference), required=True)
+
+
+class ChangePreview(Success):
+    count = fields.Integer(required=True, metadata={"example": 5})
+    examples = fields.List(fields.Nested(ChangedExample), required=True)
+    breaking = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "how many of `tried` would break a rule", "example": 0},
+    )
+    tried = fields.Integer(required=True, allow_none=True, metadata={"example": 5})
+
+
+class ChangeStarted(Success):
+    edit = fields.String(required=True, metadata={"example": "68f0c1d2a3b4c5d6e7f80912"})
 
 
 class UndoAnswer(Success):

@@ -15,6 +15,7 @@ from portal.api import replay, schemas
 from portal.api.accounts import admin, auth
 from portal.api.api_keys import org_keys
 from portal.api.audit import audit
+from portal.api.bulk_edits import bulk_edits
 from portal.api.credentials import org_credentials
 from portal.api.document_views import document_views
 from portal.api.documents import documents
@@ -140,6 +141,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         org_structure,
         masks,
         history,
+        bulk_edits,
         transfers,
         audit,
     )

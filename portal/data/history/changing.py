@@ -19,10 +19,12 @@ from portal.data.access import DocumentAccess
 from portal.data.edits import Change, Edit, EditKind, EditState, LeftAlone, Refusal
 from portal.data.exact import read_among
 from portal.data.handles import documents_of
+from portal.data.history.broken_rules import Breaking, would_break
 from portal.data.history.entries import shown_id
 from portal.data.history.errors import EditNotFound, MoreMatch
 from portal.data.history.field_changes import FieldChanges, RenameField, changes_from
 from portal.data.history.working import carry_out, store_changes
+from portal.data.idempotency import Answer, write_once
 from portal.data.patching import differences, element_at
 from portal.data.queries import CODEC, beyond, cursor_of
 from portal.data.reading import READ_SECONDS
@@ -43,6 +45,7 @@ from portal.jobs.errors import JobExists
 from portal.jobs.managing import start_job
 from portal.jobs.running import JobFailed, JobKind, Run
 from portal.tenants.elements import framed_id, id_of
+from portal.web.context import IdempotencyKey
 
 _BY_ID = {"_id": 1}
 _SHOWN = 3
@@ -75,11 +78,13 @@ class Pair:
 @dataclass(frozen=True, slots=True)
 class Preview:
     """The effect that a change would have, told by a number and three documents. ``renamed`` tells
-    for each field with a new name how many have it, and how many of these have the new name too."""
+    for each field with a new name how many have it, and how many of these have the new name too;
+    ``breaking`` how many would break a rule."""
 
     count: int
     pairs: tuple[Pair, ...]
     renamed: Mapping[str, tuple[int, int]]
+    breaking: Breaking | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,8 @@ def preview_change(
             for change in changes.changes
             if isinstance(change, RenameField)
         }
-        return Preview(count, tuple(_pair(each, changes) for each in documents), renamed)
+    pairs = tuple(_pair(each, changes) for each in documents)
+    return Preview(count, pairs, renamed, would_break(access, query, changes))
 
 
 def start_change(
@@ -127,22 +133,61 @@ def start_change(
 ) -> Job | None:
     """Have a job make the change; ``None`` where the edit of this id is done already. Raises
     MoreMatch where more documents match than expected, and what ``preview_change`` raises."""
-    organization = access.organization
+    prepare_recording(access.organization)
+    _check_start(access, edit)
+    handle = documents_of(access.organization)
+    begun: Edit = handle.with_transaction(
+        lambda handle: _open(handle, access, edit, edit_id, reason)
+    )
+    return None if begun.state == EditState.DONE else _start_job(access, edit, edit_id)
+
+
+def start_change_once(
+    access: DocumentAccess,
+    edit: BulkEdit,
+    key: IdempotencyKey | None,
+    *,
+    reason: str | None = None,
+) -> tuple[ObjectId, bool]:
+    """Have a job make the change, once for a ``key``; the id of the edit, and whether the key was
+    used before. Raises as ``start_change``, IdempotencyKeyReused, DuplicateRequest."""
+
+    prepare_recording(access.organization)
+
+    def begin(handle: Any) -> Answer:
+        _check_start(access, edit)
+        return {"edit": _open(handle, access, edit, ObjectId(), reason).id}
+
+    answer, repeated = write_once(access.organization, key, begin)
+    row = edits_of(documents_of(access.organization)).find_one(
+        {"_id": {"o": access.organization.id, "i": answer["edit"]}}, {"state": 1}
+    )
+    if row is not None and row["state"] == EditState.OPEN:
+        _start_job(access, edit, answer["edit"])
+    return answer["edit"], repeated
+
+
+def _check_start(access: DocumentAccess, edit: BulkEdit) -> None:
     _check(access, edit.query, edit.changes)
-    prepare_recording(organization)
-    handle = documents_of(organization)
     with reading(), pymongo.timeout(READ_SECONDS):
-        _check_count(handle, edit)
+        _check_count(documents_of(access.organization), edit)
 
-    def begin(handle: Any) -> Edit:
-        return open_edit(
-            handle, access, EditKind.BULK, title=edit.changes.title, fields=edit.changes.fields,
-            reason=reason, edit_id=edit_id, plan=edit.stored(),
-        )  # fmt: skip
 
-    begun = handle.with_transaction(begin)
-    if begun.state == EditState.DONE:
-        return None
+def _open(
+    handle: Any,
+    access: DocumentAccess,
+    edit: BulkEdit,
+    edit_id: ObjectId,
+    reason: str | None,
+) -> Edit:
+    return open_edit(
+        handle, access, EditKind.BULK, title=edit.changes.title, fields=edit.changes.fields,
+        reason=reason, edit_id=edit_id, plan=edit.stored(),
+    )  # fmt: skip
+
+
+def _start_job(access: DocumentAccess, edit: BulkEdit, edit_id: ObjectId) -> Job:
+    organization = access.organization
     try:
         job = start_job(
             KIND,
