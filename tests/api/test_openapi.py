@@ -62,7 +62,7 @@ def test_the_document_says_truly_which_need_a_token(program, document):
         assert (answer.status_code == 401) == ((path, method) not in WITHOUT_TOKEN)
 
 
-READING = ("/query", "/count", "/aggregate", "/indexes/check", "/rules/try")
+READING = ("/query", "/count", "/aggregate", "/indexes/check", "/rules/try", "/preview")
 
 
 def test_every_change_of_an_organization_takes_a_key(document):
