@@ -6,7 +6,7 @@ None of that happens here.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
@@ -17,15 +17,30 @@ from portal.data.handles import RAW
 from portal.tenants.elements import has_empty_timestamp, id_of
 
 
-def insert_exactly(handle: Any, documents: Sequence[bytes]) -> None:
+class Insertable(NamedTuple):
+    """Documents as a command takes them, and those that are inserted one by one."""
+
+    usual: list[RawBSONDocument]
+    special: list[RawBSONDocument]
+
+    @classmethod
+    def of(cls, documents: Iterable[bytes]) -> Self:
+        """These documents, which have their ``_id`` in front."""
+        made = cls([], [])
+        for each in documents:
+            kind = made.special if has_empty_timestamp(each) else made.usual
+            kind.append(RawBSONDocument(each, RAW))
+        return made
+
+
+def insert_exactly(handle: Any, documents: Insertable | Sequence[bytes]) -> None:
     """Insert documents that fit one command and have their ``_id`` in front. Raises BulkWriteError,
     DuplicateKeyError."""
-    usual = [each for each in documents if not has_empty_timestamp(each)]
-    if usual:
-        handle.insert_encoded([RawBSONDocument(each, RAW) for each in usual])
-    for each in documents:
-        if has_empty_timestamp(each):
-            handle.insert_literal(RawBSONDocument(each, RAW))
+    made = documents if isinstance(documents, Insertable) else Insertable.of(documents)
+    if made.usual:
+        handle.insert_encoded(made.usual)
+    for each in made.special:
+        handle.insert_literal(each)
 
 
 def replace_exactly(handle: Any, documents: Sequence[bytes]) -> None:

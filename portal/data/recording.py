@@ -9,12 +9,13 @@ Rows of a document are numbered in the order of the changes. One larger than PAR
 Insertions, of which nothing was before, share a row for each batch.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 from bson import Binary, MaxKey, ObjectId
 from bson.raw_bson import RawBSONDocument
@@ -37,6 +38,7 @@ from portal.database.kept_beside import (
 from portal.database.write_records import CHANGED
 from portal.documents.organizations import Organization
 from portal.tenants import Tenant
+from portal.tenants.elements import id_of
 
 KEPT = timedelta(days=30)
 """The time for which an edit can be undone."""
@@ -58,6 +60,21 @@ MOST_FIELDS = 50
 DIGEST_BYTES = 16
 _OBJECT_ID = 0x07
 _recorded_bytes: Counter[ObjectId] = Counter()
+
+
+@dataclass(frozen=True, slots=True)
+class Insertions:
+    """Insertions of many documents at once: their ids as values, and the digests of what they
+    became, one behind the other."""
+
+    ids: list[Any]
+    digests: bytes
+
+    @classmethod
+    def of(cls, documents: Sequence[bytes]) -> Self:
+        """Those of these documents."""
+        digests = [sha256(document).digest()[:DIGEST_BYTES] for document in documents]
+        return cls([value_of(id_of(document)) for document in documents], b"".join(digests))
 
 
 def record_edit(
@@ -128,31 +145,33 @@ def append(
     edit: Edit,
     changes: Sequence[Change],
     *,
+    inserted: Insertions | None = None,
     left_alone: Sequence[LeftAlone] = (),
     position: Any = None,
     counts: Mapping[str, int] | None = None,
     state: EditState = EditState.OPEN,
 ) -> Edit:
     """Append a batch to the edit in the transaction of its changes, which are in the order in which
-    they were made; the edit as it is then. ``counts`` are added.
+    they were made, behind what it ``inserted``; the edit as it is then. ``counts`` are added.
 
     Raises EditOvertaken where this batch was appended already: read the edit again, and go on from
     its ``position``; EditTooLarge where its images would have more than MOST_BYTES. An undo goes on
     without images then.
     """
     made = [change for change in changes if not change.changes_nothing]
-    rows = list(_rows(handle, edit, made, left_alone))
+    rows = list(_rows(handle, edit, made, left_alone, inserted))
+    documents = len(made) + len(inserted.ids if inserted else ())
     size_bytes = sum(len(row.get("before", b"")) + _ROW_BYTES for row in rows)
     if edit.size_bytes + size_bytes > MOST_BYTES:
         if edit.kind != EditKind.UNDO:
-            raise EditTooLarge(len(made) + edit.documents)
+            raise EditTooLarge(documents + edit.documents)
         rows = [_without_image(row) for row in rows if row["_id"]["p"] == 0]
         size_bytes = 0
     _recorded_bytes[edit.organization] += size_bytes
     added = {
         "batch": 1,
-        "documents": len(made),
-        "rows": len(made) + len(left_alone),
+        "documents": documents,
+        "rows": documents + len(left_alone),
         "size": size_bytes,
         "rev": 1,
         **{f"counts.{name}": number for name, number in (counts or {}).items()},
@@ -240,7 +259,7 @@ def digest_of(document: bytes | None) -> bytes | None:
     """The digest by which a document is known to be the same."""
     if document is None:
         return None
-    return hashlib.sha256(document).digest()[:DIGEST_BYTES]
+    return sha256(document).digest()[:DIGEST_BYTES]
 
 
 # What a row takes beside a document.
@@ -310,31 +329,40 @@ def _without_image(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rows(
-    handle: Any, edit: Edit, changes: Sequence[Change], left_alone: Sequence[LeftAlone]
+    handle: Any,
+    edit: Edit,
+    changes: Sequence[Change],
+    left_alone: Sequence[LeftAlone],
+    first: Insertions | None,
 ) -> Iterator[dict[str, Any]]:
     common = {"changed": server_time_in(handle.session), "expires_at": edit.expires_at}
-    number, inserted = edit.rows, list[Change]()
+    number, waiting = edit.rows, list[bytes]()
 
     def key(number: int, part: int = 0) -> dict[str, Any]:
         return {"_id": {"o": edit.organization, "e": edit.id, "n": number, "p": part}}
 
-    def insertion() -> dict[str, Any]:
+    def insertion(made: Insertions) -> dict[str, Any]:
+        count = len(made.ids)
+        after = Binary(made.digests)
         return {
-            **key(number - len(inserted)),
+            **key(number - count),
             **common,
-            "inserted": len(inserted),
-            "ids": [value_of(change.id) for change in inserted],
-            "after": Binary(b"".join(digest_of(change.after) or b"" for change in inserted)),
+            "inserted": count,
+            "ids": made.ids,
+            "after": after,
         }
 
+    if first and first.ids:
+        number += len(first.ids)
+        yield insertion(first)
     for change in changes:
         if change.before is None:
-            inserted.append(change)
+            waiting.append(change.after or b"")
             number += 1
             continue
-        if inserted:
-            yield insertion()
-            inserted.clear()
+        if waiting:
+            yield insertion(Insertions.of(waiting))
+            waiting.clear()
         parts = range(0, len(change.before), PART_BYTES)
         for part, start in enumerate(parts):
             row = {**key(number, part), **common, "document": value_of(change.id)}
@@ -343,8 +371,8 @@ def _rows(
                 row |= {"parts": len(parts), "after": digest_of(change.after)}
             yield row
         number += 1
-    if inserted:
-        yield insertion()
+    if waiting:
+        yield insertion(Insertions.of(waiting))
     for left in left_alone:
         row = {**key(number), **common, "document": value_of(left.id), "refusal": left.refusal}
         yield row | ({"detail": left.detail} if left.detail else {})

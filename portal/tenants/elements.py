@@ -14,6 +14,7 @@ _DOCUMENT, _ARRAY, _UNDEFINED, _OBJECT_ID = 0x03, 0x04, 0x06, 0x07
 _UNSTORABLE = frozenset({_ARRAY, _UNDEFINED, _REGEX})
 _TIMESTAMP = 0x11
 _EMPTY_TIMESTAMP = re.compile(rb"\x11[^\0]*\0{9}")
+_ZEROS = bytes(9)
 _OBJECT_ID_FIRST = b"\x07_id\0"
 _OF = bytes((_OBJECT_ID,)) + b"o\0"
 
@@ -96,7 +97,8 @@ def with_id_in_front(document: bytes) -> bytes:
 def has_empty_timestamp(document: bytes) -> bool:
     """Tell whether a top-level field but ``_id`` is ``Timestamp(0, 0)``, for which the server puts
     its time when it inserts."""
-    if _EMPTY_TIMESTAMP.search(document) is None:  # at whatever level, or what looks like one
+    # At whatever level, or what looks like one.
+    if _ZEROS not in document or _EMPTY_TIMESTAMP.search(document) is None:
         return False
     position, end = 4, len(document) - 1
     while position < end:

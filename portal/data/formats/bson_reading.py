@@ -1,9 +1,9 @@
 """Reading BSON: documents one after another, as mongodump writes them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from portal.data.formats.errors import BrokenFile
-from portal.data.formats.exact import fault_of
+from portal.data.formats.exact import faults_of
 from portal.data.formats.records import LARGEST_DOCUMENT_BYTES, TOO_LARGE, Fault, Position, Record
 
 _SMALLEST_BYTES = 5
@@ -25,28 +25,40 @@ def read_bson(content: Iterator[bytes], begin: Position) -> Iterator[Record]:
         position = min(passed, len(data))
         passed -= position
         size, needed = len(data), 4
+        found: list[tuple[int, bytes]] = []
+        is_wrong = False
         while position + 4 <= size:
             length = int.from_bytes(data[position : position + 4], "little")
-            if not _SMALLEST_BYTES <= length <= _LARGEST_PASSED_BYTES:
-                raise BrokenFile(f"No BSON document begins at byte {offset:,}.")
+            is_wrong = not _SMALLEST_BYTES <= length <= _LARGEST_PASSED_BYTES
             is_large = length > LARGEST_DOCUMENT_BYTES
+            if is_wrong:
+                break
             if position + length > size and not is_large:
                 needed = length
                 break
-            document = b"" if is_large else data[position : position + length]
+            found.append((length, b"" if is_large else data[position : position + length]))
             passed = max(0, position + length - size)
             position = min(position + length, size)
-            offset += length
-            number += 1
-            yield _record(document, Position(offset, 0, number))
+        for record in _records(found, offset, number):
+            offset, _, number, *_ = record.end
+            yield record
+        if is_wrong:
+            raise BrokenFile(f"No BSON document begins at byte {offset:,}.")
         waiting = [data[position:]] if position < size else []
         waiting_bytes = size - position
     if waiting_bytes or passed:
         raise BrokenFile(f"The file ends in the middle of document {number + 1:,}.")
 
 
-def _record(document: bytes, end: Position) -> Record:
-    reason = fault_of(document) if document else TOO_LARGE
-    if reason:
-        return Record(end.number, 0, end, None, Fault(reason), document)
-    return Record(end.number, 0, end, document, None, document)
+def _records(found: Sequence[tuple[int, bytes]], offset: int, number: int) -> Iterator[Record]:
+    """The records of documents with their lengths; one that is too large is empty here."""
+    reasons = iter(faults_of([document for _, document in found if document]))
+    for length, document in found:
+        offset += length
+        number += 1
+        reason = next(reasons) if document else TOO_LARGE
+        end = Position(offset, 0, number)
+        if reason:
+            yield Record(number, 0, end, None, Fault(reason), document)
+        else:
+            yield Record(number, 0, end, document, None, document)

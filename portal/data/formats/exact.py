@@ -1,6 +1,6 @@
 """Decoding BSON without a change, and telling where that can't be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import bson
@@ -21,6 +21,7 @@ UNDECODABLE = (BSONError, ValueError, TypeError, OverflowError, RecursionError)
 MAX_DEPTH = 180
 """The deepest nesting that MongoDB stores, by its source; Extended JSON is read to less."""
 _NESTING = (b"\x03", b"\x04", b"\x0f")  # document, array, code with scope
+_LEVEL_BYTES = 7  # the least that a level takes: type, empty name, length, end
 
 
 class Exact:
@@ -59,7 +60,22 @@ def fault_of(document: bytes) -> str | None:
             return "Not valid BSON"
         if "unknown BSON type" in str(error):  # which it ends at in silence
             return "Not valid BSON"
+    return _depth_fault(document)
+
+
+def faults_of(documents: Sequence[bytes]) -> list[str | None]:
+    """What ``fault_of`` tells of each: fast where all are documents."""
+    try:
+        bson.decode_all(b"".join(documents), EXACT)
+    except UNDECODABLE:
+        return [fault_of(document) for document in documents]
+    return [_depth_fault(document) for document in documents]
+
+
+def _depth_fault(document: bytes) -> str | None:
     # Only a document with many nested values can be deep.
+    if len(document) <= _LEVEL_BYTES * MAX_DEPTH:
+        return None
     if sum(document.count(kind) for kind in _NESTING) > MAX_DEPTH and _depth(document) > MAX_DEPTH:
         return f"Nested deeper than {MAX_DEPTH} levels"
     return None

@@ -79,7 +79,7 @@ def _records(texts: Iterator[_Text], options: ReadOptions, number: int) -> Itera
                 document = parse(text)
             except InvalidExtendedJson as error:
                 fault = _fault(error, text, options)
-            if document is not None and OURS.match(document):
+            if document is not None and document[5:6] == b"$" and OURS.match(document):
                 document, fault = _unwrapped(document, number)
                 is_skipped = document is None and fault is None
             if document is not None and len(document) > LARGEST_DOCUMENT_BYTES:

@@ -40,7 +40,7 @@ class _Check:
         for batch in passes.read_ahead(passes.in_batches(records)):
             self.run.check()
             self._check(batch)
-            fatal = next((r.fault for r in batch if r.fault and r.fault.fatal), None)
+            fatal = passes.fatal_fault(batch)
             if fatal:
                 raise JobFailed(
                     f"The file can’t be read to its end: {fatal.reason}", self._result()

@@ -19,12 +19,19 @@ from portal.data.errors import (
     EditTooLarge,
     WriteRefused,
 )
-from portal.data.exact import insert_exactly, replace_exactly
+from portal.data.exact import Insertable, insert_exactly, replace_exactly
 from portal.data.formats.error_files import ErrorFile
 from portal.data.formats.records import Fault, Record
 from portal.data.handles import documents_of
 from portal.data.masks.errors import FieldMasked
-from portal.data.recording import append, assign_job, open_edit, prepare_recording, trim
+from portal.data.recording import (
+    Insertions,
+    append,
+    assign_job,
+    open_edit,
+    prepare_recording,
+    trim,
+)
 from portal.data.server_errors import writing
 from portal.data.transfer import passes
 from portal.data.transfer.checking import several_have
@@ -40,7 +47,6 @@ from portal.tenants.elements import (
     end_of_value,
     field_of,
     framed,
-    has_empty_timestamp,
     id_of,
     with_id,
     with_id_in_front,
@@ -67,14 +73,30 @@ class _Entry:
 
 
 @dataclass(slots=True)
+class _Part:
+    """Records that are written together: those with a document, those that can’t be written; where
+    all are ``new``, as they are inserted and recorded."""
+
+    records: Sequence[Record]
+    entries: Sequence[_Entry]
+    faults: Sequence[tuple[Record, Fault]]
+    new: tuple[Insertable, Insertions] | None = None
+
+
+@dataclass(slots=True)
 class _Tried:
     """The result of a transaction."""
 
+    refused: list[tuple[Record, Fault]]
+    inserted: Insertions | None = None
     changes: list[Change] = field(default_factory=list)
-    refused: list[tuple[Record, Fault]] = field(default_factory=list)
-    inserted: int = 0
-    replaced: int = 0
     existing: int = 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The numbers of documents that were written."""
+        inserted = len(self.inserted.ids) if self.inserted else 0
+        return {"inserted": inserted, "replaced": len(self.changes)}
 
 
 class _Write:
@@ -108,30 +130,33 @@ class _Write:
         records, _ = passes.records_after(
             self.access.organization, self.file, self.plan.options, self.reached.at
         )
-        for batch in passes.read_ahead(passes.in_batches(records)):
-            self._write_batch(batch)
-            fatal = next((r.fault for r in batch if r.fault and r.fault.fatal), None)
+        parts = map(self._prepared, passes.in_batches(records))
+        for part in passes.read_ahead(parts):
+            self._write_batch(part)
+            fatal = passes.fatal_fault(part.records)
             if fatal:
                 raise JobFailed(
                     f"The file can’t be read to its end: {fatal.reason}", self._result()
                 )
-        self._commit([], state=EditState.DONE)
+        self._commit(_Part((), (), ()), state=EditState.DONE)
         trim(self.access.organization)
         return self._result()
 
-    def _write_batch(self, batch: list[Record]) -> None:
+    def _write_batch(self, batch: _Part) -> None:
         """Write the batch, in parts where the database refuses some of it. Raises JobFailed where
         more failed than may."""
-        rest = batch
+        rest = batch.records
         while rest:
             self.run.check()
-            part = rest[: self._part_size(rest)]
+            size = self._part_size(rest)
+            is_whole = size == len(batch.records) and not self.faults
+            part = batch if is_whole else self._prepared(rest[:size])
             try:
                 self._commit(part)
             except _RefusedOne as refused:
-                self._note(part, refused)
+                self._note(part.records, refused)
                 continue
-            rest = rest[len(part) :]
+            rest = rest[size:]
             self.size = min(self.size * 2, passes.BATCH_RECORDS)
             self.run.report(self.reached.records, "Write")
             self._check_share()
@@ -167,11 +192,10 @@ class _Write:
             words = f"{self.reached.errors:,} records failed, {may_fail:,} may."
             raise JobFailed(words, self._result())
 
-    def _commit(self, part: Sequence[Record], state: EditState = EditState.OPEN) -> None:
+    def _commit(self, part: _Part, state: EditState = EditState.OPEN) -> None:
         """Write the records, their edit and their errors in one transaction, and go on from their
         end. Raises _RefusedOne, with nothing written; JobFailed."""
-        entries, faults = self._entries(part)
-        body = partial(self._write_in, part, entries, faults, state)
+        body = partial(self._write_in, part, state)
         try:
             with writing():
                 self.edit, self.reached = self.handle.with_transaction(body)
@@ -180,12 +204,12 @@ class _Write:
         except EditTooLarge as error:
             raise JobFailed(error.words, self._result()) from error
         except (DuplicateDocument, DocumentInvalid, WriteRefused) as error:
-            raise _RefusedOne(fault_of(error), self._refused_record(error, entries)) from error
+            raise _RefusedOne(fault_of(error), self._refused_record(error, part)) from error
 
-    def _entries(self, part: Sequence[Record]) -> tuple[list[_Entry], list[tuple[Record, Fault]]]:
-        """The records to write, and those that can't be written."""
+    def _prepared(self, records: Sequence[Record]) -> _Part:
+        """The records as they are written; all that can be done before the transaction is."""
         entries, faults = [], []
-        for record in part:
+        for record in records:
             fault = record.fault or self.faults.get(record.number)
             if fault is None and record.document is not None:
                 entry, fault = self._entry(record)
@@ -193,7 +217,12 @@ class _Write:
                     entries.append(entry)
             if fault:
                 faults.append((record, fault))
-        return entries, faults
+        if self.plan.existing != Existing.INSERT:
+            return _Part(records, entries, faults)
+        allowed = list(self._allowed(entries, faults))
+        documents = [entry.document for entry in allowed]
+        new = Insertable.of(documents), Insertions.of(documents)
+        return _Part(records, allowed, faults, new)
 
     def _entry(self, record: Record) -> tuple[_Entry | None, Fault | None]:
         document = record.document or b""
@@ -204,26 +233,21 @@ class _Write:
             return None, no_key(self.plan.key, key)
         return _Entry(record, document, key), None
 
-    def _write_in(
-        self,
-        part: Sequence[Record],
-        entries: Sequence[_Entry],
-        faults: Sequence[tuple[Record, Fault]],
-        state: EditState,
-        handle: Any,
-    ) -> tuple[Edit, Reached]:
-        tried = _Tried(refused=list(faults))
+    def _write_in(self, part: _Part, state: EditState, handle: Any) -> tuple[Edit, Reached]:
+        tried = _Tried(list(part.faults))
         if self.plan.existing == Existing.INSERT:
-            self._insert(handle, entries, tried)
+            if part.new:
+                self._insert(handle, *part.new, tried)
         else:
-            self._merge(handle, entries, tried)
+            self._merge(handle, part.entries, tried)
         tried.refused.sort(key=lambda pair: pair[0].number)
         reached = Reached.of(self.reached.stored())
-        if part:
-            reached.advance(part)
+        if part.records:
+            reached.advance(part.records)
         reached.count("errors", len(tried.refused))
-        for name in ("inserted", "replaced", "existing"):
-            reached.count(name, getattr(tried, name))
+        reached.count("existing", tried.existing)
+        for name, number in tried.counts.items():
+            reached.count(name, number)
         reached.faults.add(tried.refused)
         if tried.refused:
             piece = self.errors.encode(tried.refused)
@@ -231,38 +255,40 @@ class _Write:
             put_piece(handle, self.file, content, reached.pieces, piece)
             reached.pieces += 1
             reached.error_bytes += len(piece)
-        counts = {"inserted": tried.inserted, "replaced": tried.replaced}
         edit = append(
             handle,
             self.edit,
             tried.changes,
+            inserted=tried.inserted,
             position=reached.stored(),
-            counts=counts,
+            counts=tried.counts,
             state=state,
         )
         return edit, reached
 
-    def _insert(self, handle: Any, entries: Sequence[_Entry], tried: _Tried) -> None:
-        wanted = list(self._allowed(entries, tried))
-        tried.changes += [Change(id_of(document), None, document) for document in wanted]
-        insert_exactly(handle, wanted)
-        tried.inserted += len(wanted)
+    def _insert(
+        self, handle: Any, documents: Insertable, insertions: Insertions, tried: _Tried
+    ) -> None:
+        insert_exactly(handle, documents)
+        tried.inserted = insertions
 
-    def _allowed(self, entries: Sequence[_Entry], tried: _Tried) -> Iterator[bytes]:
-        """The documents that have no field that is masked for who imports them."""
+    def _allowed(
+        self, entries: Sequence[_Entry], refused: list[tuple[Record, Fault]]
+    ) -> Iterator[_Entry]:
+        """The entries that have no field that is masked for who imports them."""
         for entry in entries:
             try:
                 self.access.mask.check_insert(entry.document)
             except FieldMasked as error:
-                tried.refused.append((entry.record, fault_of(error)))
+                refused.append((entry.record, fault_of(error)))
             else:
-                yield entry.document
+                yield entry
 
     def _merge(self, handle: Any, entries: Sequence[_Entry], tried: _Tried) -> None:
         replaces = self.plan.existing == Existing.REPLACE
         keys = [entry.key for entry in entries if entry.key]
         found = find_existing(handle, self.plan.key, keys, whole=replaces) if keys else {}
-        new, changes = [], list[Change]()
+        new: list[_Entry] = []
         for entry in entries:
             there = found.get(entry.key, []) if entry.key else []
             if not there:
@@ -272,14 +298,13 @@ class _Write:
             elif not replaces:
                 tried.existing += 1
             else:
-                self._replace(entry, there[0], changes, tried)
-        self._insert(handle, new, tried)
-        made = [change.after for change in changes if not change.changes_nothing]
+                self._replace(entry, there[0], tried)
+        documents = [entry.document for entry in self._allowed(new, tried.refused)]
+        self._insert(handle, Insertable.of(documents), Insertions.of(documents), tried)
+        made = [change.after for change in tried.changes if not change.changes_nothing]
         replace_exactly(handle, [each for each in made if each is not None])
-        tried.changes += changes
-        tried.replaced += len(changes)
 
-    def _replace(self, entry: _Entry, stored: bytes, changes: list[Change], tried: _Tried) -> None:
+    def _replace(self, entry: _Entry, stored: bytes, tried: _Tried) -> None:
         document_id = id_of(stored)
         given = field_of(entry.document, "_id")
         if given is not None and key_of(entry.document, "_id") != key_of(stored, "_id"):
@@ -293,20 +318,20 @@ class _Write:
         except FieldMasked as error:
             tried.refused.append((entry.record, fault_of(error)))
             return
-        changes.append(Change(document_id, stored, document))
+        tried.changes.append(Change(document_id, stored, document))
 
     def _result(self) -> dict[str, Any]:
         return {"records": self.reached.records, **self.reached.counts}
 
-    def _refused_record(self, error: PortalError, entries: Sequence[_Entry]) -> Record | None:
+    def _refused_record(self, error: PortalError, part: _Part) -> Record | None:
         """The record that the database refused, where its reply tells."""
-        all_inserted = self.plan.existing == Existing.INSERT and not self.access.mask.may_refuse
-        if not all_inserted or not isinstance(error.__cause__, BulkWriteError):
+        # What is special is inserted one by one.
+        if part.new is None or part.new[0].special:
             return None
-        if any(has_empty_timestamp(entry.document) for entry in entries):
-            return None  # those are inserted one by one
+        if not isinstance(error.__cause__, BulkWriteError):
+            return None
         faults = (error.__cause__.details or {}).get("writeErrors") or []
-        return entries[faults[0]["index"]].record if faults else None
+        return part.entries[faults[0]["index"]].record if faults else None
 
 
 @dataclass

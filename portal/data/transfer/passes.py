@@ -4,16 +4,18 @@ ahead while the batch before is worked on."""
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from portal.data.formats.options import ReadOptions
 from portal.data.formats.reading import read
-from portal.data.formats.records import Position, Record
+from portal.data.formats.records import Fault, Position, Record
 from portal.data.transfer.faults import Tally
 from portal.data.transfer.files import StoredFile, content_of
 from portal.documents.organizations import Organization
 
-BATCH_RECORDS = 5000
+Batch = TypeVar("Batch")
+
+BATCH_RECORDS = 10_000
 BATCH_BYTES = 8 * 1024 * 1024
 
 
@@ -38,8 +40,8 @@ class Reached:
     def advance(self, batch: Sequence[Record]) -> None:
         """Go on to the end of these records."""
         self.at = batch[-1].end
-        self.records = max(self.records, *(record.number for record in batch))
-        self.count("blank", sum(record.is_skipped for record in batch))
+        self.records = max(self.records, batch[-1].number)
+        self.count("blank", sum(each.document is None and each.is_skipped for each in batch))
 
     @property
     def errors(self) -> int:
@@ -98,8 +100,7 @@ def in_batches(records: Iterable[Record]) -> Iterator[list[Record]]:
     batch: list[Record] = []
     size_bytes = 0
     for record in records:
-        document = record.document
-        added = 0 if document is None else len(document)
+        added = len(record.document or b"")
         if batch and (len(batch) >= BATCH_RECORDS or size_bytes + added > BATCH_BYTES):
             yield batch
             batch, size_bytes = [], 0
@@ -109,8 +110,14 @@ def in_batches(records: Iterable[Record]) -> Iterator[list[Record]]:
         yield batch
 
 
-def read_ahead(batches: Iterator[list[Record]]) -> Iterator[list[Record]]:
-    """The batches, each of which is read while the caller works on the one before."""
+def fatal_fault(batch: Sequence[Record]) -> Fault | None:
+    """The fault behind which nothing can be read: of the last record, if at all."""
+    fault = batch[-1].fault
+    return fault if fault and fault.fatal else None
+
+
+def read_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The batches, each of which is made while the caller works on the one before."""
     with ThreadPoolExecutor(1, "import") as thread:
         waiting = thread.submit(next, batches, None)
         while (batch := waiting.result()) is not None:
