@@ -29,7 +29,7 @@ class Insertable(NamedTuple):
         made = cls([], [])
         for each in documents:
             kind = made.special if has_empty_timestamp(each) else made.usual
-            kind.append(RawBSONDocument(each, RAW))
+            kind.append(RawBSONDocument(each))
         return made
 
 

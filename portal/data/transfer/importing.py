@@ -64,23 +64,31 @@ def write_file(run: Run, access: DocumentAccess, file: StoredFile) -> dict[str, 
 
 @dataclass(slots=True)
 class _Entry:
-    """A record that has a document, as it is tried: ``document`` with its ``_id`` in front, and its
-    key where it is known by one."""
+    """A record that has a document, and the key that it is known by."""
 
     record: Record
     document: bytes
-    key: KeyValue | None = None
+    key: KeyValue
+
+
+@dataclass(slots=True)
+class _New:
+    """Documents to insert, as they are inserted and recorded, with their records."""
+
+    records: Sequence[Record]
+    documents: Insertable
+    insertions: Insertions
 
 
 @dataclass(slots=True)
 class _Part:
-    """Records that are written together: those with a document, those that can’t be written; where
-    all are ``new``, as they are inserted and recorded."""
+    """Records that are written together: those that can’t be written; those with a document, which
+    are all ``new``, or ``entries`` that are looked up first."""
 
     records: Sequence[Record]
-    entries: Sequence[_Entry]
-    faults: Sequence[tuple[Record, Fault]]
-    new: tuple[Insertable, Insertions] | None = None
+    faults: Sequence[tuple[Record, Fault]] = ()
+    entries: Sequence[_Entry] = ()
+    new: _New | None = None
 
 
 @dataclass(slots=True)
@@ -138,7 +146,7 @@ class _Write:
                 raise JobFailed(
                     f"The file can’t be read to its end: {fatal.reason}", self._result()
                 )
-        self._commit(_Part((), (), ()), state=EditState.DONE)
+        self._commit(_Part(()), state=EditState.DONE)
         trim(self.access.organization)
         return self._result()
 
@@ -208,36 +216,55 @@ class _Write:
 
     def _prepared(self, records: Sequence[Record]) -> _Part:
         """The records as they are written; all that can be done before the transaction is."""
-        entries, faults = [], []
+        faults, sound = list[tuple[Record, Fault]](), list[Record]()
         for record in records:
             fault = record.fault or self.faults.get(record.number)
-            if fault is None and record.document is not None:
-                entry, fault = self._entry(record)
-                if entry:
-                    entries.append(entry)
             if fault:
                 faults.append((record, fault))
-        if self.plan.existing != Existing.INSERT:
-            return _Part(records, entries, faults)
-        allowed = list(self._allowed(entries, faults))
-        documents = [entry.document for entry in allowed]
-        new = Insertable.of(documents), Insertions.of(documents)
-        return _Part(records, allowed, faults, new)
-
-    def _entry(self, record: Record) -> tuple[_Entry | None, Fault | None]:
-        document = record.document or b""
+            elif record.document is not None:
+                sound.append(record)
         if self.plan.existing == Existing.INSERT:
-            return _Entry(record, _identified(document)), None
-        key = key_of(document, self.plan.key)
-        if isinstance(key, str):
-            return None, no_key(self.plan.key, key)
-        return _Entry(record, document, key), None
+            new = self._new(sound, [_identified(each.document or b"") for each in sound], faults)
+            return _Part(records, faults, new=new)
+        entries = list(self._entries(sound, faults))
+        return _Part(records, faults, entries)
+
+    def _entries(
+        self, records: Sequence[Record], faults: list[tuple[Record, Fault]]
+    ) -> Iterator[_Entry]:
+        """The records that have a key."""
+        for record in records:
+            document = record.document or b""
+            key = key_of(document, self.plan.key)
+            if isinstance(key, str):
+                faults.append((record, no_key(self.plan.key, key)))
+            else:
+                yield _Entry(record, document, key)
+
+    def _new(
+        self,
+        records: list[Record],
+        documents: list[bytes],
+        faults: list[tuple[Record, Fault]],
+    ) -> _New:
+        """The documents of these records that have no field that is masked for who imports."""
+        if self.access.mask.may_refuse:
+            pairs = list(zip(records, documents, strict=True))
+            records, documents = [], []
+            for record, document in pairs:
+                try:
+                    self.access.mask.check_insert(document)
+                except FieldMasked as error:
+                    faults.append((record, fault_of(error)))
+                else:
+                    records.append(record)
+                    documents.append(document)
+        return _New(records, Insertable.of(documents), Insertions.of(documents))
 
     def _write_in(self, part: _Part, state: EditState, handle: Any) -> tuple[Edit, Reached]:
         tried = _Tried(list(part.faults))
-        if self.plan.existing == Existing.INSERT:
-            if part.new:
-                self._insert(handle, *part.new, tried)
+        if part.new:
+            self._insert(handle, part.new, tried)
         else:
             self._merge(handle, part.entries, tried)
         tried.refused.sort(key=lambda pair: pair[0].number)
@@ -266,41 +293,27 @@ class _Write:
         )
         return edit, reached
 
-    def _insert(
-        self, handle: Any, documents: Insertable, insertions: Insertions, tried: _Tried
-    ) -> None:
-        insert_exactly(handle, documents)
-        tried.inserted = insertions
-
-    def _allowed(
-        self, entries: Sequence[_Entry], refused: list[tuple[Record, Fault]]
-    ) -> Iterator[_Entry]:
-        """The entries that have no field that is masked for who imports them."""
-        for entry in entries:
-            try:
-                self.access.mask.check_insert(entry.document)
-            except FieldMasked as error:
-                refused.append((entry.record, fault_of(error)))
-            else:
-                yield entry
+    def _insert(self, handle: Any, new: _New, tried: _Tried) -> None:
+        insert_exactly(handle, new.documents)
+        tried.inserted = new.insertions
 
     def _merge(self, handle: Any, entries: Sequence[_Entry], tried: _Tried) -> None:
         replaces = self.plan.existing == Existing.REPLACE
-        keys = [entry.key for entry in entries if entry.key]
+        keys = [entry.key for entry in entries]
         found = find_existing(handle, self.plan.key, keys, whole=replaces) if keys else {}
-        new: list[_Entry] = []
+        new, documents = list[Record](), list[bytes]()
         for entry in entries:
-            there = found.get(entry.key, []) if entry.key else []
+            there = found.get(entry.key, [])
             if not there:
-                new.append(_Entry(entry.record, _identified(entry.document)))
+                new.append(entry.record)
+                documents.append(_identified(entry.document))
             elif len(there) > 1:
                 tried.refused.append((entry.record, several_have(len(there), self.plan.key)))
             elif not replaces:
                 tried.existing += 1
             else:
                 self._replace(entry, there[0], tried)
-        documents = [entry.document for entry in self._allowed(new, tried.refused)]
-        self._insert(handle, Insertable.of(documents), Insertions.of(documents), tried)
+        self._insert(handle, self._new(new, documents, tried.refused), tried)
         made = [change.after for change in tried.changes if not change.changes_nothing]
         replace_exactly(handle, [each for each in made if each is not None])
 
@@ -326,12 +339,12 @@ class _Write:
     def _refused_record(self, error: PortalError, part: _Part) -> Record | None:
         """The record that the database refused, where its reply tells."""
         # What is special is inserted one by one.
-        if part.new is None or part.new[0].special:
+        if part.new is None or part.new.documents.special:
             return None
         if not isinstance(error.__cause__, BulkWriteError):
             return None
         faults = (error.__cause__.details or {}).get("writeErrors") or []
-        return part.entries[faults[0]["index"]].record if faults else None
+        return part.new.records[faults[0]["index"]] if faults else None
 
 
 @dataclass
