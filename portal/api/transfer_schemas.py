@@ -141,7 +141,11 @@ class ExportInfo(Response):
     state = fields.String(
         required=True, metadata={"enum": [state.value for state in JobState], "example": "done"}
     )
-    reason = fields.String(required=True, allow_none=True)
+    reason = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "why it failed", "example": "Some documents are sensitive now."},
+    )
     documents = fields.Integer(required=True, metadata=_COUNT)
     size = fields.Integer(required=True, metadata={"example": 21_400_000})
     until = fields.AwareDateTime(required=True, metadata={"example": "2026-12-06T14:10:02+00:00"})

@@ -190,8 +190,7 @@ ELSEWHERE = {
 }
 
 
-BESIDE = re.compile("/documents|/history|/imports|/exports")
-BESIDE = re.compile("/documents|/history/{edit_id}")
+BESIDE = re.compile("/documents|/history/{edit_id}|/imports|/exports")
 
 
 def calls_that_take_a_key(owner):
