@@ -10,6 +10,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from portal import clock
+from portal.database.background import wake
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.jobs import Job, JobItem, JobState, Progress
 from portal.jobs.errors import (
@@ -19,7 +20,7 @@ from portal.jobs.errors import (
     JobNotPaused,
     OrganizationJobNotFound,
 )
-from portal.jobs.running import JobKind, record_event
+from portal.jobs.running import LOOP, JobKind, record_event
 from portal.web.context import RequestContext
 
 _OPEN = (JobState.RUNNING, JobState.PAUSED)
@@ -41,9 +42,11 @@ def start_job(
     """
     job = _job(kind, subject, title, context, organization, total, parameters)
     try:
-        return transactional(_insert)(job)
+        started = transactional(_insert)(job)
     except DuplicateKeyError as error:
         raise JobExists(open_job(kind, subject)) from error
+    wake(LOOP)
+    return started
 
 
 @within_transaction
@@ -58,7 +61,8 @@ def start_job_with(
     parameters: dict[str, Any] | None = None,
 ) -> Job:
     """Start a job in the caller's transaction, with what else that changes. Otherwise like
-    ``start_job``, but for DuplicateKeyError where one is open, which ends the transaction."""
+    ``start_job``, but for DuplicateKeyError where one is open, which ends the transaction. Workers
+    find it within seconds; after the transaction ``wake(LOOP)`` has it begin at once."""
     return _insert(_job(kind, subject, title, context, organization, total, parameters))
 
 
@@ -152,7 +156,9 @@ def pause_job(job_id: str, context: RequestContext) -> Job:
 def resume_job(job_id: str, context: RequestContext) -> Job:
     """Have a paused job go on. Raises JobNotFound, JobEnded, JobNotPaused."""
     due = {"$set": {"due_at": _AT_ONCE}, "$unset": {"tries": "", "cause": "", "last_error": ""}}
-    return _change(job_id, (JobState.PAUSED,), JobState.RUNNING, due, context)
+    resumed = _change(job_id, (JobState.PAUSED,), JobState.RUNNING, due, context)
+    wake(LOOP)
+    return resumed
 
 
 def cancel_job(job_id: str, context: RequestContext) -> Job:

@@ -5,7 +5,7 @@ import structlog
 from portal.database.background import start_loop
 from portal.database.leases import Interrupted
 from portal.documents.jobs import Job
-from portal.jobs.running import acquire_for_worker, run
+from portal.jobs.running import LOOP, acquire_for_worker, run
 
 log = structlog.get_logger()
 
@@ -23,7 +23,7 @@ def run_due_jobs() -> int:
 
 def start() -> None:
     """Start the thread of this worker; call it after the fork."""
-    start_loop("jobs", run_due_jobs, pause_seconds=LONGEST_PAUSE_SECONDS)
+    start_loop(LOOP, run_due_jobs, pause_seconds=LONGEST_PAUSE_SECONDS)
 
 
 def _run_safely(job: Job) -> None:

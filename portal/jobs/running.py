@@ -24,6 +24,9 @@ from portal.web.context import RequestContext
 
 log = structlog.get_logger()
 
+LOOP = "jobs"
+"""The background loop of workers that runs jobs: whoever starts one wakes it."""
+
 LEASE_SECONDS = 30
 RENEW_SECONDS = 2
 # Who was stopped for as long looks first whether it was overtaken.

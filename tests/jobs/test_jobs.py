@@ -7,6 +7,7 @@ import pytest
 from mongoengine.errors import OperationError
 
 from portal import clock
+from portal.database import background
 from portal.database.leases import Interrupted
 from portal.documents.jobs import Job
 from portal.jobs import progress, runner, running
@@ -273,3 +274,14 @@ def test_what_is_due_and_what_is_open_are_found_by_indexes(kind, a_job, master_d
             "explain", {"find": "jobs", "filter": query}, verbosity="executionStats"
         )
         assert explained["executionStats"]["totalDocsExamined"] == 0
+
+
+def test_who_starts_a_job_or_has_it_go_on_wakes_this_workers_runner(kind, a_job):
+    woken = background._WAKING.setdefault(running.LOOP, threading.Event())
+    woken.clear()
+    job = a_job()
+    assert woken.is_set()
+    pause_job(str(job.id), a_context())
+    woken.clear()
+    resume_job(str(job.id), a_context())
+    assert woken.is_set()
