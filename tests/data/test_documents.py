@@ -9,10 +9,10 @@ from bson import Int64, ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from portal import settings as portal_settings
-from portal.data import plans
+from portal.data import plans, writing
 from portal.data.document_ids import address_of
 from portal.organizations.lifecycle.renaming import rename_organization
-from portal.tenants.elements import framed
+from portal.tenants.elements import framed, has_name_twice
 from tests.data.conftest import ACME, DataProgram
 from tests.factories import a_context, a_key, an_organization
 from tests.program import fault
@@ -343,6 +343,32 @@ def test_a_document_with_a_field_twice_is_only_replaced(
     assert writer.send("PUT", f"{ACME}/1", '{"n": 1}').json["modified"] == 1
     assert writer.send("PATCH", f"{ACME}/1", '[{"$set": {"n": 5}}]').json["modified"] == 1
     assert stored.find_one({"_id": 1}) == {"_id": 1, "n": 5}
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
+def test_a_field_that_comes_twice_between_look_and_update_is_seen(
+    writer, stored, monkeypatch, many
+):
+    fields, pipeline = ENDING["in a document"]
+    document = framed(b"\x10_id\0\x01\0\0\0" + fields)
+    stored.insert_one({"_id": 1, "o": {"n": 1}})
+    seen = []
+
+    def look_and_let_it_come(found):
+        seen.append(has_name_twice(found))
+        if not any(seen):
+            stored.replace_one({"_id": 1}, RawBSONDocument(document))
+        return seen[-1]
+
+    monkeypatch.setattr(writing, "has_name_twice", look_and_let_it_come)
+    if many:
+        body = json.dumps({"filter": {}, "update": pipeline})
+        answer = writer.send("POST", f"{ACME}/update", body)
+    else:
+        answer = writer.send("PATCH", f"{ACME}/1", json.dumps(pipeline))
+    assert fault(answer)[:2] == (422, "field_twice")
+    assert seen == [False, True]
+    assert raw_of(stored, 1) == document
 
 
 KEY = {"Idempotency-Key": "once"}
