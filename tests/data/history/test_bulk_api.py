@@ -4,6 +4,7 @@ import pytest
 
 from portal.data.rules.rules import set_rules
 from portal.jobs import runner
+from portal.tenants.elements import framed
 from portal.web.context import RequestContext
 from tests.data.conftest import ACME, DataProgram
 from tests.data.history.test_programs import MAY, edits, undo
@@ -113,6 +114,15 @@ def test_a_preview_counts_what_would_break_a_rule(program, acme, desk, level, ac
     program.send("POST", CHANGE, body % ', "expected": 4')
     runner.run_due_jobs()
     assert edits(program)[0]["left_alone"] == 1 + (breaking or 0)
+
+
+def test_any_document_is_tried(program, acme, desk):
+    inner = b"\x08e\0\1\x10n\0\1\0\0\0\x10n\0\2\0\0\0\x02s\0\2\0\0\0\xff\0"
+    twice = b"\x10_id\0\1\0\0\0" + inner + b"\x03d\0" + framed(inner)
+    desk.insert(framed(twice), {"_id": 2, "$x": {"$y": {"$literal": "$$ROOT"}}, "e.f": None})
+    set_rules(an_access(acme), {"required": ["n"]}, RequestContext(), level="strict")
+    told = program.send("POST", f"{CHANGE}/preview", '{"filter": {}, "set": {"k": 1}}').json
+    assert (told["breaking"], told["tried"]) == (1, 2)
 
 
 def test_what_the_caller_may_not_see_is_not_told_by_rules(app, acme, desk):
