@@ -17,6 +17,7 @@ from portal.data.errors import (
     DuplicateDocument,
     EditOvertaken,
     EditTooLarge,
+    QueryTooSlow,
     WriteRefused,
 )
 from portal.data.exact import Insertable, insert_exactly, replace_exactly
@@ -118,7 +119,7 @@ class _Write:
         self.edit: Edit = self.handle.with_transaction(self._open)
         assign_job(access.organization, self.edit.id, run.job.id)
         self.reached = Reached.of(self.edit.position)
-        self.size = passes.BATCH_RECORDS
+        self.size = self.most = passes.BATCH_RECORDS
         # By record; found before they are written, or by a try that was refused.
         self.faults: dict[int, Fault] = {}
 
@@ -164,8 +165,13 @@ class _Write:
             except _RefusedOne as refused:
                 self._note(part.records, refused)
                 continue
+            except QueryTooSlow:  # such as with many indexes
+                if size <= SMALLEST_BATCH:
+                    raise
+                self.size = self.most = size // 2
+                continue
             rest = rest[size:]
-            self.size = min(self.size * 2, passes.BATCH_RECORDS)
+            self.size = min(self.size * 2, self.most)
             self.run.report(self.reached.records, "Write")
             self._check_share()
         self.faults.clear()
