@@ -236,7 +236,7 @@ def test_pages_of_the_history(page, check, mara):
     undo, deleted = desk.undo(bulk), desk.delete(1)
     data = "/organizations/acme-corp/data"
     undoing, erasing = f"/history/{deleted.id}/undo", f"/documents/{deleted.address}/erase"
-    for path in ("/history", f"/history/{undo.id}", undoing, erasing, "/bulk"):
+    for path in ("/history", "/history/settings", f"/history/{undo.id}", undoing, erasing, "/bulk"):
         page.goto(data + path)
         check(page)
     page.get_by_label("Field").first.fill("wide")
