@@ -1,5 +1,6 @@
 """Edits stand in the organization's audit trail: by a document's id and fields, without values."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import bson
@@ -91,6 +92,16 @@ def test_a_process_that_dies_before_it_told_leaves_that_to_the_others(desk, monk
         edit_events.tell_left_over()
     assert len(told(desk.organization)) == 1
     assert [row["told"] for row in desk.rows("edits")] == [True]
+
+
+def test_several_that_tell_the_same_tell_it_once(desk, monkeypatch):
+    with monkeypatch.context() as dying:
+        dying.setattr(writing, "tell_edits", lambda organization: None)
+        desk.insert({"_id": 1})
+        desk.insert({"_id": 2})
+    with ThreadPoolExecutor(4) as portals:
+        list(portals.map(edit_events.tell_edits, [desk.organization] * 4))
+    assert len(told(desk.organization)) == 2
 
 
 def test_what_was_left_over_is_told_with_the_next_edit(desk, monkeypatch):
