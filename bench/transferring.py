@@ -1,9 +1,11 @@
 """Files of documents in and out by jobs, beside PyMongo's own methods."""
 
+import csv
+import io
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import bson
@@ -14,6 +16,7 @@ from bench.environment import TENANT_DB, Environment
 from bench.report import Figure
 from bench.scale import Scale
 from bench.timing import seconds_of
+from bench.usage import forget_peak, peak_mb, worker_of
 from tests.visitor import PASSWORD
 
 _OCTETS = "application/octet-stream"
@@ -21,16 +24,15 @@ _LOOK_SECONDS = 0.05
 
 
 def measure(environment: Environment, scale: Scale) -> list[Figure]:
-    """Import and export of many small documents in each format, all phases together."""
+    """Import and export of many small documents in each format: the write beside insert_many, the
+    export beside find, all phases together, and how much the worker grew meanwhile."""
     program = _Program(environment.portal.url)
     plain = environment.client[TENANT_DB]["org_files"]
     made = [{"_id": ObjectId(), "name": f"Document {n}", "n": n} for n in range(scale.documents)]
-    files = {
-        "bson": b"".join(map(bson.encode, made)),
-        "jsonl": "".join(json.dumps(each, default=_extended) + "\n" for each in made).encode(),
-    }
+    worker = worker_of(environment.portal)
     figures = []
-    for kind, content in files.items():
+    for kind, content in _files(made).items():
+        before = forget_peak(worker)
         rounds = []
         for _ in range(scale.repeats):
             plain.delete_many({})
@@ -38,17 +40,33 @@ def measure(environment: Environment, scale: Scale) -> list[Figure]:
             finding = seconds_of(lambda: list(plain.find()))
             exporting = seconds_of(lambda kind=kind: program.export(kind))
             plain.delete_many({})
-            importing = seconds_of(
-                lambda kind=kind, content=content: program.import_file(f"a.{kind}", content)
-            )
-            rounds.append((finding, exporting, inserting, importing))
-        finding, exporting, inserting, importing = map(statistics.median, zip(*rounds, strict=True))
+            begin = time.perf_counter()
+            one = program.check_file(f"a.{kind}", content)
+            writing = seconds_of(lambda one=one: program.write(one))
+            rounds.append((finding, exporting, inserting, writing, time.perf_counter() - begin))
+        finding, exporting, inserting, writing, whole = map(
+            statistics.median, zip(*rounds, strict=True)
+        )
         words = f"{scale.documents:,} documents as {kind}"
         figures += [
             Figure.in_ms(f"export of a file, {words}", exporting, finding, "find"),
-            Figure.in_ms(f"import of a file, {words}", importing, inserting, "insert_many"),
+            Figure.in_ms(f"write of a checked file, {words}", writing, inserting, "insert_many"),
+            Figure.in_ms(f"import of a file, {words}", whole, inserting, "insert_many"),
+            Figure(f"growth of the worker, {words}", peak_mb(worker) - before, "MB"),
         ]
     return figures
+
+
+def _files(made: Sequence[dict[str, Any]]) -> dict[str, bytes]:
+    rows = io.StringIO()
+    writer = csv.writer(rows)
+    writer.writerow(made[0])
+    writer.writerows(each.values() for each in made)
+    return {
+        "bson": b"".join(map(bson.encode, made)),
+        "jsonl": "".join(json.dumps(each, default=_extended) + "\n" for each in made).encode(),
+        "csv": rows.getvalue().encode(),
+    }
 
 
 class _Program:
@@ -63,15 +81,20 @@ class _Program:
         self.http.headers["Authorization"] = f"Bearer {token}"
         self.organization = f"{url}/org/files"
 
-    def import_file(self, name: str, content: bytes) -> None:
+    def check_file(self, name: str, content: bytes) -> str:
+        """The path of an import that is ready to be written."""
         begun = self._post("imports", {"file_name": name})
         one = f"imports/{begun['id']}"
         sent = self.http.put(
             f"{self.organization}/{one}/content", content, headers={"Content-Type": _OCTETS}
         )
         assert sent.ok, sent.text
+        self._await(one, lambda found: found["import"]["stage"] == "decide")
         self._post(f"{one}/check", {})
         self._await(one, lambda found: found["import"]["stage"] == "ready")
+        return one
+
+    def write(self, one: str) -> None:
         self._post(f"{one}/write", {})
         self._await(one, lambda found: found["import"]["stage"] == "done")
 

@@ -8,6 +8,7 @@ Where the organization is between two clusters, what is beside the documents is 
 from collections.abc import Callable
 from typing import Any
 
+import bson
 from bson import Binary, ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
@@ -202,9 +203,9 @@ def _erase_insertion(internal: Database, row_id: Any, value: Any, session: Clien
 
 
 def _delete_files(internal: Database, organization: ObjectId, check: Callable[[], None]) -> int:
-    """Delete the content of all files of imports and exports; how many files. Any may have the
-    document, and an upload that goes on begins anew."""
-    own = {"_id.o": organization}
+    """Delete the content of all files of imports and exports, and what is told of it; how many
+    files. Any may have the document, and an upload that goes on begins anew."""
+    own, later = {"_id.o": organization}, {"$inc": {"rev": 1}, **CHANGED}
     ended = internal[FILES].update_many(
         own, {"$currentDate": {"content_until": True, "changed": True}, "$inc": {"rev": 1}}
     )
@@ -212,4 +213,19 @@ def _delete_files(internal: Database, organization: ObjectId, check: Callable[[]
     while ids := [row["_id"] for row in chunks.find(own, {"_id": 1}).limit(_AT_ONCE)]:
         chunks.delete_many({"_id": {"$in": ids}})
         check()
+    for name, field, nothing in _EXAMPLES:
+        where = {**own, field.rpartition(".")[0]: {"$type": "object"}, field: {"$exists": True}}
+        internal[name].update_many(where, {"$set": {field: nothing}, **later})
     return ended.modified_count
+
+
+# Cells and lines of files, and filters, that rows tell: where, and what stands there instead.
+_EXAMPLES: tuple[tuple[str, str, Any], ...] = (
+    (EDITS, "position.faults", None),
+    (FILES, "details.check.reached.faults", None),
+    (FILES, "details.examined", None),
+    (FILES, "details.detected.candidates", []),
+    (FILES, "details.detected.headers", []),
+    (FILES, "details.query", Binary(bson.encode({"filter": {}, "sort": {}}))),
+    (FILES, "details.words", "documents"),
+)

@@ -1,0 +1,36 @@
+"""A document that is erased for good stays in nothing that its import kept."""
+
+import bson
+
+from portal.data.handles import documents_of
+from portal.data.history.erasing import erase_document
+from portal.data.transfer import imports
+from portal.data.transfer.plans import STOPS_PER_MILLE
+from portal.database.kept_beside import EDITS, FILE_CHUNKS, FILES, rows_of
+from portal.jobs import runner
+from tests.data.transfer.conftest import imported, lines
+
+CANARY = b"canary-7f3a"
+BROKEN = b'{"_id": 2, "name": "' + CANARY + b'" "n": 1}\n'
+
+
+def kept_of(organization):
+    """All that is kept of files and edits, encoded."""
+    cluster = documents_of(organization).place.locate().entry.cluster
+    names = (EDITS, FILES, FILE_CHUNKS)
+    return b"".join(bson.encode(row) for name in names for row in rows_of(cluster, name).find())
+
+
+def test_neither_in_errors_nor_in_what_is_told_of_them(seen, stored):
+    content = lines({"_id": 1, "name": CANARY.decode()}) * 2 + BROKEN
+    done = imported(seen, content, stop_per_mille=STOPS_PER_MILLE[-1])
+    assert done.written.counts == {"inserted": 1, "errors": 2}
+    assert kept_of(seen.organization).count(CANARY) > 3
+    erase_document(seen, bson.encode({"": 1}))
+    runner.run_due_jobs()
+    assert CANARY not in kept_of(seen.organization)
+    left = imports.find_import(seen.organization, done.file.id)
+    assert (left.stage, left.written.counts, left.file.has_content) == (
+        done.stage, done.written.counts, False
+    )  # fmt: skip
+    assert left.written.faults.first == []
