@@ -143,7 +143,7 @@ EXACT = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(documents=DOCUMENTS)
 def test_each_link_matches_exactly_what_it_says(acme, stored, documents):

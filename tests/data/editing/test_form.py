@@ -277,7 +277,7 @@ def test_names_and_values_are_text_on_pages(editor, stored):
     assert html.escape(script) in editor.open(ID).response.text
 
 
-@settings(max_examples=20, deadline=None, database=None, phases=[Phase.generate])
+@settings(max_examples=12, deadline=None, database=None, phases=[Phase.generate])
 @given(encoded.documents, st.data())
 def _survives(editor, stored, document, data):
     others = patch(

@@ -15,7 +15,7 @@ from portal.data.formats.writing import Writer, write
 from tests.data.formats.documents import DOCUMENTS, RECORDS
 
 ANY = st.one_of(st.lists(DOCUMENTS, max_size=6), st.lists(RECORDS, max_size=6))
-EXAMPLES = settings(max_examples=60, deadline=None)
+EXAMPLES = settings(max_examples=25, deadline=None)
 MANY = settings(max_examples=3000, deadline=None)
 
 
