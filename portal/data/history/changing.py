@@ -20,7 +20,7 @@ from portal.data.edits import Change, Edit, EditKind, EditState, LeftAlone, Refu
 from portal.data.exact import read_among
 from portal.data.handles import documents_of
 from portal.data.history.broken_rules import Breaking, would_break
-from portal.data.history.entries import shown_id
+from portal.data.history.entries import AS_BEFORE, shown_id
 from portal.data.history.errors import EditNotFound, MoreMatch
 from portal.data.history.field_changes import FieldChanges, RenameField, changes_from
 from portal.data.history.working import carry_out, store_changes
@@ -304,7 +304,7 @@ def _carry_out(run: Run, access: DocumentAccess, edit_id: ObjectId) -> Edit:
         return append(
             handle, edit, changes, left_alone=left,
             position={"after": ids[-1] if ids else None, "seen": seen},
-            counts={"as before": len(documents) - len(changes) - len(left)},
+            counts={AS_BEFORE: len(documents) - len(changes) - len(left)},
             state=EditState.DONE if done else EditState.OPEN,
         )  # fmt: skip
 

@@ -27,6 +27,9 @@ from portal.tenants.elements import field_of
 
 EDITS_PER_PAGE = 25
 OUTCOMES_PER_PAGE = 50
+AS_BEFORE = "as before"
+"""The count of documents that an edit of many found as it would have made them."""
+
 _WORDS = {
     EditKind.INSERT: "Inserted",
     EditKind.CHANGE: "Changed",
@@ -338,7 +341,10 @@ def _with_state(
     undone_again = again is not None and again["state"] == EditState.DONE
     job = jobs.get(undo["job"]) if undo.get("job") else None
     is_open = undo["state"] == EditState.OPEN and bool(job and job.state == JobState.RUNNING)
-    done = undo["state"] == EditState.DONE and undo["rows"] == undo["documents"]
+    # What was as before anyhow, or was left alone, may be put back once other edits are undone.
+    counts = undo.get("counts") or {}
+    whole = undo["rows"] == undo["documents"] and not counts.get(AS_BEFORE)
+    done = undo["state"] == EditState.DONE and whole
     percent = None
     if is_open and job is not None and job.progress.total:
         percent = job.progress.done * 100 // job.progress.total
@@ -349,5 +355,5 @@ def _undos(
     edits: Rows, organization: ObjectId, ids: list[ObjectId]
 ) -> dict[ObjectId, Mapping[str, Any]]:
     keys = [{"o": organization, "i": each} for each in ids]
-    shown = dict.fromkeys(("state", "rows", "documents", "undo", "job"), 1)
+    shown = dict.fromkeys(("state", "rows", "documents", "counts", "undo", "job"), 1)
     return {row["_id"]["i"]: row for row in edits.find({"_id": {"$in": keys}}, shown)}

@@ -19,7 +19,7 @@ from portal.data.edit_events import tell_edits
 from portal.data.edits import Change, Edit, EditKind, EditState, LeftAlone, Refusal
 from portal.data.exact import read_among, read_one
 from portal.data.handles import EXACT, documents_of
-from portal.data.history.entries import Entry, entry_of
+from portal.data.history.entries import AS_BEFORE, Entry, entry_of
 from portal.data.history.errors import AlreadyUndone, EditNotFound, EditNotKept, EditRunning
 from portal.data.history.working import carry_out, store_changes
 from portal.data.masks.errors import WholeDocumentMasked
@@ -198,7 +198,8 @@ def _carry_out(
             changes, left = [], [*left, replace(refused, id=changes[0].id)]
         store_changes(handle, changes)
         state = EditState.OPEN if end else EditState.DONE
-        counts = {"as before": len(images) - len(changes) - len(left)}
+        ids = {image.id for image in images}
+        counts = {AS_BEFORE: len(ids) - len(changes) - len(left)}
         return append(
             handle, undo, changes, left_alone=left, position=end, counts=counts, state=state
         )
