@@ -10,6 +10,7 @@ from portal.api.replay import OF_CHANGES, Answer, takes_key
 from portal.data.masks.errors import InvalidMask, TooManyMasks
 from portal.data.structure import masking
 from portal.documents.organizations import Organization
+from portal.web.errors import MalformedJson
 from portal.web.requests import request_context
 
 masks = ApiBlueprint("org_masks", __name__, url_prefix="/org", description="Sensitive fields")
@@ -42,7 +43,7 @@ def mask_field(body: dict[str, str], name: str) -> dict[str, Any]:
     return _told(masking.mask_field(access, body["path"], request_context()))
 
 
-@masks.delete("/<name:name>/masks", refusals=OF_CHANGES)
+@masks.delete("/<name:name>/masks", refusals=(MalformedJson, *OF_CHANGES))
 @takes_key
 @logged_in
 @masks.arguments(schemas.MaskBody)
