@@ -4,11 +4,13 @@ import bson
 import pytest
 
 from portal.data.handles import documents_of
+from portal.data.rules.rules import set_rules
 from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.jobs import runner
+from portal.web.context import RequestContext
 from tests.data.history.conftest import Desk
-from tests.factories import a_member
+from tests.factories import a_member, an_access
 
 DATA = "/organizations/acme-corp/data"
 
@@ -82,6 +84,15 @@ def test_many_are_changed_by_what_was_shown(visitor, desk):
     done = visitor.get(started.location)
     assert "“agreed”" in done.text
     assert words_of(done, ".outcome dd strong") == ["5", "0", "0"]
+
+
+def test_what_would_break_a_rule_is_told_before(visitor, desk):
+    desk.insert({"_id": 1, "old": "x"}, {"_id": 2, "old": 1})
+    rules = {"properties": {"new": {"bsonType": "int"}}}
+    set_rules(an_access(desk.organization), rules, RequestContext())
+    renamed = {"changes-0-action": "rename", "changes-0-field": "old", "changes-0-value": "new"}
+    shown = visitor.post(f"{DATA}/bulk", renamed)
+    assert "1 would break a rule , and is left alone" in words_of(shown, "dl.pairs dd")
 
 
 @pytest.mark.parametrize(
