@@ -11,10 +11,15 @@ from bson import ObjectId
 from playwright.sync_api import expect
 
 from portal import clock
+from portal.data.access import document_access
 from portal.data.document_ids import address_of
+from portal.data.formats.options import Format, WriteOptions
 from portal.data.indexes.builds import create_index
 from portal.data.indexes.listing import IndexSpec
 from portal.data.lacking_indexes import note_refused
+from portal.data.queries import Query
+from portal.data.transfer.exports import start_export
+from portal.data.transfer.imports import begin_upload, start_write
 from portal.documents.accounts import Account, Recovery
 from portal.documents.memberships import Membership, Role
 from portal.documents.moves import MoveState
@@ -23,6 +28,7 @@ from portal.documents.second_factors import RecoveryCodes
 from portal.documents.sessions import Browser
 from portal.documents.sign_ups import PendingSignUp
 from portal.identity.accounts.mails import CHANGE, RECOVER, VERIFY
+from portal.jobs import runner
 from portal.mail import links
 from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import access_to
@@ -34,6 +40,7 @@ from portal.organizations.members.mails import token_of
 from portal.organizations.signing_up import PURPOSE
 from portal.permissions import FOR_API_KEYS
 from tests.data.history.conftest import Desk
+from tests.data.transfer.conftest import checked, lines, uploaded
 from tests.factories import (
     a_context,
     a_credential,
@@ -244,6 +251,30 @@ def test_pages_of_the_history(page, check, mara):
     page.get_by_role("button", name="Show what would change").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Change all 3 documents?")
     check(page)
+
+
+def test_pages_of_imports_and_exports(page, check, mara):
+    organization = an_organization("Acme Corp", mara)
+    seen = document_access(an_access(organization), a_context(mara))
+    data = "/organizations/acme-corp/data"
+    table = f"_id,on,{'L' * 60}\n1,02/03/2026,{'W' * 90}\n".encode()
+    uploads = [
+        begin_upload(seen, f"{'orders' * 12}.csv").id,
+        uploaded(seen, table, "a.csv").file.id,
+    ]
+    runner.run_due_jobs()
+    content = lines(*({"_id": n % 8, "wide": "W" * 400} for n in range(9)))
+    ready = checked(seen, content, stop_per_mille=1000)
+    paths = [*(f"/imports/{each}" for each in (*uploads, ready.file.id)), "/exports"]
+    for path in ("/imports", *paths):
+        page.goto(data + path)
+        check(page)
+    start_write(seen, ready)
+    export = start_export(seen, Query(), WriteOptions(Format.CSV), "all documents")
+    runner.run_due_jobs()
+    for path in (f"/imports/{ready.file.id}", f"/exports/{export.file.id}", "/imports"):
+        page.goto(data + path)
+        check(page)
 
 
 def test_pages_of_sensitive_fields(page, check, mara, tenant_db):
