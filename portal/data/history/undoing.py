@@ -23,7 +23,6 @@ from portal.data.history.entries import AS_BEFORE, Entry, entry_of
 from portal.data.history.errors import AlreadyUndone, EditNotFound, EditNotKept, EditRunning
 from portal.data.history.working import carry_out, store_changes
 from portal.data.masks.errors import WholeDocumentMasked
-from portal.data.patching import elements
 from portal.data.recording import (
     BATCH_BYTES,
     DIGEST_BYTES,
@@ -45,7 +44,7 @@ from portal.documents.jobs import Job
 from portal.jobs.errors import JobExists
 from portal.jobs.managing import start_job
 from portal.jobs.running import JobKind, Run
-from portal.tenants.elements import field_of, id_of
+from portal.tenants.elements import elements_of, field_of, framed, id_of
 from portal.web.errors import IdempotencyKeyReused
 
 _AT_ONCE_IN_REQUEST = 1
@@ -321,14 +320,15 @@ def _image_of(row: RawBSONDocument, before: bytes) -> _Image:
 
 def _insertions(row: RawBSONDocument, end: int, most: int) -> list[_Image]:
     """The last ``most`` of a row's first ``end`` insertions, backwards."""
-    ids = [each.value for each in elements((field_of(bytes(row.raw), "ids") or b"")[6:-1])]
+    ids = (field_of(bytes(row.raw), "ids") or b"")[6:-1]
+    found = list(elements_of(ids))[:end]
     erased, after = set(row.get("erased", ())), row["after"]
     return [
         _Image(
-            ids[n],
+            framed(bytes((found[n][0], 0)) + ids[found[n][2] : found[n][3]]),
             None,
             after[n * DIGEST_BYTES : (n + 1) * DIGEST_BYTES],
             Refusal.ERASED if n in erased else None,
         )
-        for n in range(min(end, len(ids)) - 1, max(min(end, len(ids)) - most, 0) - 1, -1)
+        for n in range(len(found) - 1, max(len(found) - most, 0) - 1, -1)
     ]
