@@ -141,9 +141,14 @@ FIGURES = {
         "worker’s memory beyond its own meanwhile",
     ],
     "files": [
-        f"{way} of a file, 100 documents as {kind}"
-        for kind in ("bson", "jsonl")
-        for way in ("export", "import")
+        f"{what}, 100 documents as {kind}"
+        for kind in ("bson", "jsonl", "csv")
+        for what in (
+            "export of a file",
+            "write of a checked file",
+            "import of a file",
+            "growth of the worker",
+        )
     ],
     "browsing": [
         f"page {which}, by {order}, of 150: p95 in the database"

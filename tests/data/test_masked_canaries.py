@@ -158,7 +158,15 @@ def test_no_page_tells_a_viewer_a_masked_value(planted, app, visitor, log):
 
 
 @pytest.mark.attack("X4")
-@pytest.mark.parametrize("kind", Format)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Format.CSV,
+        Format.JSON_LINES,
+        pytest.param(Format.JSON_ARRAY, marks=pytest.mark.full),
+        pytest.param(Format.BSON, marks=pytest.mark.full),
+    ],
+)
 def test_no_export_of_a_viewer_has_a_masked_value(planted, visitor, kind):
     a_member(planted, Role.VIEWER)
     visitor.log_in("teo@acme.example")

@@ -24,7 +24,8 @@ LONG = json.dumps(
                 for name in ("a", "b", "c")
                 for stage in ({"$set": {name: {"$range": [0, 10_000]}}}, {"$unwind": f"${name}"})
             ),
-            {"$match": {"a": -1}},
+            # Of all three, so that it isn't matched before the last one is unwound.
+            {"$match": {"$expr": {"$eq": [{"$add": ["$a", "$b", "$c"]}, -1]}}},
         ]
     }
 )

@@ -67,6 +67,7 @@ def test_a_fence_that_was_left_half_done_is_finished(tenant_db):
     check_mended(("pool_behind", "shared_1_1", "renamed to shared_1_3"))
 
 
+@pytest.mark.usefixtures("real_limits")
 def test_a_pool_that_was_dropped_is_told(tenant_db):
     tenant_db.shared_1_1.drop()
     assert found(repair=True) == [("missing_pool", "shared_1_1", None)]
