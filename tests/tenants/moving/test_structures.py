@@ -279,11 +279,13 @@ def test_an_index_that_is_being_built_is_not_taken_for_one(place, tenant_db, bar
     source = place("org_acme")
     tenant_db.org_acme.insert_one({"key": 1})
     point = "hangAfterStartingIndexBuild"
-    bare_client.admin.command({"configureFailPoint": point, "mode": "alwaysOn"})
+    entered = bare_client.admin.command({"configureFailPoint": point, "mode": "alwaysOn"})["count"]
     building = threading.Thread(target=tenant_db.org_acme.create_index, args=("key",))
     building.start()
     try:
-        bare_client.admin.command("waitForFailPoint", point, timesEntered=1, maxTimeMS=10_000)
+        bare_client.admin.command(
+            {"waitForFailPoint": point, "timesEntered": entered + 1, "maxTimeMS": 10_000}
+        )
         structure = read_structure(source)
     finally:
         bare_client.admin.command({"configureFailPoint": point, "mode": "off"})
