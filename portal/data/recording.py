@@ -72,7 +72,7 @@ class Insertions:
 
     @classmethod
     def of(cls, documents: Sequence[bytes]) -> Self:
-        """Those of these documents."""
+        """The insertions of these documents."""
         digests = [sha256(document).digest()[:DIGEST_BYTES] for document in documents]
         return cls([value_of(id_of(document)) for document in documents], b"".join(digests))
 

@@ -64,7 +64,7 @@ def fault_of(document: bytes) -> str | None:
 
 
 def faults_of(documents: Sequence[bytes]) -> list[str | None]:
-    """What ``fault_of`` tells of each: fast where all are documents."""
+    """The fault of each, as ``fault_of`` tells it: fast where all are documents."""
     try:
         bson.decode_all(b"".join(documents), EXACT)
     except UNDECODABLE:
