@@ -148,3 +148,16 @@ def test_a_document_with_a_field_twice_is_put_back_to_the_byte(desk, more):
     assert desk.stored() == {1: document}
     desk.undo(desk.delete(1))
     assert desk.stored() == {1: document}
+
+
+def test_an_undo_that_found_nothing_to_do_bars_no_later_one(desk):
+    """The document was deleted meanwhile, and comes back once the deletion is undone."""
+    desk.insert({"_id": 1})
+    [inserted] = desk.edits()
+    desk.delete(1)
+    deleted = desk.edits()[0]
+    desk.undo(inserted)
+    desk.undo(deleted)
+    assert desk.stored().keys() == {1}
+    desk.undo(desk.entry(inserted))
+    assert desk.stored() == {}
