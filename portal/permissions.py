@@ -5,6 +5,7 @@ A role is a set of permissions, so organizations' custom roles could be added to
 
 from collections.abc import Iterable
 
+from portal.documents.accounts import OperatorRole
 from portal.documents.memberships import Role
 
 _VIEWER = frozenset(
@@ -118,3 +119,13 @@ def of_api_key(role: str | None, permissions: Iterable[str] = ()) -> frozenset[s
     """
     wanted = ROLES[role] - _DOCUMENTS if role else frozenset(permissions)
     return wanted & FOR_API_KEYS
+
+
+_SUPPORT = frozenset({"console.view"})
+_OPERATOR = _SUPPORT | {"console.act"}
+OPERATOR_ROLES: dict[str, frozenset[str]] = {
+    OperatorRole.SUPPORT: _SUPPORT,
+    OperatorRole.OPERATOR: _OPERATOR,
+    OperatorRole.ADMIN: _OPERATOR | {"operators.manage"},
+}
+"""The permissions of each role in the operators' console. None of them reaches tenants' data."""

@@ -11,7 +11,7 @@ from portal.database.clusters import database_of, uri_of
 from portal.database.connection import tenant_database
 from portal.database.transactions import transaction, transactional
 from portal.database.users import ConnectionString
-from portal.documents.accounts import Account
+from portal.documents.accounts import Account, OperatorRole
 from portal.documents.credentials import Credential, CredentialUser, Reach
 from portal.documents.memberships import Invitation, Membership, Role
 from portal.documents.organizations import Organization, Placement, Strategy
@@ -95,6 +95,13 @@ def a_member(organization, role, email="teo@acme.example"):
         organization=organization.id, account=account.id, role=role, since=clock.now()
     ).save()
     return account
+
+
+def an_operator(role=OperatorRole.OPERATOR, email="ops@portal.example"):
+    """An account with this role in the console, and with a second factor."""
+    account = an_account(email)
+    an_app(account)
+    return account.modify(set__operator_role=role) and account
 
 
 def a_person(account):

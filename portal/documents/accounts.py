@@ -21,6 +21,14 @@ class Theme(StrEnum):
     AUTO = "auto"
 
 
+class OperatorRole(StrEnum):
+    """The roles in the operators' console."""
+
+    SUPPORT = "support"
+    OPERATOR = "operator"
+    ADMIN = "operator-admin"
+
+
 class Account(MasterDocument):
     """A person who can log in.
 
@@ -49,6 +57,8 @@ class Account(MasterDocument):
     # Whether it has an authenticator app or a passkey: updated in the transactions that add or
     # remove one.
     has_second_factor = fields.BooleanField(required=True, default=False)
+    # Its role in the operators' console, if it is an operator's.
+    operator_role = fields.StringField(choices=tuple(OperatorRole))
     # Incremented by each change of the account's memberships, so that transactions that depend on
     # their number conflict.
     membership_changes = fields.IntField(required=True, default=0)
@@ -59,6 +69,7 @@ class Account(MasterDocument):
         "indexes": [
             {"fields": ["email_key"], "unique": True},
             index_where_set("to_erase"),
+            index_where_set("operator_role"),
         ],
     }
 

@@ -26,7 +26,8 @@ class AccountPrincipal:
 
     ``authenticated_at`` is the last authentication of the person: by a second factor, where they
     have one. ``name``, ``theme`` and ``time_zone`` are empty where unset. ``verified`` says whether
-    the account's address is.
+    the account's address is. ``operator_role`` is that in the operators' console, empty for anybody
+    else.
     """
 
     account_id: ObjectId
@@ -39,6 +40,8 @@ class AccountPrincipal:
     theme: str = ""
     time_zone: str = ""
     verified: bool = False
+    has_second_factor: bool = False
+    operator_role: str = ""
     # For Flask-Login, whose anonymous user has False.
     is_authenticated: ClassVar = True
     is_active: ClassVar = True

@@ -27,7 +27,16 @@ _SEEN_RECORDED_EVERY = timedelta(minutes=1)
 _LONGEST_USER_AGENT = 300
 # None is that of the first versions' sessions.
 _BROWSER_KINDS = (SessionKind.BROWSER, None)
-_ACCOUNT_FIELDS = ("_id", "email", "verified_at", "name", "theme", "time_zone")
+_ACCOUNT_FIELDS = (
+    "_id",
+    "email",
+    "verified_at",
+    "name",
+    "theme",
+    "time_zone",
+    "has_second_factor",
+    "operator_role",
+)
 # In this order: nearly all claim to be Mozilla, most Safari, many Chrome.
 _BROWSERS = {
     "Edg": "Edge", "OPR/": "Opera", "SamsungBrowser": "Samsung Internet", "Firefox/": "Firefox",
@@ -274,6 +283,8 @@ def _principal(
         theme=account.theme or "",
         time_zone=account.time_zone or "",
         verified=account.verified,
+        has_second_factor=account.has_second_factor,
+        operator_role=account.operator_role or "",
     )
 
 
