@@ -23,7 +23,7 @@ from portal.data.transfer import exports, imports
 from portal.data.transfer import views as transfer_views
 from portal.database import connection
 from portal.documents.accounts import Account, Recovery
-from portal.documents.api_keys import ApiKey, ProvisioningKey
+from portal.documents.api_keys import ApiKey, OperatorKey, ProvisioningKey
 from portal.documents.applications import Application
 from portal.documents.attempts import LimitCounter, LogInAttempts
 from portal.documents.audit import AuditEvent
@@ -56,6 +56,7 @@ from portal.identity.second_factors import mails as second_factor_mails
 from portal.identity.second_factors import views as factor_views
 from portal.jobs import running
 from portal.mail import outbox, transport
+from portal.operators import views as operator_views
 from portal.organizations import account_endings, move_views, signing_up
 from portal.organizations import views as organization_views
 from portal.organizations.activity import refusals
@@ -106,6 +107,7 @@ DOCUMENTS = (
     IdempotencyRecord,
     ApiKey,
     ProvisioningKey,
+    OperatorKey,
     Credential,
     DocumentView,
     Installation,
@@ -205,6 +207,7 @@ def create_app(active: Settings) -> Flask:
         member_views,
         factor_views,
         requirement_views,
+        operator_views,
     ):
         app.register_blueprint(views.blueprint)
     app.register_blueprint(account_views.link_blueprint)

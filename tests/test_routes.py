@@ -23,7 +23,7 @@ from portal.data.transfer.exports import start_export
 from portal.data.transfer.files import Purpose, put_stream
 from portal.data.transfer.imports import begin_upload, finish_upload
 from portal.database.connection import master_database, tenant_database
-from portal.documents.accounts import Account
+from portal.documents.accounts import Account, OperatorRole
 from portal.documents.credentials import Credential
 from portal.documents.document_views import DocumentView
 from portal.documents.memberships import Membership, Role
@@ -31,7 +31,7 @@ from portal.documents.organizations import Organization
 from portal.identity.api_keys import credentials
 from portal.organizations.api_keys import managing
 from portal.organizations.lifecycle.trashing import trash_organization
-from portal.permissions import ROLES, of_api_key
+from portal.permissions import OPERATOR_ROLES, ROLES, of_api_key
 from tests.conftest import filled
 from tests.factories import (
     a_context,
@@ -53,11 +53,14 @@ PROVISIONING = "provisioning keys"
 OWN = "whose it is, which none of these are"
 NOBODY, STRANGER = "nobody", "stranger"
 ROLES_AND_NONE = (NOBODY, STRANGER, Role.VIEWER, Role.ADMIN, Role.OWNER)
+# Those who are asked of the console: its operators, and who is none.
+CONSOLE_ROLES = (NOBODY, Role.OWNER, *OperatorRole)
+CONSOLE = OPERATOR_ROLES[OperatorRole.ADMIN]
 VIEWER_KEY, ADMIN_KEY, FOREIGN_KEY = "viewer's key", "admin's key", "key of another organization"
 KEYS = (VIEWER_KEY, ADMIN_KEY, FOREIGN_KEY, PROVISIONING)
 
-# What each route needs: a permission in the organization that its address names, an account, or
-# nothing. The permissions of what is in the trash count there, where only owners are.
+# What each route needs: a permission in the organization that its address names, or in the console,
+# an account, or nothing. The permissions of what is in the trash count there, where only owners are.
 ROUTES = {
     "GET /": PUBLIC,
     "GET /healthz": PUBLIC,
@@ -348,6 +351,8 @@ ROUTES = {
     "DELETE /org/<name:name>/masks": "documents.mask",
     "DELETE /org/<name:name>/indexes/<index_name>": "indexes.manage",
     "POST /admin/login": PUBLIC,
+    "GET /admin/operators": "console.view",
+    "GET /operator/operators": "console.view",
     "GET /auth/check": KNOWN,
 }
 API = [route for route in ROUTES if route.split("/")[1] in ("org", "auth", "admin")]
@@ -396,15 +401,21 @@ def expected(need, role):
         return LOG_IN
     if need in (PERSON, KNOWN):
         return IN
+    if need in CONSOLE:
+        may = OPERATOR_ROLES.get(role)
+        return NOT_FOUND if may is None else IN if need in may else FORBIDDEN
     if need == OWN or (role == STRANGER and need != PROVISIONING):
         return NOT_FOUND
     return IN if need in ROLES.get(role, ()) else FORBIDDEN
 
 
 def expected_of(route, role):
-    of_the_trash = "<organization_id>" in route
     answer = expected(ROUTES[route], role)
-    return NOT_FOUND if of_the_trash and answer == FORBIDDEN else answer
+    return NOT_FOUND if of_the_trash(route) and answer == FORBIDDEN else answer
+
+
+def of_the_trash(route):
+    return "<organization_id>" in route and ROUTES[route] not in CONSOLE
 
 
 class World:
@@ -423,6 +434,8 @@ class World:
         self.visitors = {role: self._visitor_of(role) for role in ROLES_AND_NONE[1:]}
         self.programs = {role: self._program_of(role) for role in ROLES_AND_NONE}
         self.keys = {kind: self._key_of(kind) for kind in KEYS}
+        for role in OperatorRole:
+            self._add_operator(role)
         self.session_of, self.theirs = cache(self._session_of), cache(self._theirs)
         self.documents, self.collections = documents(), collections()
 
@@ -505,6 +518,12 @@ class World:
         if role != NOBODY:
             program.log_in(email_of(role))
         return program
+
+    def _add_operator(self, role):
+        account = an_account(email_of(role))
+        self.visitors[role] = self._visitor_of(role)
+        self.programs[role] = self._program_of(role)
+        account.modify(set__operator_role=role, set__has_second_factor=True)
 
     def _key_of(self, kind):
         made = {
@@ -629,8 +648,9 @@ def ask(world, worlds):
 def cases():
     """Each route with each role. Of roles in a row that are to be answered alike those between the
     first and the last are left to make faults."""
-    for route in ROUTES:
-        for _, alike in groupby(ROLES_AND_NONE, partial(expected_of, route)):
+    for route, need in ROUTES.items():
+        roles = CONSOLE_ROLES if need in CONSOLE else ROLES_AND_NONE
+        for _, alike in groupby(roles, partial(expected_of, route)):
             first, *others = alike
             yield pytest.param(route, first)
             for role in others:
@@ -657,9 +677,9 @@ def expected_by_key(route, kind):
     if need in (PUBLIC, KNOWN):
         return IN
     of_another = "/by-id/" in route  # the id is that of an organization that is none of theirs
-    if need == PERSON or ("<organization_id>" in route and not of_another):
+    if need == PERSON or (of_the_trash(route) and not of_another):
         return FORBIDDEN
-    if kind == FOREIGN_KEY or of_another:
+    if kind == FOREIGN_KEY or of_another or need in CONSOLE:
         return NOT_FOUND
     may = of_api_key(Role.VIEWER if kind == VIEWER_KEY else Role.ADMIN)
     return IN if need in may else FORBIDDEN

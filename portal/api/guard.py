@@ -15,10 +15,10 @@ from portal import settings
 from portal.api.refusals import OF_BODIES, OF_EVERY_REQUEST, Refusal, Refusals
 from portal.documents.organizations import SLUG, Organization
 from portal.errors import NotFound
-from portal.identity.api_keys.errors import NotForProvisioning
+from portal.identity.api_keys.errors import NotForOperatorKeys, NotForProvisioning
 from portal.identity.authentication.authenticate import read_along
 from portal.identity.sessions.errors import NotAuthenticated
-from portal.identity.sessions.principals import ProvisioningPrincipal
+from portal.identity.sessions.principals import OperatorPrincipal, ProvisioningPrincipal
 from portal.organizations.access import lookup
 from portal.organizations.access.errors import (
     AmbiguousName,
@@ -31,19 +31,9 @@ from portal.organizations.access.errors import (
 from portal.organizations.access.lookup import Access, stages_along
 from portal.web.errors import InvalidInput, MalformedJson
 
-_WITH_QUERY = (
-    "org.delete_organization",
-    "org.delete_organization_by_body",
-    "audit.list_audit_events",
-    "documents.list_documents",
-    "documents.query_documents",
-    "documents.aggregate_documents",
-    "documents.get_document",
-    "org_history.list_edits",
-    "org_history.get_edit",
-)
-"""The endpoints whose schemas check it."""
 _FOR_PROVISIONING = ("org.create_organization", "org.set_plan")
+_OPERATORS_PREFIX = "/admin"
+_QUERY_MARK = "takes_query"
 
 OF_ACCESS: tuple[Refusal, ...] = (
     NotFound,
@@ -86,7 +76,8 @@ class ApiBlueprint(Blueprint):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.refusals = Refusals()
-        self.before_request(_check_request)
+        self._with_query: set[str] = set()
+        self.before_request(self._check_request)
 
     def route(
         self, rule: str, *, refusals: tuple[Refusal, ...] = (), **options: Any
@@ -100,11 +91,46 @@ class ApiBlueprint(Blueprint):
 
         def decorate(view: View) -> View:
             endpoint = f"{self.name}.{view.__name__}"
-            key = () if endpoint in _FOR_PROVISIONING else (NotForProvisioning,)
-            found = self.refusals.responses(endpoint, (*common, *key, *parsing, *refusals))
+            if hasattr(view, _QUERY_MARK):
+                self._with_query.add(endpoint)
+            keys = () if endpoint in _FOR_PROVISIONING else (NotForProvisioning,)
+            if self.url_prefix != _OPERATORS_PREFIX:
+                keys = (*keys, NotForOperatorKeys)
+            found = self.refusals.responses(endpoint, (*common, *keys, *parsing, *refusals))
             return register(self.doc(operationId=view.__name__, responses=found)(view))
 
         return decorate
+
+    def arguments(
+        self, schema: Any, *, location: str = "json", **options: Any
+    ) -> Callable[[View], View]:
+        """Parse the request by the ``schema``, which for the ``location`` "query" says which query
+        parameters there are: any other is refused, as all are where there is no such schema."""
+        parse = super().arguments(schema, location=location, **options)
+
+        def decorate(view: View) -> View:
+            parsing: View = parse(view)
+            if location == "query":
+                setattr(parsing, _QUERY_MARK, True)
+            return parsing
+
+        return decorate
+
+    def _check_request(self) -> None:
+        """Refuse invalid credentials, keys except where they are for, and unknown or repeated query
+        parameters."""
+        _read_access_along()
+        if "Authorization" in request.headers and not current_user.is_authenticated:
+            raise NotAuthenticated
+        if is_provisioning() and request.endpoint not in _FOR_PROVISIONING:
+            raise NotForProvisioning
+        if isinstance(current_user, OperatorPrincipal) and self.url_prefix != _OPERATORS_PREFIX:
+            raise NotForOperatorKeys
+        if request.args and request.endpoint not in self._with_query:
+            raise InvalidInput(dict.fromkeys(request.args, "Unknown query parameter."))
+        repeated = [name for name, values in request.args.lists() if len(values) > 1]
+        if repeated:
+            raise InvalidInput(dict.fromkeys(repeated, "Send one value."))
 
 
 def logged_in(view: View) -> View:
@@ -141,21 +167,6 @@ def canonical(access: Access, organization: Organization, below: str = "") -> di
         return {}
     url = f"{settings.current().public_url}/org/{organization.slug}{below}"
     return {"Link": f'<{url}>; rel="canonical"'}
-
-
-def _check_request() -> None:
-    """Refuse invalid credentials, provisioning keys except at their endpoints, and unknown or
-    repeated query parameters."""
-    _read_access_along()
-    if "Authorization" in request.headers and not current_user.is_authenticated:
-        raise NotAuthenticated
-    if is_provisioning() and request.endpoint not in _FOR_PROVISIONING:
-        raise NotForProvisioning
-    if request.args and request.endpoint not in _WITH_QUERY:
-        raise InvalidInput(dict.fromkeys(request.args, "Unknown query parameter."))
-    repeated = [name for name, values in request.args.lists() if len(values) > 1]
-    if repeated:
-        raise InvalidInput(dict.fromkeys(repeated, "Send one value."))
 
 
 def _read_access_along() -> None:

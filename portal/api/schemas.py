@@ -7,6 +7,7 @@ import marshmallow as ma
 from marshmallow import fields
 
 from portal import display_names
+from portal.documents.accounts import OperatorRole
 from portal.documents.credentials import Reach
 from portal.documents.memberships import GRANTABLE_ROLES, InvitationState, Role
 from portal.documents.moves import MoveState, Outcome
@@ -68,6 +69,7 @@ CHOICES = {
     "ApiKeyPermission": sorted(FOR_API_KEYS),
     "CredentialReach": list(Reach),
     "CollectionState": list(CollectionState),
+    "OperatorRole": list(OperatorRole),
     "MoveState": list(MoveState),
     "MoveOutcome": list(Outcome),
 }

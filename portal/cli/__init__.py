@@ -1,7 +1,7 @@
 """The services as commands: ``flask lifecycle run``, ``flask mail list``, ``flask audit verify``,
-``flask keys``, ``flask accounts``, ``flask organizations``, ``flask placements``,
-``flask applications``, ``flask clusters``, ``flask moves``, ``flask tenants apply``,
-``flask data``, ``flask jobs``, ``flask migrate status``, ``flask doctor``.
+``flask keys``, ``flask accounts``, ``flask operators``, ``flask organizations``, ``flask
+placements``, ``flask applications``, ``flask clusters``, ``flask moves``, ``flask tenants
+apply``, ``flask data``, ``flask jobs``, ``flask migrate status``, ``flask doctor``.
 
 Commands need the portal's settings. Beside a ``make run`` with a MongoDB of its own they use
 those that the supervisor stored in ``instance/``.
@@ -21,6 +21,7 @@ from portal.cli.lifecycle import lifecycle
 from portal.cli.mail import mail
 from portal.cli.migrate import migrate
 from portal.cli.moves import moves
+from portal.cli.operators import operators
 from portal.cli.organizations import organizations
 from portal.cli.placements import placements
 from portal.cli.tenants import tenants
@@ -31,6 +32,7 @@ COMMANDS = (
     audit,
     keys,
     accounts,
+    operators,
     organizations,
     placements,
     applications,

@@ -1,10 +1,19 @@
-"""Tables on a terminal."""
+"""What commands print: tables on a terminal, or JSON for programs."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import date
+from typing import Any
 
 import click
+from bson import ObjectId
 
 from portal.cli.running import plain
+
+json_option: Callable[[Any], Any] = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, for programs."
+)
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -14,3 +23,21 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     for line in (heads, *shown):
         cells = (f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
         click.echo("  ".join(cells).rstrip())
+
+
+def print_json(value: object) -> None:
+    """Print the value, dataclasses in it as objects, ids and times as text. In ASCII: nothing in it
+    moves the cursor of a terminal."""
+    click.echo(json.dumps(value, default=_as_json, indent=2))
+
+
+def _as_json(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, ObjectId):
+        return str(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")

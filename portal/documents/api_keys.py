@@ -3,10 +3,13 @@
 from mongoengine import fields
 
 from portal.documents import MasterDocument
+from portal.documents.accounts import OperatorRole
 from portal.documents.memberships import Role
 
 API_KEY_ROLES = (Role.VIEWER, Role.ADMIN)
 """The roles that an API key may have; never owner."""
+OPERATOR_KEY_ROLES = (OperatorRole.SUPPORT, OperatorRole.OPERATOR)
+"""The roles that an operators' key may have: none names operators."""
 
 
 class ApiKey(MasterDocument):
@@ -41,3 +44,23 @@ class ProvisioningKey(MasterDocument):
     used_at = fields.DateTimeField()
 
     meta = {"collection": "provisioning_keys"}
+
+
+class OperatorKey(MasterDocument):
+    """A key of the installation, by which a program acts in the operators' console.
+
+    A revoked one stays, without its secret: audit trails name it by its id.
+    """
+
+    name = fields.StringField(required=True)
+    role = fields.StringField(required=True, choices=OPERATOR_KEY_ROLES)
+    secret_hash = fields.StringField()
+    created_at = fields.DateTimeField(required=True)
+    # The account that made it; None for one made by a command.
+    created_by = fields.ObjectIdField()
+    # Midnight (UTC) after its last day.
+    expires_at = fields.DateTimeField()
+    revoked_at = fields.DateTimeField()
+    used_at = fields.DateTimeField()
+
+    meta = {"collection": "operator_keys"}

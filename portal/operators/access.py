@@ -1,22 +1,20 @@
 """From a principal to an operator: the only way into the console."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bson import ObjectId
 
-from portal.identity.sessions.principals import AccountPrincipal, Principal
+from portal.identity.sessions.principals import AccountPrincipal, OperatorPrincipal, Principal
 from portal.operators.errors import NoOperator, OperatorForbidden, OperatorSecondFactorRequired
 from portal.permissions import OPERATOR_ROLES
-from portal.web.context import AuditActor, RequestContext
-
-SHOWN_AS = "the operator"
-"""The name of every operator in the audit trails of organizations."""
+from portal.web.context import OPERATOR, RequestContext
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """An operator at work. ``context`` is that of the request, acting as the operator: services
-    that take it ask for no membership, and the audit trail says “by the operator”."""
+    """An operator at work: a person, or a program by an operators' key. ``context`` is that of the
+    request, acting as the operator: services that take it ask for no membership, and the audit
+    trail says “by the operator”, with this ``id``."""
 
     id: ObjectId
     name: str
@@ -39,22 +37,34 @@ def operator_of(principal: Principal, permission: str, context: RequestContext) 
 
     Raises NoOperator, OperatorSecondFactorRequired, OperatorForbidden.
     """
-    if not isinstance(principal, AccountPrincipal) or principal.operator_role not in OPERATOR_ROLES:
+    if isinstance(principal, OperatorPrincipal):
+        operator = _by_key(principal, context)
+    elif isinstance(principal, AccountPrincipal) and principal.operator_role in OPERATOR_ROLES:
+        operator = _by_account(principal, context)
+    else:
         raise NoOperator
+    operator.require(permission)
+    return operator
+
+
+def _by_account(principal: AccountPrincipal, context: RequestContext) -> Operator:
     if not principal.has_second_factor:
         raise OperatorSecondFactorRequired
-    actor = AuditActor(
-        kind="operator",
-        id=principal.account_id,
-        name=SHOWN_AS,
-        session=principal.public_session_id,
-    )
-    operator = Operator(
+    actor = replace(OPERATOR, id=principal.account_id, session=principal.public_session_id)
+    return Operator(
         principal.account_id,
         principal.email,
         principal.operator_role,
         OPERATOR_ROLES[principal.operator_role],
         context.acting_as(actor),
     )
-    operator.require(permission)
-    return operator
+
+
+def _by_key(principal: OperatorPrincipal, context: RequestContext) -> Operator:
+    return Operator(
+        principal.id,
+        principal.name,
+        principal.role,
+        OPERATOR_ROLES[principal.role],
+        context.acting_as(principal.audit_actor),
+    )

@@ -1,7 +1,8 @@
-"""API keys as programs send them: ``pk_<id>_<secret>``, or ``pv_`` for a provisioning key.
+"""API keys as programs send them: ``pk_<id>_<secret>``, or ``pv_`` for a provisioning key, ``po_``
+for an operators' one.
 
 Found by the id and compared by the secret's hash: 32 random bytes need no slow one. Scanners for
-leaked secrets recognize the format: ``p[kv]_[0-9a-f]{24}_[A-Za-z0-9_-]{43}``.
+leaked secrets recognize the format: ``p[kov]_[0-9a-f]{24}_[A-Za-z0-9_-]{43}``.
 """
 
 import hmac
@@ -16,18 +17,22 @@ from portal import clock
 from portal.audit.trail import installation, record
 from portal.database.transactions import transactional
 from portal.display_names import clean_words
-from portal.documents.api_keys import ApiKey, ProvisioningKey
+from portal.documents.api_keys import ApiKey, OperatorKey, ProvisioningKey
 from portal.documents.memberships import Role
 from portal.hashing import hash_secret
 from portal.identity.api_keys.errors import ApiKeyNotFound
-from portal.identity.sessions.principals import OrganizationKey, ProvisioningPrincipal
+from portal.identity.sessions.principals import (
+    OperatorPrincipal,
+    OrganizationKey,
+    ProvisioningPrincipal,
+)
 from portal.permissions import of_api_key
 from portal.web.context import OPERATOR, RequestContext
 
 log = structlog.get_logger()
 
-ORGANIZATION_PREFIX, PROVISIONING_PREFIX = "pk_", "pv_"
-_SYNTAX = re.compile(r"p[kv]_([0-9a-f]{24})_([A-Za-z0-9_-]{43})")
+ORGANIZATION_PREFIX, PROVISIONING_PREFIX, OPERATOR_PREFIX = "pk_", "pv_", "po_"
+_SYNTAX = re.compile(r"p[kov]_([0-9a-f]{24})_([A-Za-z0-9_-]{43})")
 _USE_RECORDED_EVERY = timedelta(minutes=1)
 # Compared in place of a hash that there isn't: no secret has it.
 _NO_HASH = "-" * 64
@@ -71,6 +76,22 @@ def provisioner_of(credential: str) -> ProvisioningPrincipal | None:
         return None
     _record_use(key, clock.now())
     return ProvisioningPrincipal(key.id, key.name)
+
+
+def operator_key_of(credential: str) -> OperatorPrincipal | None:
+    """The principal of an operators' key; ``None`` unless the key exists, is not revoked and has
+    not expired."""
+    now = clock.now()
+    key_id, secret = _parsed(credential)
+    key = OperatorKey.objects(id=key_id, revoked_at=None).first()
+    if not _matches(secret, key.secret_hash if key else _NO_HASH) or key is None:
+        _log_refusal(key_id, "no such key")
+        return None
+    if key.expires_at and key.expires_at <= now:
+        _log_refusal(key_id, "expired")
+        return None
+    _record_use(key, now)
+    return OperatorPrincipal(key.id, key.name, key.role)
 
 
 def create_provisioning_key(name: str) -> str:
@@ -131,7 +152,7 @@ def _matches(secret: str, *hashes: str) -> bool:
     return any(compared)
 
 
-def _record_use(key: ApiKey | ProvisioningKey, now: datetime) -> None:
+def _record_use(key: ApiKey | ProvisioningKey | OperatorKey, now: datetime) -> None:
     if key.used_at is None or key.used_at < now - _USE_RECORDED_EVERY:
         type(key).objects(id=key.id).update_one(set__used_at=now)
 

@@ -25,5 +25,16 @@ class ProvisioningRequired(Refused):
     )
 
 
+class NotForOperatorKeys(Refused):
+    """An operators' key, outside of what operators do."""
+
+    code = "operator_key_only"
+    title = "This key may not do this"
+    message = (
+        "An operators’ key is for what is under /admin. Send an organization’s key, or the token "
+        "of a person. Nothing was changed."
+    )
+
+
 class ApiKeyNotFound(NotFound):
     message = "The organization has no such key. It may have been revoked."

@@ -63,6 +63,8 @@ def _by_bearer(authorization: str) -> Principal | None:
         return credentials.organization_key_of(credential)
     if credential.startswith(credentials.PROVISIONING_PREFIX):
         return credentials.provisioner_of(credential)
+    if credential.startswith(credentials.OPERATOR_PREFIX):
+        return credentials.operator_key_of(credential)
     return _by_token(credential)
 
 

@@ -1,6 +1,7 @@
-"""Principals: an account by a session, an organization by its API key, a provisioning program."""
+"""Principals: an account by a session, an organization by its API key, a provisioning program, a
+program of the operators."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, NoReturn
@@ -10,7 +11,7 @@ from bson import ObjectId
 from portal.documents.accounts import Account
 from portal.documents.memberships import Role
 from portal.identity.sessions.errors import AccountRequired, AddressNotVerified
-from portal.web.context import AuditActor
+from portal.web.context import OPERATOR, AuditActor
 
 
 class KeyKind(StrEnum):
@@ -18,6 +19,7 @@ class KeyKind(StrEnum):
 
     ORGANIZATION = "key"
     PROVISIONING = "provisioning key"
+    OPERATOR = "operators’ key"
 
 
 @dataclass(frozen=True)
@@ -130,5 +132,18 @@ class ProvisioningPrincipal(_KeyPrincipal):
     kind = KeyKind.PROVISIONING
 
 
-Principal = AccountPrincipal | OrganizationKey | ProvisioningPrincipal
+@dataclass(frozen=True)
+class OperatorPrincipal(_KeyPrincipal):
+    """A program of the operators, with a ``role`` in the console. The audit trail says “by the
+    operator”, as of a person there."""
+
+    role: str
+    kind = KeyKind.OPERATOR
+
+    @property
+    def audit_actor(self) -> AuditActor:
+        return replace(OPERATOR, id=self.id)
+
+
+Principal = AccountPrincipal | OrganizationKey | ProvisioningPrincipal | OperatorPrincipal
 """A request is authenticated as one of these."""
