@@ -24,7 +24,7 @@ from portal.api.indexes import indexes
 from portal.api.masks import masks
 from portal.api.members import org_members
 from portal.api.moves import org_moves
-from portal.api.operators import admin_operators
+from portal.api.operator_roles import admin_operators
 from portal.api.organizations import org
 from portal.api.placements import placements
 from portal.api.structure import org_structure

@@ -1,21 +1,33 @@
-"""The operators' console for programs: who an operator is, and the operators themselves."""
+"""The console for programs: from a request to an operator, and calls that are repeated.
 
-from typing import Any
+A part of the console's API is an ``ApiBlueprint`` with the prefix ``/admin`` in a module of its
+own; each view begins with ``operator_by_request``, and names ``OF_OPERATORS`` among its refusals,
+or ``OF_OPERATOR_CHANGES`` where it ``takes_key``.
+"""
 
+from collections.abc import Callable
+
+import marshmallow as ma
+from flask import Response, request
 from flask_login import current_user
 
 from portal.api.guard import ApiBlueprint
-from portal.api.operator_schemas import OperatorsAnswer
 from portal.api.refusals import Refusal
+from portal.api.replay import REFUSALS, Answer, check_finished, install_by, kept_answer, replayed
+from portal.documents.idempotency import IdempotencyRecord
 from portal.errors import NotFound
 from portal.identity.sessions.errors import NotAuthenticated
-from portal.operators import roles
 from portal.operators.access import Operator, operator_of
 from portal.operators.errors import OperatorForbidden, OperatorSecondFactorRequired
 from portal.web.requests import request_context
 
 OF_OPERATORS: tuple[Refusal, ...] = (NotFound, OperatorForbidden, OperatorSecondFactorRequired)
 """The errors of ``operator_by_request``."""
+OF_OPERATOR_CHANGES: tuple[Refusal, ...] = (*OF_OPERATORS, *REFUSALS)
+"""The errors of calls that take an idempotency key."""
+
+# By view, the schema and the answer from what is there now, where the first one was lost.
+OperatorReplays = dict[str, tuple[type[ma.Schema], Callable[[IdempotencyRecord], Answer]]]
 
 
 def operator_by_request(permission: str) -> Operator:
@@ -27,17 +39,23 @@ def operator_by_request(permission: str) -> Operator:
     return operator_of(current_user, permission, request_context())
 
 
-admin_operators = ApiBlueprint(
-    "admin_operators", __name__, url_prefix="/admin", description="Operators"
-)
+def install_replays(blueprint: ApiBlueprint, replays: OperatorReplays) -> None:
+    """Have the blueprint's calls take idempotency keys. ``replays`` answer calls whose first answer
+    wasn't stored, since the process died before: by the name of the view, from the record of the
+    first call, with what is there now."""
+
+    def replay(record: IdempotencyRecord) -> Response:
+        operator_by_request("console.view")
+        if kept := kept_answer(record):
+            return kept
+        check_finished(record)
+        schema, answer = replays[str(request.endpoint).rpartition(".")[2]]
+        body, status, headers = answer(record)
+        return replayed(schema().dump(body), status, headers)
+
+    install_by(blueprint, replay)
 
 
-@admin_operators.get("/operators", refusals=OF_OPERATORS)
-@admin_operators.response(200, OperatorsAnswer)
-def list_operators() -> dict[str, Any]:
-    """List the operators
-
-    Everybody with a role in the console, by address.
-    """
-    operator_by_request("console.view")
-    return {"operators": roles.list_operators()}
+def success(record: IdempotencyRecord) -> Answer:
+    """The answer to a call that returns nothing."""
+    return {}, 200, {}

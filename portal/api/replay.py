@@ -64,11 +64,29 @@ def install(blueprint: ApiBlueprint, replays: Replays) -> None:
     wasn't stored, since the process died before."""
     REPLAYS.update(replays)
 
+    def replay_for_members(record: IdempotencyRecord) -> Response:
+        # An account that has been removed since gets no more than a stranger.
+        left = record.kind == REMOVE and record.operation == requests.request_context().account
+        if current_user.is_authenticated and not left:
+            check_may_replay(record.organization, current_user)
+        return kept_answer(record) or _replay_from_organization(record)
+
+    install_by(blueprint, replay_for_members)
+
+
+def install_by(blueprint: ApiBlueprint, replay: Callable[[IdempotencyRecord], Response]) -> None:
+    """Have the blueprint's calls take idempotency keys, and ``replay`` answer repeated ones from
+    the record of the first, to whoever may see that answer."""
+
     def answer_refusal(error: PortalError) -> ResponseReturnValue:
         key = requests.idempotency_key()
         try:
             record = find_record(key)
-            answer = _replay(record, key) if key and record else error
+            if key and record:
+                _check_content(record, key)
+                answer: PortalError | Response = replay(record)
+            else:
+                answer = error
         except PortalError as refused:
             answer = refused
         except (PyMongoError, MongoEngineException) as unavailable:
@@ -101,27 +119,38 @@ def _take_key() -> None:
         requests.take_idempotency_key(request.headers[HEADER], HEADER, program_idempotency_key)
 
 
-def _replay(record: IdempotencyRecord, key: IdempotencyKey) -> Response:
+def _check_content(record: IdempotencyRecord, key: IdempotencyKey) -> None:
     if record.mac not in key.macs:
         raise IdempotencyKeyReused
     log.info("request.repeated", kind=record.kind, first=record.request)
-    # An account that has been removed since gets no more than a stranger.
-    left = record.kind == REMOVE and record.operation == requests.request_context().account
-    if current_user.is_authenticated and not left:
-        check_may_replay(record.organization, current_user)
-    if record.answer:
-        return _replayed(record.answer.body, record.answer.status, record.answer.headers)
+
+
+def kept_answer(record: IdempotencyRecord) -> Response | None:
+    """The first answer, if it was kept."""
+    kept = record.answer
+    return replayed(kept.body, kept.status, kept.headers) if kept else None
+
+
+def check_finished(record: IdempotencyRecord) -> Organization | None:
+    """The organization of the first call, if it was about one. Raises DuplicateRequest while that
+    runs."""
     organization = Organization.objects(id=record.organization).first()
+    if organization and organization.operation and organization.operation.id == record.operation:
+        raise DuplicateRequest
+    return organization
+
+
+def _replay_from_organization(record: IdempotencyRecord) -> Response:
+    organization = check_finished(record)
     if organization is None:
         raise NotFound
-    if organization.operation and organization.operation.id == record.operation:
-        raise DuplicateRequest
     schema, answer = REPLAYS[record.kind]
     body, status, headers = answer(organization)
-    return _replayed(schema().dump(body), status, headers)
+    return replayed(schema().dump(body), status, headers)
 
 
-def _replayed(body: dict[str, Any], status: int, headers: dict[str, str]) -> Response:
+def replayed(body: dict[str, Any], status: int, headers: dict[str, str]) -> Response:
+    """The answer to a repeated call."""
     return make_response(jsonify(body), status, {**headers, REPLAYED: "true"})
 
 

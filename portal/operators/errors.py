@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 
 from portal.errors import Action, NotFound, Refused
+from portal.web.error_messages import API_MESSAGES, ERROR_MESSAGES
 
 
 class NoOperator(NotFound):
     """The principal is no operator: the answer is that of an address where nothing is."""
+
+    message = ERROR_MESSAGES[404][2]
+    api_message = API_MESSAGES[404]
 
 
 class OperatorSecondFactorRequired(Refused):

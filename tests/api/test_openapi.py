@@ -70,7 +70,8 @@ def test_every_change_of_an_organization_takes_a_key(document):
     for path, method in operations(document):
         takes = key in document["paths"][path][method].get("parameters", [])
         reads = method == "get" or path.endswith(READING)
-        assert takes == (path.startswith("/org/") and not reads)
+        changes = path.startswith(("/org/", "/admin/")) and path != "/admin/login"
+        assert takes == (changes and not reads)
     assert document["components"]["parameters"]["IdempotencyKey"]["name"] == "Idempotency-Key"
 
 

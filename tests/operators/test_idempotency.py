@@ -1,0 +1,41 @@
+"""A call of an operator with an Idempotency-Key that is sent twice is done once, and answered as it
+was, also where the first answer was lost."""
+
+import pytest
+
+from portal.api import replay
+from portal.documents.accounts import OperatorRole
+from tests.program import Program
+
+KEYED = {"headers": {"Idempotency-Key": "5f1c2f54-0b0e-4f0b-a5b3-7f2a4bdb1a11"}}
+AGAIN = "Idempotency-Replayed"
+
+# A call of each that takes a key: what makes ready for it and gives the ids in its path, its body.
+CALLS = {}
+
+
+def test_every_call_that_takes_a_key_is_tried_here(app):
+    paths = Program(app).get("/docs/openapi.json").json["paths"]
+    there = {
+        f"{method.upper()} {path}"
+        for path, methods in paths.items()
+        for method, described in methods.items()
+        if path.startswith("/admin/") and replay.PARAMETER in str(described)
+    }
+    assert there == set(CALLS)
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["kept", "lost"])
+@pytest.mark.parametrize("call", CALLS)
+def test_every_call_is_done_once_and_answered_again(program_of, master_db, call, lost):
+    program = program_of(OperatorRole.ADMIN)
+    make_ready, body = CALLS[call]
+    method, path = call.split()
+    path = path.format(**make_ready())
+    first = program.ask(method, path, body, **KEYED)
+    assert first.status_code in (200, 201), first.json
+    if lost:
+        master_db.request_keys.update_many({}, {"$unset": {"answer": 1}})
+    second = program.ask(method, path, body, **KEYED)
+    assert (second.status_code, second.headers.get(AGAIN)) == (first.status_code, "true")
+    assert second.json == replay.without_secrets(first.json)
