@@ -57,6 +57,7 @@ from portal.identity.second_factors import views as factor_views
 from portal.jobs import running
 from portal.mail import outbox, transport
 from portal.operators import views as operator_views
+from portal.operators.organizations import views as operator_organization_views
 from portal.organizations import account_endings, move_views, signing_up
 from portal.organizations import views as organization_views
 from portal.organizations.activity import refusals
@@ -208,6 +209,7 @@ def create_app(active: Settings) -> Flask:
         factor_views,
         requirement_views,
         operator_views,
+        operator_organization_views,
     ):
         app.register_blueprint(views.blueprint)
     app.register_blueprint(account_views.link_blueprint)

@@ -1,0 +1,52 @@
+"""Read models of one organization, of what is kept about it and never of its documents."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from portal.database.errors import ClusterUnavailable
+from portal.documents.figures import OrganizationFigures
+from portal.documents.organizations import Organization, OrganizationState, Strategy
+from portal.errors import PortalError
+from portal.organizations.storage import Stored, stored_by
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The size and use of an organization. ``measured_at`` is set where the figures aren't of this
+    moment but of the last measurement; ``unavailable`` says why they couldn't be read now."""
+
+    stored: Stored
+    measured: OrganizationFigures | None = None
+    measured_at: datetime | None = None
+    unavailable: str | None = None
+
+    @property
+    def documents(self) -> int | None:
+        """The number of documents, if it is known."""
+        if self.stored.figures:
+            return self.stored.figures.documents
+        return self.measured.documents if self.measured else None
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Their size, if it is known."""
+        if self.stored.figures:
+            return self.stored.figures.size_bytes
+        return self.measured.bytes if self.measured else None
+
+
+def figures_of(organization: Organization) -> Figures:
+    """The organization's figures: as they are now, or else as they were last measured, which is
+    always so where many share a collection, since counting there takes long."""
+    measured = OrganizationFigures.objects(id=organization.id).first()
+    if organization.state == OrganizationState.PURGED:
+        return Figures(Stored())
+    measured_at = measured.measured_at if measured else None
+    if measured and organization.placement.strategy == Strategy.SHARED:
+        return Figures(Stored(), measured, measured_at)
+    try:
+        return Figures(stored_by(organization), measured)
+    except ClusterUnavailable as error:
+        return Figures(Stored(), measured, measured_at, error.words)
+    except PortalError:  # it is being purged just now
+        return Figures(Stored(), measured, measured_at)
