@@ -4,14 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from flask import render_template
+from flask import Blueprint, g, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
 
+from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.organizations import Organization
-from portal.errors import NotFound
+from portal.errors import Action, NotFound, PortalError
 from portal.operators.access import Operator
 from portal.operators.guards import View, with_operator
 from portal.organizations.access.lookup import parse_object_id
+from portal.web import replay
 from portal.web.forms import Form
 
 
@@ -30,12 +33,32 @@ def with_organization(permission: str) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         def found(operator: Operator, organization_id: str, **ids: Any) -> ResponseReturnValue:
-            return view(operator, find_organization(organization_id), **ids)
+            organization = find_organization(organization_id)
+            g.console_organization = organization.id
+            return view(operator, organization, **ids)
 
         found.__name__ = view.__name__
         return with_operator(permission)(found)
 
     return decorate
+
+
+def install(blueprint: Blueprint, page: str) -> None:
+    """Have errors of the blueprint's forms lead to the ``page`` of the organization in the console,
+    and a form that was sent twice be answered by it."""
+
+    def redirect_to_result(
+        record: IdempotencyRecord, error: PortalError | CSRFError
+    ) -> ResponseReturnValue:
+        return redirect(url_for(page, organization_id=record.organization), 303)
+
+    def back() -> tuple[Action, ...]:
+        found = g.get("console_organization")
+        return (
+            (Action("Back to the organization", page, {"organization_id": found}),) if found else ()
+        )
+
+    replay.install(blueprint, redirect_to_result, back)
 
 
 def render_page(

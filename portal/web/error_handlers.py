@@ -1,7 +1,7 @@
 """Turns errors into responses: a page, or JSON for programs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -90,9 +90,13 @@ def _fields_of(errors: list[PortalError]) -> dict[str, str]:
     return {error.field: _words_of(error) for error in errors if error.field}
 
 
-def answer_portal_error(error: PortalError) -> ResponseReturnValue:
-    """Respond to the error of a service."""
+def answer_portal_error(
+    error: PortalError, actions: tuple[Action, ...] = ()
+) -> ResponseReturnValue:
+    """Respond to the error of a service, on a page with these ``actions`` rather than its own."""
     response = describe(error)
+    if actions:
+        response = replace(response, actions=actions)
     log.info("request.refused", code=response.code)
     for observe in current_app.extensions[_OBSERVERS]:
         observe(error)

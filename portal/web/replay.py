@@ -14,7 +14,7 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
 from portal.documents.idempotency import IdempotencyRecord
-from portal.errors import PortalError
+from portal.errors import Action, PortalError
 from portal.web import error_handlers, requests
 from portal.web.idempotency import find_record
 
@@ -24,10 +24,12 @@ log = structlog.get_logger()
 def install(
     blueprint: Blueprint,
     redirect_to_result: Callable[[IdempotencyRecord, PortalError | CSRFError], ResponseReturnValue],
+    actions: Callable[[], tuple[Action, ...]] = tuple,
 ) -> None:
     """Have errors of the blueprint's forms answered by ``redirect_to_result`` where the same form,
     with the same content, was carried out within 24 hours; it gets the record of that and what
-    refused this one."""
+    refused this one. Other errors have these ``actions`` rather than their own, if there are any.
+    """
 
     def answer(error: PortalError | CSRFError) -> ResponseReturnValue:
         try:
@@ -39,7 +41,7 @@ def install(
             return error_handlers.answer_database_error(unavailable)
         if isinstance(error, CSRFError):
             return error_handlers.answer_csrf_error(error)
-        return error_handlers.answer_portal_error(error)
+        return error_handlers.answer_portal_error(error, actions())
 
     blueprint.register_error_handler(PortalError, answer)
     # The response to a first click may have changed the session before the second.

@@ -78,6 +78,10 @@ _RUNNING, _SPARED = 2 / 3, 1 / 6
 
 Step = Callable[[Organization], Organization | Generator[None, None, Organization]]
 
+Check = Callable[[Organization], None]
+"""Raises where an operation may not begin. Called in the transaction of its intent, so nothing that
+is recorded about the organization changes in between."""
+
 
 @dataclass(frozen=True, slots=True)
 class Way:
@@ -169,8 +173,10 @@ def write_intent(
     context: RequestContext,
     *,
     states: tuple[OrganizationState, ...] = (OrganizationState.ACTIVE,),
+    check: Check | None = None,
 ) -> Organization:
-    """Write ``operation`` into the document, which is in one of the ``states``.
+    """Write ``operation`` into the document, which is in one of the ``states``, and which ``check``
+    accepts.
 
     Raises OperationInProgress where another runs; OrganizationRenamed, NotInTrash,
     OrganizationPurged or NotFound where the document has changed since it was read;
@@ -183,6 +189,8 @@ def write_intent(
     written = write_intent_where(as_read, operation) if organization.state in states else None
     if written is None:
         raise refusal(organization)
+    if check:
+        check(written)
     return written
 
 

@@ -37,6 +37,8 @@ def rename_organization(
     typed_name: str,
     context: RequestContext,
     typed_slug: str | None = None,
+    *,
+    check: engine.Check | None = None,
 ) -> Organization:
     """Rename the organization and its collection.
 
@@ -44,17 +46,17 @@ def rename_organization(
     taken while it is held, but for that organization's owners.
 
     Raises TooManyAttempts, InvalidName, InvalidSlug, NameUnchanged, SlugTaken, OperationInProgress,
-    OrganizationRenamed, NotFound, TenantCollectionMissing.
+    OrganizationRenamed, NotFound, TenantCollectionMissing, and what ``check`` raises.
     """
     rate_limits.count_attempt(rate_limits.RENAMES, str(organization.id))
     name = parse_name_for(organization, typed_name, typed_slug)
     if name == OrganizationName(organization.name, organization.slug):
         raise NameUnchanged(name.shown)
     if name.slug == organization.slug:
-        return _change_display_name(organization, name, context)
+        return _change_display_name(organization, name, context, check)
     with slugs.offering_a_free_slug(typed_slug):
         kind, state = OperationKind.RENAME, OrganizationState.ACTIVE
-        begun = _begin(organization, kind, state, name, context, _write_rename)
+        begun = _begin(organization, kind, state, name, context, _write_rename, check)
         return engine.run_now(begun)
 
 
@@ -63,24 +65,30 @@ def restore_organization(
     typed_name: str | None,
     context: RequestContext,
     typed_slug: str | None = None,
+    *,
+    check: engine.Check | None = None,
 ) -> Organization:
     """Restore a trashed organization with its documents and members, perhaps under another name or
     slug.
 
     Raises TooManyAttempts, InvalidName, InvalidSlug, SlugTaken, OperationInProgress, NotInTrash,
-    OrganizationPurged, TenantCollectionMissing; then it is in the trash as before.
+    OrganizationPurged, TenantCollectionMissing, and what ``check`` raises; then it is in the trash
+    as before.
     """
     rate_limits.count_attempt(rate_limits.RENAMES, str(organization.id))
     name = parse_name_for(organization, typed_name, typed_slug)
     with slugs.offering_a_free_slug(typed_slug):
         kind, state = OperationKind.RESTORE, OrganizationState.TRASHED
-        begun = _begin(organization, kind, state, name, context, _write_restore)
+        begun = _begin(organization, kind, state, name, context, _write_restore, check)
         return engine.run_now(begun)
 
 
 @transactional
 def _change_display_name(
-    organization: Organization, name: OrganizationName, context: RequestContext
+    organization: Organization,
+    name: OrganizationName,
+    context: RequestContext,
+    check: engine.Check | None,
 ) -> Organization:
     claim_key(context, organization.id, OperationKind.RENAME)
     renamed = Organization.objects(
@@ -88,6 +96,8 @@ def _change_display_name(
     ).modify(new=True, set__name=name.shown)
     if renamed is None:
         raise engine.refusal(organization)
+    if check:
+        check(organization)
     names = {"name_before": organization.name, "name": name.shown}
     record(renamed, "organization.renamed", context.origin, **names)
     return renamed
@@ -101,6 +111,7 @@ def _begin(
     name: OrganizationName,
     context: RequestContext,
     result: Callable[[Organization], Organization],
+    check: engine.Check | None,
 ) -> Organization:
     """Write the intent of an operation that gives the organization in this ``state`` the name, and
     claim its slug; where it takes no steps, write its ``result`` as well. Raises SlugTaken, and
@@ -109,7 +120,7 @@ def _begin(
     operation = engine.new_operation(
         kind, active_name(placement, name), context, name=name.shown, slug=name.slug
     )
-    written = engine.write_intent(organization, operation, context, states=(state,))
+    written = engine.write_intent(organization, operation, context, states=(state,), check=check)
     holder = slugs.owned_holder(context.account, name.slug)
     slugs.claim_slug(name.slug, organization.id, SlugState.TARGET, context, holder)
     return written if engine.takes_steps(kind, placement.strategy) else result(written)

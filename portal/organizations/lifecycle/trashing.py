@@ -60,7 +60,11 @@ _WARNED_BY_NOBODY = {
 
 
 def trash_organization(
-    organization: Organization, confirm_name: str | None, context: RequestContext
+    organization: Organization,
+    confirm_name: str | None,
+    context: RequestContext,
+    *,
+    check: engine.Check | None = None,
 ) -> Organization:
     """Move the organization to the trash: rename its collection, or the one that it shares, so that
     no writer finds it any more; free its slugs.
@@ -69,29 +73,34 @@ def trash_organization(
     programs send none.
 
     Raises NameNotConfirmed, OperationInProgress, OrganizationRenamed, NotFound,
-    CollectionNameConflict.
+    CollectionNameConflict, and what ``check`` raises.
     """
     check_confirmed(confirm_name, organization.name)
     operation = engine.new_operation(OperationKind.TRASH, name_in_trash(organization), context)
-    return engine.run_now(engine.commit_intent(organization, operation, context))
+    return engine.run_now(engine.commit_intent(organization, operation, context, check=check))
 
 
 def purge_organization(
-    organization: Organization, confirm_name: str | None, context: RequestContext
+    organization: Organization,
+    confirm_name: str | None,
+    context: RequestContext,
+    *,
+    check: engine.Check | None = None,
 ) -> Organization:
     """Drop the collection of an active or trashed organization, or delete its documents from the
     one that it shares, and leave a tombstone and the audit chain. It can't be rolled back.
     ``confirm_name`` is what a person typed; programs send none.
 
     Raises NameNotConfirmed, OperationInProgress, OrganizationRenamed, NotInTrash,
-    OrganizationPurged, NotFound.
+    OrganizationPurged, NotFound, and what ``check`` raises.
     """
     check_confirmed(confirm_name, organization.name)
     states = OrganizationState.ACTIVE, OrganizationState.TRASHED
     operation = engine.new_operation(
         OperationKind.PURGE, organization.placement.collection, context
     )
-    return engine.run_now(engine.commit_intent(organization, operation, context, states=states))
+    begun = engine.commit_intent(organization, operation, context, states=states, check=check)
+    return engine.run_now(begun)
 
 
 def write_due_purge() -> Organization | None:
