@@ -58,6 +58,7 @@ from portal.jobs import running
 from portal.mail import outbox, transport
 from portal.operators import views as operator_views
 from portal.operators.organizations import views as operator_organization_views
+from portal.operators.overview import views as overview_views
 from portal.organizations import account_endings, move_views, signing_up
 from portal.organizations import views as organization_views
 from portal.organizations.activity import refusals
@@ -210,6 +211,7 @@ def create_app(active: Settings) -> Flask:
         requirement_views,
         operator_views,
         operator_organization_views,
+        overview_views,
     ):
         app.register_blueprint(views.blueprint)
     app.register_blueprint(account_views.link_blueprint)

@@ -74,6 +74,7 @@ ROUTES = {
     "POST /signup/finish": PUBLIC,
     "GET /login": PUBLIC,
     "POST /login": PUBLIC,
+    "GET /operator": OWN,  # none of these is an operator
     "GET /login/second": PERSON,  # is led on
     "POST /login/second": PERSON,
     "GET /login/passkey": PUBLIC,
