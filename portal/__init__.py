@@ -36,6 +36,7 @@ from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.index_suggestions import IndexSuggestion
 from portal.documents.installation import Installation
 from portal.documents.jobs import Job, JobItem
+from portal.documents.listing import ListedOrganization, ListedWord, ListingFeed
 from portal.documents.mails import Mail
 from portal.documents.memberships import Invitation, Membership
 from portal.documents.moves import Move
@@ -119,6 +120,9 @@ DOCUMENTS = (
     PlacementPolicy,
     CapacityReading,
     OrganizationFigures,
+    ListedOrganization,
+    ListedWord,
+    ListingFeed,
     Cluster,
     Job,
     JobItem,

@@ -1,0 +1,1 @@
+"""The listing of all organizations: fed from master data, searched, filtered and sorted."""
