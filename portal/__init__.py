@@ -46,6 +46,7 @@ from portal.documents.pools import Pool
 from portal.documents.second_factors import AuthenticatorApp, Challenge, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
 from portal.documents.sign_ups import PendingSignUp
+from portal.documents.support import SupportGrant
 from portal.documents.tenant_scripts import TenantScript
 from portal.identity.accounts import mails as account_mails
 from portal.identity.accounts import views as account_views
@@ -128,6 +129,7 @@ DOCUMENTS = (
     JobItem,
     IndexSuggestion,
     TenantScript,
+    SupportGrant,
 )
 MAIL_KINDS = (
     *account_mails.KINDS,

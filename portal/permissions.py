@@ -39,6 +39,7 @@ _ADMIN = (
     }
 )
 _OWNER = _ADMIN | {
+    "support.grant",
     "organization.delete",
     "organization.restore",
     "organization.purge",
@@ -77,6 +78,7 @@ WORDS = {
     "owners.manage": "manage owners",
     "documents.share": "let viewers read its documents",
     "documents.erase": "erase documents for good, from their history too",
+    "support.grant": "let an operator of the portal see it",
     "organization.require_second_factor": "require a second factor",
     "organization.delete": "delete it",
     "organization.restore": "restore it",
@@ -109,6 +111,13 @@ def of_member(role: str, *, viewers_read_documents: bool) -> frozenset[str]:
     """The permissions of a member with this role."""
     shared = {"documents.read"} if viewers_read_documents else set()
     return ROLES[role] | shared
+
+
+def of_support(*, with_documents: bool) -> frozenset[str]:
+    """The permissions of an operator by a support grant: to look, at documents only ``with`` them.
+    Sensitive fields stay hidden."""
+    read = {"documents.read"} if with_documents else set()
+    return (_VIEWER - {"organization.leave"}) | read
 
 
 def of_api_key(role: str | None, permissions: Iterable[str] = ()) -> frozenset[str]:

@@ -17,6 +17,7 @@ from portal.documents.memberships import Invitation, Membership
 from portal.documents.organizations import Organization, Slug
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
+from portal.documents.support import SupportGrant
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ BELONGS_TO = (
     BelongsTo(ApiKey, Organization, "organization"),
     BelongsTo(Invitation, Organization, "organization"),
     BelongsTo(Credential, Organization, "organization"),
+    BelongsTo(SupportGrant, Organization, "organization"),
     BelongsTo(OrganizationFigures, Organization, "_id"),
     BelongsTo(Job, Organization, "organization"),
     BelongsTo(JobItem, Organization, "organization"),

@@ -171,6 +171,10 @@ class Organization(MasterDocument):
     second_factor_from = fields.DateTimeField()
     # The number of its credentials; without any, operations need not look for them.
     credentials = fields.IntField()
+    # Likewise the number of MongoDB users by whom operators read its documents.
+    support_users = fields.IntField()
+    # The end of the last support grant in force, which may be over.
+    support_until = fields.DateTimeField()
     audit_head = fields.EmbeddedDocumentField(Head, default=Head)
 
     meta = {

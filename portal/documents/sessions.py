@@ -31,7 +31,7 @@ class Session(MasterDocument):
 
     ``factors`` are those used to log in; ``authenticated_at`` is the last authentication, with a
     second factor where the account has one. ``browser`` is the hash of its browser, as in
-    ``Browser``.
+    ``Browser``. An operator's that acts by a support ``grant`` does nothing else.
     """
 
     id = fields.StringField(primary_key=True)
@@ -55,6 +55,7 @@ class Session(MasterDocument):
     browser = fields.StringField()
     # The number of attempts at a pending log-in's second factor.
     tries = fields.IntField()
+    grant = fields.ObjectIdField()
     # Encrypted: the secret during the enrollment of an authenticator app.
     offered_secret = fields.StringField()
 

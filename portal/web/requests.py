@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException
 from portal.database import clusters, connection
 from portal.settings import Settings
 from portal.settings.checks import UNIX_SOCKET
-from portal.web import bodies
+from portal.web import acting_operator, bodies
 from portal.web.context import AuditActor, IdempotencyKey, RequestContext
 from portal.web.errors import InvalidInput, WrongHost
 from portal.web.idempotency import SYNTAX
@@ -218,6 +218,7 @@ def _begin() -> None:
     g.begun = time.perf_counter()
     connection.round_trips.set(0)
     clusters.begin_request()
+    acting_operator.begin_request()
     if _HOST_REFUSED in request.environ and request.endpoint not in HEALTH:
         raise WrongHost
 

@@ -46,6 +46,17 @@ class AccountRequired(Refused):
     )
 
 
+class ActingBySupport(Refused):
+    """An operator who acts by a support grant asked for something that takes their own account."""
+
+    code = "acting_by_support"
+    title = "You are looking at a customer’s organization"
+    message = (
+        "You are here by support access, which shows one organization and changes nothing. Leave "
+        "it, and you are yourself again. Nothing was changed."
+    )
+
+
 class NotAuthenticated(Unauthenticated):
     code = "not_authenticated"
     title = "Log in first"

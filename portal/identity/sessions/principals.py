@@ -1,5 +1,5 @@
 """Principals: an account by a session, an organization by its API key, a provisioning program, a
-program of the operators."""
+program of the operators, an operator by a support grant."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from portal.documents.accounts import Account
 from portal.documents.memberships import Role
-from portal.identity.sessions.errors import AccountRequired, AddressNotVerified
+from portal.identity.sessions.errors import AccountRequired, ActingBySupport, AddressNotVerified
 from portal.web.context import OPERATOR, AuditActor
 
 
@@ -80,6 +80,61 @@ def require_verified_address(account: Account | AccountPrincipal) -> None:
         raise AddressNotVerified(account.email)
 
 
+@dataclass(frozen=True)
+class SupportPrincipal:
+    """An operator in one organization by a support grant, by a session that does nothing else.
+
+    They have no account here, so what they are a member of by it doesn't count. Where the grant
+    ended, expired, or isn't theirs any more, it is ``over``: all that is left is to leave.
+    """
+
+    operator_id: ObjectId
+    email: str
+    session_id: str
+    session_expires_at: datetime
+    public_session_id: ObjectId
+    grant_id: ObjectId
+    organization_id: ObjectId | None
+    with_documents: bool
+    ends_at: datetime | None
+    over: bool
+    name: str = ""
+    theme: str = ""
+    time_zone: str = ""
+    verified: ClassVar = False
+    is_authenticated: ClassVar = True
+    is_active: ClassVar = True
+
+    @property
+    def account_id(self) -> NoReturn:
+        """No account. Raises ActingBySupport."""
+        raise ActingBySupport
+
+    @property
+    def display_name(self) -> str:
+        """The operator's name on pages."""
+        return self.name or self.email
+
+    def get_id(self) -> str:
+        """The id that Flask-Login keeps in the cookie."""
+        return self.session_id
+
+    @property
+    def idempotency_scope(self) -> str:
+        """The scope in which an idempotency key is unique."""
+        return f"support {self.grant_id}"
+
+    @property
+    def log_context(self) -> dict[str, str]:
+        """The principal in each line of the log."""
+        return {"operator": str(self.operator_id), "support_grant": str(self.grant_id)}
+
+    @property
+    def audit_actor(self) -> AuditActor:
+        """The operator, as the organization's audit trail names every one."""
+        return replace(OPERATOR, id=self.operator_id, session=self.public_session_id)
+
+
 @dataclass(frozen=True, slots=True)
 class PendingLogIn:
     """A log-in with the right password, known by a random id that only its browser has."""
@@ -145,5 +200,11 @@ class OperatorPrincipal(_KeyPrincipal):
         return replace(OPERATOR, id=self.id)
 
 
-Principal = AccountPrincipal | OrganizationKey | ProvisioningPrincipal | OperatorPrincipal
+Principal = (
+    AccountPrincipal
+    | OrganizationKey
+    | ProvisioningPrincipal
+    | OperatorPrincipal
+    | SupportPrincipal
+)
 """A request is authenticated as one of these."""

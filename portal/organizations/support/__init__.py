@@ -1,0 +1,1 @@
+"""Support access: an operator sees an organization, because one of its owners lets them."""
