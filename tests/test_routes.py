@@ -297,6 +297,7 @@ ROUTES = {
     "DELETE /org/delete": "organization.delete",
     "POST /org/<name:name>/adopt": "organization.adopt",
     "PATCH /org/<name:name>/plan": PROVISIONING,
+    "PATCH /org/<name:name>/external": PROVISIONING,
     "GET /org/<name:name>/members": "members.view",
     "PUT /org/<name:name>/members/<account_id>": "members.manage",
     "DELETE /org/<name:name>/members/<account_id>": "members.manage",

@@ -31,7 +31,7 @@ from portal.organizations.access.errors import (
 from portal.organizations.access.lookup import Access, stages_along
 from portal.web.errors import InvalidInput, MalformedJson
 
-_FOR_PROVISIONING = ("org.create_organization", "org.set_plan")
+_FOR_PROVISIONING = ("org.create_organization", "org.set_plan", "org.set_external")
 _OPERATORS_PREFIX = "/admin"
 _QUERY_MARK = "takes_query"
 

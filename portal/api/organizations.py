@@ -24,7 +24,7 @@ from portal.identity.accounts.errors import EmailTaken, SignUpClosed
 from portal.identity.api_keys.errors import ProvisioningRequired
 from portal.identity.authentication.errors import WeakPassword
 from portal.identity.sessions.errors import AccountRequired
-from portal.organizations import adopting, directory, planning, signing_up
+from portal.organizations import adopting, directory, external, planning, signing_up
 from portal.organizations.access.errors import (
     NotInTrash,
     OrganizationPurged,
@@ -36,6 +36,9 @@ from portal.organizations.lifecycle import creating, renaming, trashing
 from portal.organizations.lifecycle.errors import (
     CollectionNameConflict,
     CredentialsNotCarried,
+    ExternalIdTaken,
+    InvalidExternalId,
+    InvalidMetadata,
     InvalidSlug,
     NameUnchanged,
     NotReplaced,
@@ -103,6 +106,9 @@ _BY_PROVISIONING = (
         Overloaded,
         InvalidPlan,
         InvalidRegion,
+        InvalidExternalId,
+        InvalidMetadata,
+        ExternalIdTaken,
         UnknownRegion,
         RegionUnavailable,
         ClustersUnavailable,
@@ -129,13 +135,14 @@ def create_organization(body: dict[str, Any]) -> Answer:
 
     Where the portal has `SIGNUP_REQUIRES_VERIFICATION` on, a new account's address has to be
     proved: the answer is 202, whether or not it has an account, and `organization` is null. Not so
-    by a provisioning key, which alone may say `plan` and `region`.
+    by a provisioning key, which alone may say `plan`, `region`, `external_id` and `metadata`.
 
     Where `SIGNUP` is `invited`, new accounts come by a provisioning key only, where it is `off` by
     none: the answer is 403 `sign_up_closed`. An account that exists goes on creating organizations.
     """
     name, slug, credentials = body["organization_name"], body.get("slug"), ("email", "password")
-    planned = {field: body[field] for field in ("plan", "region") if field in body}
+    by_provisioning = ("plan", "region", "external_id", "metadata")
+    planned = {field: body[field] for field in by_provisioning if field in body}
     if not is_provisioning():
         _refuse(dict.fromkeys(planned, _BY_PROVISIONING))
     shared = {"viewers_read_documents": body["viewers_read_documents"]}
@@ -235,6 +242,33 @@ def set_plan(body: dict[str, str | None], name: str) -> Answer:
         raise ProvisioningRequired
     organization = planning.find_organization(name.removeprefix("by-id/"))
     return _planned(planning.set_plan(organization.id, request_context(), **body))
+
+
+@org.patch(
+    "/<name:name>/external",
+    refusals=(
+        *replay.REFUSALS,
+        NotFound,
+        ProvisioningRequired,
+        InvalidExternalId,
+        InvalidMetadata,
+        ExternalIdTaken,
+    ),
+)
+@takes_key
+@logged_in
+@org.arguments(schemas.ExternalBody)
+@org.response(200, schemas.ExternalAnswer)
+def set_external(body: dict[str, Any], name: str) -> Answer:
+    """Set what other systems know an organization by
+
+    By its current slug, or by `by-id/` and its id, also in the trash. With a provisioning key:
+    members don't see it.
+    """
+    if not is_provisioning():
+        raise ProvisioningRequired
+    organization = planning.find_organization(name.removeprefix("by-id/"))
+    return _external(external.set_external(organization.id, request_context(), **body))
 
 
 @org.put("/update/<name:name>", refusals=_OF_RENAMING)
@@ -408,6 +442,11 @@ def _created(organization: Organization) -> dict[str, Any]:
     }
 
 
+def _external(organization: Organization) -> Answer:
+    told = {name: organization[name] for name in ("id", "slug", "external_id")}
+    return {"organization": {**told, "metadata": dict(organization.metadata or {})}}, 200, {}
+
+
 def _planned(organization: Organization) -> Answer:
     return {"organization": organization}, 200, {}
 
@@ -436,6 +475,7 @@ replay.install(
     {
         OperationKind.CREATE: (schemas.CreatedAnswer, _replay_create),
         planning.PLAN_SET: (schemas.PlanAnswer, _planned),
+        external.EXTERNAL_SET: (schemas.ExternalAnswer, _external),
         adopting.ADOPTED: (schemas.OrganizationAnswer, _replay_change),
         OperationKind.RENAME: (schemas.OrganizationAnswer, _replay_change),
         OperationKind.TRASH: (schemas.DeletedAnswer, _replay_trash),

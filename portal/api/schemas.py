@@ -15,6 +15,7 @@ from portal.documents.organizations import SLUG
 from portal.identity.authentication.passwords import LONGEST
 from portal.organizations.api_keys import managing
 from portal.organizations.credentials import managing as credentials
+from portal.organizations.lifecycle.external import LONGEST_ID, LONGEST_VALUE, MOST_ENTRIES
 from portal.organizations.lifecycle.names import LONGEST_SLUG
 from portal.organizations.storage import CollectionState
 from portal.permissions import FOR_API_KEYS
@@ -30,6 +31,17 @@ _SHOWN_NAME = {"example": "Acme Corp"}
 _SLUG_EXAMPLE = {"example": "acme-corp"}
 _PLAN = {"description": "by which its placement is chosen", "example": "large"}
 _REGION = {"description": "in which its documents stay", "example": "eu-central"}
+_EXTERNAL_ID = {
+    "description": "by which another system knows it; no two organizations have the same",
+    "minLength": 1,
+    "maxLength": LONGEST_ID,
+    "example": "cus_9s6XKzkNRiz8i3",
+}
+_METADATA = {
+    "description": f"of another system: {MOST_ENTRIES} entries at most, each named by up to 40 "
+    f"letters, digits, - and _, with a value of up to {LONGEST_VALUE} characters",
+    "example": {"crm": "A-4711"},
+}
 _SLUG = {
     "description": "the address; left out, it is made of the name. Not 24 digits and letters a to "
     "f: that is an id",
@@ -139,6 +151,16 @@ class CreateBody(Body):
     )
     plan = fields.String(metadata=_PLAN)
     region = fields.String(metadata=_REGION)
+    external_id = fields.String(metadata=_EXTERNAL_ID)
+    metadata = fields.Dict(fields.String(), fields.String(), metadata=_METADATA)
+
+
+class ExternalBody(Body):
+    """An external id, metadata, or both. One that is left out stays, as does each entry that isn't
+    named; null takes an entry away, or the id."""
+
+    external_id = fields.String(allow_none=True, metadata=_EXTERNAL_ID)
+    metadata = fields.Dict(fields.String(), fields.String(allow_none=True), metadata=_METADATA)
 
 
 class PlanBody(Body):
@@ -204,6 +226,15 @@ class PlannedOrganization(Response):
     slug = fields.String(required=True, metadata=_SLUG_EXAMPLE)
     plan = fields.String(required=True, allow_none=True, metadata=_PLAN)
     region = fields.String(required=True, allow_none=True, metadata=_REGION)
+
+
+class ExternalOrganization(Response):
+    """What other systems know an organization by."""
+
+    id = fields.String(required=True, metadata=_ID)
+    slug = fields.String(required=True, metadata=_SLUG_EXAMPLE)
+    external_id = fields.String(required=True, allow_none=True, metadata=_EXTERNAL_ID)
+    metadata = fields.Dict(fields.String(), fields.String(), required=True, metadata=_METADATA)
 
 
 class Operation(Response):
@@ -471,6 +502,10 @@ class OrganizationAnswer(Success):
 
 class PlanAnswer(Success):
     organization = fields.Nested(PlannedOrganization, required=True)
+
+
+class ExternalAnswer(Success):
+    organization = fields.Nested(ExternalOrganization, required=True)
 
 
 class DeletedAnswer(Success):

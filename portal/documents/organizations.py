@@ -145,6 +145,9 @@ class Organization(MasterDocument):
     # Set by whoever runs the portal; the placement policy goes by them.
     plan = fields.StringField()
     region = fields.StringField()
+    # What other systems know it by: set by whoever runs the portal, and not seen by its members.
+    external_id = fields.StringField()
+    metadata = fields.MapField(fields.StringField(), default=None)
     operation = fields.EmbeddedDocumentField(Operation)
     rolled_back = fields.EmbeddedDocumentField(RolledBack, db_field="turned_back")
     created_at = fields.DateTimeField(required=True)
@@ -186,6 +189,7 @@ class Organization(MasterDocument):
             ("placement.strategy", "placement.cluster", "_id"),
             index_where_set("plan", "placement.strategy", "placement.cluster", "_id"),
             index_where_set("region", "placement.strategy", "placement.cluster", "_id"),
+            {**index_where_set("external_id"), "unique": True},
             index_where_set("purge_at"),
             index_where_set("warn_at"),
         ],

@@ -5,6 +5,7 @@ nor its timing discloses it. A pending sign-up claims no name.
 """
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -31,6 +32,7 @@ from portal.organizations.lifecycle import slugs
 from portal.organizations.lifecycle.creating import SignedUp, create_with_owner, in_its_place
 from portal.organizations.lifecycle.engine import run_now
 from portal.organizations.lifecycle.errors import SlugTaken
+from portal.organizations.lifecycle.external import External
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
 from portal.placement.identifiers import parse_plan, parse_region
 from portal.web import rate_limits
@@ -55,6 +57,8 @@ def sign_up(
     region: str | None = None,
     placement: Placement | None = None,
     viewers_read_documents: bool = False,
+    external_id: str | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> SignedUp:
     """Create an account, its organization where the policy has one of this ``plan`` and ``region``
     unless a ``placement`` is given, and a session for the browser ``user_agent``, if there is one.
@@ -64,8 +68,9 @@ def sign_up(
     ``context``. Once committed the sign-up is certain; where the collection can't be made and
     renamed in time, the organization keeps the operation, which the runner finishes.
     Raises SignUpClosed, TooManyAttempts, InvalidName, InvalidSlug, InvalidEmail, WeakPassword (or
-    SeveralErrors of them), InvalidPlan, InvalidRegion, SlugTaken, EmailTaken, DatabaseUnavailable,
-    Overloaded, and what ``choose`` raises; then nothing is left.
+    SeveralErrors of them), InvalidPlan, InvalidRegion, InvalidExternalId, InvalidMetadata,
+    SlugTaken, EmailTaken, ExternalIdTaken, DatabaseUnavailable, Overloaded, and what ``choose``
+    raises; then nothing is left.
     """
     check_sign_up(invited=bool(context.actor.id))
     if context.actor.id:  # a provisioning key has a limit of its own
@@ -73,9 +78,10 @@ def sign_up(
     else:
         rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     name, address = _parse(typed_name, typed_slug, email, password)
-    check_all(
+    _, _, external = check_all(
         lambda: None if plan is None else parse_plan(plan),
         lambda: None if region is None else parse_region(region),
+        lambda: External.parse(external_id, metadata),
     )
     owner = NewAccount(ObjectId(), address, passwords.hash_password(password))
 
@@ -90,6 +96,7 @@ def sign_up(
             plan=plan,
             region=region,
             viewers_read_documents=viewers_read_documents,
+            external=external,
         )
 
     with slugs.offering_a_free_slug(typed_slug):

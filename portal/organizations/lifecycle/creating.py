@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bson import ObjectId
-from pymongo.errors import OperationFailure
+from mongoengine.errors import NotUniqueError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from portal import clock
 from portal.audit.trail import begin_chain, delete_chain
@@ -37,6 +38,8 @@ from portal.identity.accounts.creating import NewAccount, create_account
 from portal.identity.sessions.principals import AccountPrincipal
 from portal.organizations.lifecycle import engine, pools, slugs
 from portal.organizations.lifecycle.births import create_once
+from portal.organizations.lifecycle.errors import ExternalIdTaken
+from portal.organizations.lifecycle.external import External
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
 from portal.organizations.lifecycle.naming import active_name, place_at_birth
 from portal.organizations.lifecycle.steps import drop_collection, rename_collection
@@ -49,6 +52,7 @@ from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key
 
 Written = TypeVar("Written")
+NOT_EXTERNAL = External()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +115,12 @@ def create_with_owner(
     plan: str | None = None,
     region: str | None = None,
     viewers_read_documents: bool = False,
+    external: External = NOT_EXTERNAL,
 ) -> SignedUp:
     """Write the account, its organization in the ``placement`` that ``make_room`` returned, and a
     session for the browser ``user_agent``, if there is one. The caller runs the organization's
-    operation, if it has one, after the commit. Raises SlugTaken, EmailTaken, ClusterClosed.
+    operation, if it has one, after the commit. Raises SlugTaken, EmailTaken, ExternalIdTaken,
+    ClusterClosed.
     """
     organization_id = ObjectId()
     # First: where name and address are both taken, SlugTaken is the error to report.
@@ -130,6 +136,7 @@ def create_with_owner(
         region=region,
         founds_account=True,
         viewers_read_documents=viewers_read_documents,
+        external=external,
     )
     return SignedUp(entered.principal, organization)
 
@@ -196,6 +203,7 @@ def _insert_organization(
     viewers_read_documents: bool,
     plan: str | None = None,
     region: str | None = None,
+    external: External = NOT_EXTERNAL,
 ) -> Organization:
     now = clock.now()
     organization = Organization(
@@ -206,6 +214,8 @@ def _insert_organization(
         version=1,
         plan=plan,
         region=region,
+        external_id=external.external_id,
+        metadata=dict(external.metadata) or None,
         created_at=now,
         created_by=owner,
         viewers_read_documents=viewers_read_documents or None,
@@ -213,7 +223,10 @@ def _insert_organization(
     begin_chain(
         organization, "organization.created", context.origin, name=name.shown, slug=name.slug
     )
-    _write(organization, name, context, founds_account=founds_account)
+    try:
+        _write(organization, name, context, founds_account=founds_account)
+    except (DuplicateKeyError, NotUniqueError) as error:
+        raise ExternalIdTaken(external.external_id or "") from error
     Membership(organization=organization_id, account=owner, role=Role.OWNER, since=now).save(
         force_insert=True
     )

@@ -75,6 +75,39 @@ class TypedSlugTaken(SlugTaken):
 
 
 @dataclass
+class InvalidExternalId(Invalid):
+    """An id of another system that breaks a rule."""
+
+    longest: int
+
+    code = "invalid_external_id"
+    field = "external_id"
+    message = "Send an external id of 1 to {longest} printable characters, without spaces around it"
+
+
+@dataclass
+class InvalidMetadata(Invalid):
+    """Metadata that break a rule; ``reason`` says how to correct them."""
+
+    reason: str
+
+    code = "invalid_metadata"
+    field = "metadata"
+    message = "{reason}"
+
+
+@dataclass
+class ExternalIdTaken(Conflict):
+    """Another organization has the external id."""
+
+    external_id: str
+
+    code = "external_id_taken"
+    field = "external_id"
+    message = "Another organization has the external id {external_id}. Nothing was changed."
+
+
+@dataclass
 class NameUnchanged(Invalid):
     """A rename to the name that the organization already has."""
 

@@ -225,6 +225,8 @@ def _write_tombstone(organization: Organization, now: datetime) -> Organization:
         unset__purge_at=True,
         unset__warn_at=True,
         unset__credentials=True,
+        unset__external_id=True,
+        unset__metadata=True,
         unset__operation=True,
     )
     delete_belongings(Organization, organization.id)
