@@ -11,9 +11,10 @@ import structlog
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from portal import logs
+from portal import PERIODIC_TASKS, __version__, logs
 from portal.data import edit_events
-from portal.database import resealing, rolling_upgrades
+from portal.database import periodic, resealing, rolling_upgrades
+from portal.database.heartbeats import Heart
 from portal.jobs import runner as jobs
 from portal.mail import sender
 from portal.organizations.credentials import tending
@@ -21,6 +22,7 @@ from portal.organizations.lifecycle import runner
 from portal.organizations.moving import mover
 from portal.serving.listening import gunicorn_bind
 from portal.settings import load, load_supervisor
+from portal.web import traffic
 
 bind = gunicorn_bind(load_supervisor())
 active = load()
@@ -37,6 +39,7 @@ forwarded_allow_ips = ""
 limit_request_field_size = 8190
 limit_request_line = 8190  # a filter of documents is in the URL
 logconfig_dict = logs.config()
+heart = Heart(__version__, traffic.take)
 
 gc.freeze()  # workers share the memory of what their master imported
 gc.enable()
@@ -63,8 +66,11 @@ def post_worker_init(worker: Worker) -> None:
     edit_events.start()
     mover.start()
     resealing.start_resealing()
+    periodic.start(PERIODIC_TASKS)
+    heart.start()
 
 
 def worker_exit(server: Arbiter, worker: Worker) -> None:
-    """Leave the mail that this worker was sending to the others."""
+    """Leave the mail that this worker was sending to the others, and say that it ends."""
     sender.stop()
+    heart.end()

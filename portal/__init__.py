@@ -22,6 +22,7 @@ from portal.data.structure import views as structure_views
 from portal.data.transfer import exports, imports
 from portal.data.transfer import views as transfer_views
 from portal.database import connection
+from portal.doctor import keeping
 from portal.documents.accounts import Account, Recovery
 from portal.documents.api_keys import ApiKey, OperatorKey, ProvisioningKey
 from portal.documents.applications import Application
@@ -30,8 +31,9 @@ from portal.documents.audit import AuditEvent
 from portal.documents.capacity import CapacityReading
 from portal.documents.clusters import Cluster
 from portal.documents.credentials import Credential
+from portal.documents.doctor import ExaminedCheck
 from portal.documents.document_views import DocumentView
-from portal.documents.figures import OrganizationFigures
+from portal.documents.figures import InstallationDay, OrganizationFigures
 from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.index_suggestions import IndexSuggestion
 from portal.documents.installation import Installation
@@ -43,6 +45,7 @@ from portal.documents.moves import Move
 from portal.documents.organizations import Organization, Slug
 from portal.documents.placement_policy import PlacementPolicy
 from portal.documents.pools import Pool
+from portal.documents.processes import PeriodicTask, Process
 from portal.documents.second_factors import AuthenticatorApp, Challenge, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
 from portal.documents.sign_ups import PendingSignUp
@@ -60,6 +63,7 @@ from portal.jobs import running
 from portal.mail import outbox, transport
 from portal.operators import views as operator_views
 from portal.operators.organizations import views as operator_organization_views
+from portal.operators.overview import census
 from portal.operators.overview import views as overview_views
 from portal.organizations import account_endings, move_views, signing_up
 from portal.organizations import views as organization_views
@@ -76,6 +80,7 @@ from portal.organizations.moving import draining
 from portal.organizations.moving import mails as move_mails
 from portal.organizations.moving.parts import PORTAL_PARTS
 from portal.organizations.second_factors import views as requirement_views
+from portal.placement import capacity
 from portal.settings import Settings
 from portal.tenant_scripts import applying
 from portal.web import (
@@ -130,7 +135,12 @@ DOCUMENTS = (
     IndexSuggestion,
     TenantScript,
     SupportGrant,
+    Process,
+    PeriodicTask,
+    ExaminedCheck,
+    InstallationDay,
 )
+PERIODIC_TASKS = (capacity.TASK, census.TASK, keeping.TASK)
 MAIL_KINDS = (
     *account_mails.KINDS,
     *attempts.KINDS,

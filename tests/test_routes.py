@@ -74,7 +74,6 @@ ROUTES = {
     "POST /signup/finish": PUBLIC,
     "GET /login": PUBLIC,
     "POST /login": PUBLIC,
-    "GET /operator": OWN,  # none of these is an operator
     "GET /login/second": PERSON,  # is led on
     "POST /login/second": PERSON,
     "GET /login/passkey": PUBLIC,
@@ -367,6 +366,11 @@ ROUTES = {
     "POST /admin/login": PUBLIC,
     "GET /admin/operators": "console.view",
     "GET /operator/operators": "console.view",
+    "GET /operator": "console.view",
+    "GET /operator/capacity": "console.view",
+    "GET /operator/doctor": "console.view",
+    "POST /operator/doctor/examine": "console.act",
+    "POST /operator/runners/<runner_id>/forget": "console.act",
     "GET /auth/check": KNOWN,
 }
 API = [route for route in ROUTES if route.split("/")[1] in ("org", "auth", "admin")]

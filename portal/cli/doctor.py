@@ -21,7 +21,7 @@ from portal.cli.running import on_database, plain
 from portal.database import directory
 from portal.database.connection import master_database
 from portal.database.transactions import transactional
-from portal.doctor import applications, credentials, placements
+from portal.doctor import applications, credentials, keeping, placements
 from portal.doctor.examination import CHECKS, Outcome, examine, repair_finding
 from portal.doctor.findings import Finding, Kind
 from portal.web.context import OPERATOR, RequestContext
@@ -49,6 +49,11 @@ from portal.web.context import OPERATOR, RequestContext
 @cluster_admin_uri_option
 @click.option("--yes", is_flag=True, help="With --adopt-restored and --drop-users: don't ask.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line and finding.")
+@click.option(
+    "--keep",
+    is_flag=True,
+    help="Only keep what is found for the operators' console, as portals do every hour.",
+)
 @with_appcontext
 @on_database
 def examine_installation(
@@ -57,6 +62,7 @@ def examine_installation(
     drop_users: bool,
     yes: bool,
     as_json: bool,
+    keep: bool,
     admin_uri: str | None,
     cluster_admin_uris: tuple[str, ...],
 ) -> None:
@@ -65,10 +71,17 @@ def examine_installation(
 
     Exit status: 0 all well, 1 something remains to be repaired, 2 the examination failed.
     """
+    if keep and (adopt or repair or drop_users or admin_uri or cluster_admin_uris):
+        raise click.UsageError("--keep looks at what a portal can see, and repairs nothing.")
     if adopt + repair + drop_users > 1:
         raise click.UsageError(
             "--adopt-restored goes before --repair, and --drop-users after: call them one by one."
         )
+    if keep:
+        keeping.lower_priority()
+        remain = keeping.examine_and_keep()
+        click.echo(f"Kept: {remain} to look after.")
+        sys.exit(1 if remain else 0)
     write = _write_json if as_json else _write_text
     if adopt:
         _record_epoch(directory.raise_epoch(master_database(), settings.current().tenant_db))

@@ -2,19 +2,44 @@
 
 import random
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
 from portal.database import connection
+from portal.database.leases import summary
 
 log = structlog.get_logger()
 
 _WAKING: dict[str, threading.Event] = {}
 
 
+@dataclass(slots=True)
+class Loop:
+    """A loop of this process. ``begun_at`` is when the turn began that runs, ``failing_since`` when
+    the first of its turns failed that have failed since, both by ``time.monotonic``. Turns of one
+    with ``long_turns`` may take hours."""
+
+    name: str
+    long_turns: bool
+    begun_at: float | None = None
+    failing_since: float | None = None
+    error: str | None = None
+
+
+LOOPS: list[Loop] = []
+"""The loops of this process."""
+
+
 def start_loop(
-    name: str, work: Callable[[], object], *, pause_seconds: float, once: bool = False
+    name: str,
+    work: Callable[[], object],
+    *,
+    pause_seconds: float,
+    once: bool = False,
+    long_turns: bool = False,
 ) -> None:
     """Call ``work`` in a daemon thread, first at once, then after pauses of half to all of
     ``pause_seconds``; with ``once`` until it succeeds. Call this after the fork.
@@ -22,7 +47,9 @@ def start_loop(
     Prepares the database before each call. Logs every error under ``name`` and retries; an
     unavailable MongoDB is only a warning.
     """
-    arguments = (name, work, pause_seconds, once)
+    loop = Loop(name, long_turns)
+    LOOPS.append(loop)
+    arguments = (loop, work, pause_seconds, once)
     threading.Thread(target=_run, args=arguments, name=name, daemon=True).start()
 
 
@@ -31,21 +58,28 @@ def wake(name: str) -> None:
     _WAKING.setdefault(name, threading.Event()).set()
 
 
-def _run(name: str, work: Callable[[], object], pause_seconds: float, once: bool) -> None:
-    waking = _WAKING.setdefault(name, threading.Event())
-    while not (_succeeds(name, work) and once):
+def _run(loop: Loop, work: Callable[[], object], pause_seconds: float, once: bool) -> None:
+    waking = _WAKING.setdefault(loop.name, threading.Event())
+    while not (_succeeds(loop, work) and once):
         waking.wait(pause_seconds * random.uniform(0.5, 1))  # noqa: S311 (jitter)
         waking.clear()
+    LOOPS.remove(loop)
 
 
-def _succeeds(name: str, work: Callable[[], object]) -> bool:
+def _succeeds(loop: Loop, work: Callable[[], object]) -> bool:
+    loop.begun_at = time.monotonic()
     try:
         connection.prepare()
         work()
     except Exception as error:  # no error may end the loop
         if connection.is_unavailable(error):
-            log.warning(f"{name}.no_database", error=connection.explain(error))
+            log.warning(f"{loop.name}.no_database", error=connection.explain(error))
         else:
-            log.exception(f"{name}.failed")
+            log.exception(f"{loop.name}.failed")
+        loop.failing_since, loop.error = loop.failing_since or time.monotonic(), summary(error)
         return False
-    return True
+    else:
+        loop.failing_since = loop.error = None
+        return True
+    finally:
+        loop.begun_at = None

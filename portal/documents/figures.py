@@ -1,4 +1,4 @@
-"""Figures of organizations: their size and their use."""
+"""Figures of organizations, and of the installation: their size and their use."""
 
 from mongoengine import fields
 
@@ -29,3 +29,18 @@ class OrganizationFigures(MasterDocument):
         "collection": "organization_figures",
         "indexes": [index_where_set("over_since"), index_where_set("under_since")],
     }
+
+
+class InstallationDay(MasterDocument):
+    """A day of the installation, in UTC, found as ``2026-11-29``: its sign-ups, and its figures
+    when it was last counted. Of the organizations that were ``measured``, those ``used`` were seen
+    to have changed within 24 hours of that; ``bytes`` is the size of all."""
+
+    id = fields.StringField(primary_key=True)
+    sign_ups = fields.IntField(required=True)
+    counted_at = fields.DateTimeField(required=True)
+    measured = fields.IntField()
+    used = fields.IntField()
+    bytes = fields.LongField()
+
+    meta = {"collection": "installation_days"}

@@ -89,6 +89,10 @@ class Job(MasterDocument):
                 "partialFilterExpression": {"open": True},
             },
             ["kind", "subject", "-attempt"],
+            {
+                "fields": ["state", "-ended_at"],
+                "partialFilterExpression": {"state": JobState.FAILED},
+            },
             {"fields": ["ended_at"], "expireAfterSeconds": int(KEPT.total_seconds())},
         ],
     }

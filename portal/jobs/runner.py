@@ -23,7 +23,7 @@ def run_due_jobs() -> int:
 
 def start() -> None:
     """Start the thread of this worker; call it after the fork."""
-    start_loop(LOOP, run_due_jobs, pause_seconds=LONGEST_PAUSE_SECONDS)
+    start_loop(LOOP, run_due_jobs, pause_seconds=LONGEST_PAUSE_SECONDS, long_turns=True)
 
 
 def _run_safely(job: Job) -> None:

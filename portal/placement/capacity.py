@@ -15,6 +15,7 @@ import re
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -27,7 +28,9 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from portal import clock, settings
-from portal.database.clusters import client_of
+from portal.database.clusters import client_of, known_clusters, reason_of
+from portal.database.errors import ClusterUnavailable
+from portal.database.periodic import Notes, Task
 from portal.database.transactions import TRANSACTION_SECONDS, forbid_in_transaction
 from portal.documents.capacity import CapacityReading
 from portal.documents.organizations import MAIN_CLUSTER, Strategy
@@ -41,6 +44,7 @@ DATABASES_KEPT_SECONDS = 60
 LIMITS_KEPT_SECONDS = 600
 READING_SECONDS = 1
 STORED_EVERY_SECONDS = 600
+READ_EVERY_SECONDS = 60
 FORECAST_DAYS = 30
 SHORTEST_TREND = timedelta(days=7)
 # From the decision to the commit: a transaction may take as long.
@@ -247,24 +251,50 @@ def gauges_of(reading: Reading, limits: Limits) -> list[Gauge]:
 
 
 def days_until_full(cluster: str, gauge: Gauge, full_at_percent: int) -> float | None:
-    """The days until a gauge is full at the rate of the last 30 days; ``None`` where it doesn't
-    grow, where less than a week tells no rate, and for what goes up and down."""
-    if gauge.what not in (FILES, COLLECTIONS):
-        return None
+    """The days until a gauge is full at the rate of the last FORECAST_DAYS; ``None`` where it
+    doesn't grow, where less than a week tells no rate, and for what goes up and down."""
     since = clock.now() - timedelta(days=FORECAST_DAYS)
     first = CapacityReading.objects(cluster=cluster, at__gte=since).order_by("at").first()
-    if first is None or clock.now() - first.at < SHORTEST_TREND:
+    rate = rate_a_day(gauge, _as_reading(first), clock.now()) if first else None
+    return max(0, gauge.room(full_at_percent)) / rate if rate else None
+
+
+def rate_a_day(gauge: Gauge, first: Reading, now: datetime) -> float | None:
+    """The number of organizations a day by which a gauge has grown since the ``first`` reading;
+    ``None`` where it doesn't grow, where less than a week tells no rate, and for what goes up and
+    down."""
+    if gauge.what not in (FILES, COLLECTIONS) or now - first.at < SHORTEST_TREND:
         return None
-    days = (clock.now() - first.at) / timedelta(days=1)
-    then = first.collections + (first.indexes if gauge.what == FILES else 0)
+    then = first.files if gauge.what == FILES else first.collections
     grown = (gauge.held - then) / gauge.each
-    return max(0, gauge.room(full_at_percent)) / (grown / days) if grown > 0 else None
+    return grown / ((now - first.at) / timedelta(days=1)) if grown > 0 else None
+
+
+def first_and_last() -> dict[str, tuple[Reading, Reading]]:
+    """The first and the last reading of each cluster in the last FORECAST_DAYS."""
+    since = clock.now() - timedelta(days=FORECAST_DAYS)
+    ends = {"first": {"$first": "$$ROOT"}, "last": {"$last": "$$ROOT"}}
+    pipeline: list[dict[str, Any]] = [
+        {"$match": {"at": {"$gte": since}}},
+        {"$sort": {"cluster": 1, "at": 1}},
+        {"$group": {"_id": "$cluster", **ends}},
+    ]
+    return {
+        row["_id"]: (_of_stored(row["first"]), _of_stored(row["last"]))
+        for row in CapacityReading.objects.aggregate(pipeline)
+    }
+
+
+def readings_since(cluster: str, since: datetime) -> list[Reading]:
+    """The cluster's last reading of each day from then on; days may be missing."""
+    found = CapacityReading._get_collection().find({"cluster": cluster, "at": {"$gte": since}})
+    return [_of_stored(row) for row in found.sort("at", 1)]
 
 
 def last_reading(cluster: str) -> Reading | None:
     """The last reading of the cluster by any process, as stored."""
     stored = CapacityReading.objects(cluster=cluster).order_by("-at").first()
-    return stored and Reading(**{name: getattr(stored, name) for name in Reading.__slots__})
+    return stored and _as_reading(stored)
 
 
 def store(cluster: str, reading: Reading) -> None:
@@ -275,9 +305,33 @@ def store(cluster: str, reading: Reading) -> None:
     )
 
 
+def read_all(check: Callable[[], None]) -> Notes:
+    """Read each cluster that isn't lost, and store that; why others could not be, by cluster."""
+    silent = {}
+    for cluster in known_clusters():
+        check()
+        if cluster.lost_at:
+            continue
+        try:
+            store(cluster.name, read(cluster.name, databases=True))
+        except ClusterUnavailable as error:
+            silent[cluster.name] = error.reason
+        except PyMongoError as error:
+            silent[cluster.name] = reason_of(error)
+    return silent
+
+
 def forget() -> None:
     """Forget all readings of this process, as after a reconfiguration."""
     _known.clear()
+
+
+def _as_reading(stored: CapacityReading) -> Reading:
+    return Reading(**{name: getattr(stored, name) for name in Reading.__slots__})
+
+
+def _of_stored(row: dict[str, Any]) -> Reading:
+    return Reading(**{name: row[name] for name in Reading.__slots__ if name in row})
 
 
 def _refresh(known: _Known, cluster: str, policy: Policy, *, in_database: bool) -> None:
@@ -401,3 +455,6 @@ def _derived_limit(reading: Reading, max_open_files: int) -> tuple[int, Wall]:
 def _forget_older(times: deque[float], than: float) -> None:
     while times and times[0] <= than:
         times.popleft()
+
+
+TASK = Task("capacity", READ_EVERY_SECONDS, read_all)

@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException
 from portal.database import clusters, connection
 from portal.settings import Settings
 from portal.settings.checks import UNIX_SOCKET
-from portal.web import acting_operator, bodies
+from portal.web import acting_operator, bodies, traffic
 from portal.web.context import AuditActor, IdempotencyKey, RequestContext
 from portal.web.errors import InvalidInput, WrongHost
 from portal.web.idempotency import SYNTAX
@@ -231,12 +231,14 @@ def _check_body() -> None:
 def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     if request.endpoint not in HEALTH:
+        milliseconds = (time.perf_counter() - g.begun) * 1000
+        traffic.count(milliseconds)
         log.info(
             "request.answered",
             method=request.method,
             path=path_for_log(),
             status=response.status_code,
-            milliseconds=round((time.perf_counter() - g.begun) * 1000, 1),
+            milliseconds=round(milliseconds, 1),
             round_trips=connection.round_trips.get(),
         )
     return response

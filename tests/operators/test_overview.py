@@ -2,8 +2,51 @@
 
 from datetime import timedelta
 
+import pytest
+from pymongo.errors import AutoReconnect
+
 from portal import clock
+from portal.database import background, periodic
+from portal.database.background import Loop
+from portal.database.heartbeats import Heart
+from portal.doctor import keeping
+from portal.doctor.findings import Finding, Kind
+from portal.documents.accounts import OperatorRole
+from portal.documents.doctor import ExaminedCheck
+from portal.documents.mails import Mail
+from portal.documents.processes import PeriodicTask, Process
+from portal.operators.overview import census
+from portal.placement import capacity
+from portal.web import traffic
 from tests.factories import an_organization
+
+LONG_AGO = timedelta(hours=5)
+
+
+@pytest.fixture
+def heart(app, monkeypatch):
+    """That of this process, as of a worker of the portal."""
+    monkeypatch.setattr(background, "LOOPS", [])
+    monkeypatch.setattr("portal.database.heartbeats.LOOPS", background.LOOPS)
+    heart = Heart("1.0", traffic.take)
+    heart.wake()
+    heart.beat()
+    return heart
+
+
+@pytest.fixture
+def cared_for(heart):
+    """A portal runs: it tells of itself, and has done all that it does at intervals."""
+    for task in (capacity.TASK, census.TASK):
+        periodic.run_if_due(task)
+    keeping.examine_and_keep(())
+    keeping.examine_and_keep((nothing,))
+    PeriodicTask(id="doctor", due_at=clock.now(), done_at=clock.now()).save()
+
+
+def nothing():
+    """A check of the doctor that finds nothing."""
+    return iter(())
 
 
 def told(desk):
@@ -13,9 +56,15 @@ def told(desk):
     return [row.get_text(" ", strip=True) for row in page.html.select(".needs > ul > li")]
 
 
-def an_operation(organization, **values):
-    """A rename of the organization, as it stands in its document."""
-    return {
+def a_process(host, **values):
+    """A process of the portal that began long ago."""
+    born = {"host": host, "pid": 12, "version": "1.0", "started_at": clock.now() - LONG_AGO}
+    return Process(**{**born, **values}).save()
+
+
+def begin(organization, master_db, **values):
+    """Write a rename into the organization, as a portal does that goes on with it."""
+    operation = {
         "id": organization.id,
         "kind": "rename",
         "attempt": 1,
@@ -26,28 +75,159 @@ def an_operation(organization, **values):
         "origin": {},
         **values,
     }
+    master_db.organizations.update_one({"_id": organization.id}, {"$set": {"operation": operation}})
 
 
-def test_a_quiet_installation_says_that_nothing_needs_anybody(desk):
-    assert told(desk) == ["Nothing needs you."]
+def test_where_all_is_well_nothing_needs_anybody(desk, cared_for):
+    page = desk.get("/operator")
+    assert (
+        page.html.select_one(".needs .well").get_text() == "Nothing needs you. All was looked at."
+    )
+    assert told(desk) == []
 
 
-def test_an_operation_that_fails_is_told_with_its_error(desk, master_db):
-    acme = an_organization("Acme Corp")
-    operation = an_operation(acme, attempt=5, last_error="OperationFailure: org_other exists")
-    master_db.organizations.update_one({"_id": acme.id}, {"$set": {"operation": operation}})
+def test_what_nobody_looked_at_is_not_told_as_well(desk, heart):
+    needs = told(desk)
+    assert any("Clusters: not looked at yet" in need for need in needs)
+    assert any("Doctor: not looked at yet" in need for need in needs)
+    assert "Nothing needs you" not in desk.get("/operator").text
+
+
+def test_what_was_looked_at_too_long_ago_says_since_when(desk, cared_for):
+    ExaminedCheck.objects.update(set__examined_at=clock.now() - LONG_AGO)
+    PeriodicTask.objects(id="doctor").update(
+        set__done_at=clock.now() - LONG_AGO, set__last_error="RuntimeError: killed"
+    )
     [need] = told(desk)
-    assert "Rename of Acme Corp failed 5 times" in need
+    assert need.startswith("Attention: Doctor: not looked at since")
+    assert "RuntimeError: killed" in need
+
+
+def test_an_operation_that_fails_is_told_with_its_error(desk, cared_for, master_db):
+    begin(an_organization("Acme Corp"), master_db, attempt=5, last_error="org_other exists")
+    [need] = told(desk)
+    assert need.startswith("Failed: Rename of Acme Corp failed 5 times")
     assert "org_other exists" in need
 
 
-def test_an_operation_that_takes_long_is_told_and_a_short_one_is_not(desk, master_db):
-    acme, other = an_organization("Acme Corp"), an_organization("Other Inc")
-    began = clock.now() - timedelta(minutes=4)
-    for organization, values in ((acme, {"started_at": began}), (other, {})):
-        operation = an_operation(organization, **values)
-        master_db.organizations.update_one(
-            {"_id": organization.id}, {"$set": {"operation": operation}}
-        )
+def test_an_operation_that_takes_long_is_told_and_a_short_one_is_not(desk, cared_for, master_db):
+    begin(an_organization("Acme Corp"), master_db, started_at=clock.now() - timedelta(minutes=4))
+    begin(an_organization("Other Inc"), master_db)
     [need] = told(desk)
     assert "Rename of Acme Corp has run for 4 minutes" in need
+
+
+def test_of_many_some_are_told_and_the_rest_counted(desk, cared_for, master_db):
+    for number in range(8):
+        begin(an_organization(f"Acme {number}"), master_db, attempt=9, last_error="no cluster")
+    needs = told(desk)
+    assert len(needs) == 6
+    assert "Operations: 3 more" in needs[-1]
+    assert "8 things" in desk.get("/operator").html.select_one(".needs .remark").get_text()
+
+
+def test_mails_that_do_not_leave_are_told_with_the_reason(desk, cared_for):
+    waiting = {"created_at": clock.now() - timedelta(hours=2), "due_at": clock.now()}
+    Mail(kind="x", to="mara@acme.example", last_error="451 try later", **waiting).save()
+    [need] = told(desk)
+    assert "1 e-mail can’t leave" in need
+    assert "451 try later" in need
+
+
+def test_a_process_that_was_killed_is_told_until_another_takes_its_place(desk, cared_for):
+    a_process("web-2", beat_at=clock.now() - timedelta(minutes=3))
+    [need] = told(desk)
+    assert "A portal on web-2 stopped" in need
+    assert "3 minutes ago" in need
+    a_process("web-2", started_at=clock.now(), beat_at=clock.now())
+    assert told(desk) == []
+
+
+def test_a_process_that_ends_as_it_should_is_not_missed(desk, cared_for, heart):
+    other = Heart("1.0", traffic.take)
+    other.wake()
+    other.beat()
+    assert Process.objects.count() == 2
+    heart.end()
+    heart.beat()
+    assert Process.objects.count() == 1
+    assert told(desk) == []
+
+
+def test_an_operator_has_a_killed_process_told_no_more(desk, cared_for, master_db):
+    killed = a_process("web-2", beat_at=clock.now() - LONG_AGO)
+    path = f"/operator/runners/{killed.id}/forget"
+    assert desk.post(path, form_at="/operator").status == 303
+    assert told(desk) == []
+    event = master_db.audit_events.find_one({"action": "process.forgotten"})
+    assert (event["actor_kind"], event["details"]["host"]) == ("operator", "web-2")
+
+
+def test_without_any_runner_that_is_what_needs_somebody(desk, cared_for):
+    Process.objects.delete()
+    [need] = told(desk)
+    assert "No runner runs" in need
+
+
+@pytest.mark.parametrize(
+    ("loop", "words"),
+    [
+        (Loop("sender", long_turns=False, begun_at=-1e6), "hangs for"),
+        (Loop("sender", long_turns=False, failing_since=-1e6, error="OSError: x"), "OSError: x"),
+    ],
+)
+def test_a_loop_that_gets_nothing_done_is_told(desk, cared_for, heart, loop, words):
+    background.LOOPS.append(loop)
+    heart.beat()
+    [need] = told(desk)
+    assert "“sender” gets nothing done" in need
+    assert words in need
+
+
+def test_work_that_may_take_hours_does_not_hang(desk, cared_for, heart):
+    background.LOOPS.append(Loop("jobs", long_turns=True, begun_at=-1e6))
+    heart.beat()
+    assert told(desk) == []
+
+
+def test_what_the_doctor_found_is_told_by_kind_and_shown_whole(desk, cared_for):
+    kind = Kind("stray", "Collections that belong to nobody", "Look into them.")
+
+    def strays():
+        yield Finding(kind, "org_lost", "1,204 documents")
+        yield Finding(kind, "org_found", "2 documents")
+        yield Finding(Kind("aside", "Not harmful", "", harmless=True), "x", "y")
+
+    keeping.examine_and_keep((strays,))
+    [need] = told(desk)
+    assert "Collections that belong to nobody 2, such as org_lost" in need
+    page = desk.get("/operator/doctor")
+    assert "org_found" in page.text
+    assert "Look into them." in page.text
+    assert "Not harmful" in page.text
+
+
+def test_a_check_that_breaks_off_keeps_what_it_found_and_is_told(desk, cared_for):
+    def breaking():
+        raise AutoReconnect("connection closed")
+
+    keeping.examine_and_keep((breaking, nothing))
+    [need] = told(desk)
+    assert "Doctor: not looked at yet" in need
+    assert "connection closed" in need
+
+
+def test_an_operator_has_the_doctor_examine_at_once(desk, cared_for, master_db):
+    PeriodicTask.objects(id="doctor").update(set__due_at=clock.now() + timedelta(hours=1))
+    assert desk.post("/operator/doctor/examine", form_at="/operator/doctor").status == 303
+    assert PeriodicTask.objects.get(id="doctor").due_at <= clock.now()
+
+
+def test_support_sees_all_of_it_and_no_button(desk_of, cared_for):
+    desk = desk_of(OperatorRole.SUPPORT)
+    killed = a_process("web-2", beat_at=clock.now() - LONG_AGO)
+    page = desk.get("/operator")
+    assert "A portal on web-2 stopped" in page.text
+    assert not page.html.select(".needs form")
+    path = f"/operator/runners/{killed.id}/forget"
+    assert desk.send(path, {"csrf_token": desk.token("/account/profile")}).status == 403

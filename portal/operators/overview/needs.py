@@ -4,10 +4,12 @@ A source says when it was looked at. One that finds nothing is quiet, one that w
 too long is a need by itself: the two must never look alike.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+TOLD_OF_EACH = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,27 @@ class Source:
     looked_at: datetime | None = None
     trouble: str | None = None
     more: int = 0  # needs beside those that are told
+    page: str | None = None  # the endpoint that shows all
 
     @property
     def number(self) -> int:
         """The number of needs, those that are not told included."""
         return len(self.needs) + self.more
+
+
+def source_of(
+    name: str,
+    title: str,
+    needs: Sequence[Need],
+    looked_at: datetime | None,
+    *,
+    trouble: str | None = None,
+    more: int = 0,
+    page: str | None = None,
+) -> Source:
+    """A source with its first TOLD_OF_EACH needs; the rest are counted, with ``more``."""
+    told = tuple(needs[:TOLD_OF_EACH])
+    return Source(name, title, told, looked_at, trouble, more + len(needs) - len(told), page)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,43 @@
-"""The sources of needs, each by one read of an index that has only what may need somebody."""
+"""The sources of needs. Each costs one read of an index that has only what may need somebody, or of
+what was looked at in the background, whose age it tells."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from humanize import naturaldelta
 
 from portal import clock
 from portal.bidi import isolated
+from portal.database import periodic
+from portal.database.periodic import Record
+from portal.doctor import keeping
+from portal.documents.doctor import ExaminedCheck
+from portal.documents.jobs import Job, JobState
 from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import OperationKind, Organization
 from portal.mail import outbox
-from portal.operators.overview.needs import Need, Needs, Source
-from portal.organizations.moving.explaining import describe, progress_of
+from portal.operators.overview import clusters, runners
+from portal.operators.overview.clusters import ClusterState
+from portal.operators.overview.needs import TOLD_OF_EACH, Need, Needs, Source, Way, source_of
+from portal.operators.overview.runners import Runners
+from portal.placement import capacity
 from portal.web.counting import counted
 
-TOLD_OF_EACH = 5
-MOST_COUNTED = 1000
 LONG = timedelta(seconds=60)
 MANY_ATTEMPTS = 3
 SOON = timedelta(days=2)
+LATELY = timedelta(days=7)
+_MOST = 1000
+_COPIED = (MoveState.COPYING, MoveState.VERIFYING)
+_TOLD_ELSEWHERE = (
+    "stuck_operation",
+    "stuck_move",
+    "waiting_mails",
+    "full_cluster",
+    "silent_cluster",
+)
 
 NOUNS = {
     OperationKind.CREATE: "Sign-up",
@@ -32,60 +51,99 @@ NOUNS = {
 """What an operation is, as a noun."""
 
 
-def look() -> Needs:
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """All that was looked at for the console's first page."""
+
+    needs: Needs
+    clusters: list[ClusterState]
+    runners: Runners
+
+
+def look() -> Looked:
     """Look at every source."""
-    at = clock.now()
-    return Needs(at, tuple(source(at) for source in SOURCES))
+    at, records = clock.now(), periodic.records()
+    capacity_record = records.get(capacity.TASK.name)
+    states, processes = clusters.states(capacity_record), runners.look()
+    sources = (
+        operations(at),
+        moves(at),
+        jobs(at),
+        clusters.source(at, capacity_record, states),
+        runners.source(at, processes),
+        mails(at),
+        doctor(at, records.get(keeping.TASK.name)),
+    )
+    return Looked(Needs(at, sources), states, processes)
 
 
 def operations(at: datetime) -> Source:
     """Lifecycle operations that failed repeatedly, or run for longer than they should."""
+    failing = {
+        "operation.last_error": {"$exists": True},
+        "operation.attempt": {"$gte": MANY_ATTEMPTS},
+    }
     late = {
         "operation.lease_until": {"$exists": True},  # the partial index
-        "$or": [
-            {
-                "operation.last_error": {"$exists": True},
-                "operation.attempt": {"$gte": MANY_ATTEMPTS},
-            },
-            {"operation.started_at": {"$lt": at - LONG}},
-        ],
+        "$or": [failing, {"operation.started_at": {"$lt": at - LONG}}],
     }
     found = Organization._get_collection()
     rows = found.find(late, {"name": 1, "operation": 1}).sort("operation.lease_until", 1)
-    told = tuple(_operation(row, at) for row in rows.limit(TOLD_OF_EACH))
-    more = found.count_documents(late, limit=MOST_COUNTED) - len(told) if told else 0
-    return Source("operations", "Lifecycle operations", told, at, more=max(more, 0))
+    needs = [_operation(row, at) for row in rows.limit(TOLD_OF_EACH)]
+    more = found.count_documents(late, limit=_MOST) - len(needs) if needs else 0
+    return source_of("operations", "Operations", needs, at, more=max(more, 0))
 
 
 def moves(at: datetime) -> Source:
     """Moves that stand still, or wait for a person; ways back that end soon."""
-    needs = list(_of_moves(at))
-    return Source(
-        "moves",
-        "Moves and ways back",
-        tuple(needs[:TOLD_OF_EACH]),
-        at,
-        more=max(len(needs) - TOLD_OF_EACH, 0),
-    )
+    amiss = {
+        "open": True,
+        "$or": [
+            {"state": MoveState.REQUESTED},
+            {"last_error": {"$exists": True}},
+            {"until": {"$lt": at + SOON}},
+            {"due_at": {"$lt": at - LONG}, "paused": None},
+            {"state": {"$in": _COPIED}, "progress.moved_at": {"$lt": at - LONG}, "paused": None},
+        ],
+    }
+    told = Move.objects(__raw__=amiss).order_by("state", "id").limit(TOLD_OF_EACH)
+    needs = [_move(move, at) for move in told]
+    more = Move._get_collection().count_documents(amiss, limit=_MOST) - len(needs) if needs else 0
+    return source_of("moves", "Moves and ways back", needs, at, more=max(more, 0))
+
+
+def jobs(at: datetime) -> Source:
+    """Operators' jobs that failed lately."""
+    failed = {"state": JobState.FAILED, "organization": None, "ended_at": {"$gt": at - LATELY}}
+    rows = Job._get_collection().find(failed, {"title": 1, "reason": 1}).limit(_MOST)
+    needs = [Need(f"{row['title']} failed", row.get("reason", ""), failed=True) for row in rows]
+    return source_of("jobs", "Jobs", needs, at)
 
 
 def mails(at: datetime) -> Source:
     """Mails that don't leave."""
     backlog = outbox.backlog()
     if backlog is None:
-        return Source("mails", "Mails", (), at)
-    since = naturaldelta(at - backlog.since)
+        return source_of("mails", "Mail", [], at)
     need = Need(
         f"{counted(backlog.number, 'e-mail')} can’t leave",
-        f"The oldest waits for {since}. Last reason: {backlog.last_error}",
+        f"The oldest waits for {naturaldelta(at - backlog.since)}. {backlog.last_error}",
     )
-    return Source("mails", "Mails", (need,), at)
+    return source_of("mails", "Mail", [need], at)
 
 
-SOURCES: tuple[Callable[[datetime], Source], ...] = (operations, moves, mails)
+def doctor(at: datetime, record: Record | None) -> Source:
+    """What the doctor found in its last examination, by kind."""
+    checks = list(ExaminedCheck.objects.only("id", "examined_at", "error", "number"))
+    needs = list(_findings()) if any(check.number for check in checks) else []
+    broken = next((f"{check.id}: {check.error}" for check in checks if check.error), None)
+    late = record.trouble(keeping.TASK, at) if record else "no portal has done it"
+    examined = [check.examined_at for check in checks]
+    since = min(examined) if examined and all(examined) else None
+    return source_of("doctor", "Doctor", needs, since, trouble=late or broken)
 
 
-def _operation(row: dict, at: datetime) -> Need:
+def _operation(row: dict[str, Any], at: datetime) -> Need:
     operation = row["operation"]
     noun = f"{NOUNS.get(operation['kind'], 'Change')} of {isolated(row['name'])}"
     ran = naturaldelta(at - operation["started_at"])
@@ -97,15 +155,40 @@ def _operation(row: dict, at: datetime) -> Need:
     return Need(f"{noun} has run for {ran}", "It takes less than a minute as a rule.")
 
 
-def _of_moves(at: datetime) -> Iterator[Need]:
-    for move in Move.objects(open=True).order_by("id").limit(MOST_COUNTED):
-        noun = f"{'Way back' if move.way_back_of else 'Move'} of {isolated(move.slug)}"
-        if move.state == MoveState.REQUESTED:
-            yield Need(f"{noun} waits for a decision", "An owner asked for it.")
-        elif move.last_error or progress_of(move).standstill:
-            yield Need(f"{noun} doesn’t get on", describe(move), failed=True)
-        elif move.until and move.until - at < SOON:
-            yield Need(
-                f"{noun} ends in {naturaldelta(max(move.until - at, timedelta()))}",
-                "Then nobody can go back any more.",
-            )
+def _move(move: Move, at: datetime) -> Need:
+    noun = f"{'Way back' if move.way_back_of else 'Move'} of {isolated(move.slug)}"
+    if move.state == MoveState.REQUESTED:
+        return Need(f"{noun} waits for a decision", "An owner asked for it.")
+    if move.last_error:
+        tried = "It stopped" if move.paused else "It is tried again"
+        return Need(f"{noun} doesn’t get on", f"{tried}, after {move.last_error}.", failed=True)
+    if move.until and move.until - at < SOON:
+        left = naturaldelta(max(move.until - at, timedelta()))
+        return Need(f"{noun} ends in {left}", "From then on nobody can go back.")
+    since = naturaldelta(at - (move.progress.moved_at or move.due_at))
+    return Need(f"{noun} doesn’t get on", f"Nothing has happened for {since}.", failed=True)
+
+
+def _findings() -> Iterator[Need]:
+    """A need for each kind that the doctor found and that no other source tells of."""
+    pipeline: list[dict[str, Any]] = [
+        {"$match": {"number": {"$gt": 0}}},
+        {"$unwind": "$findings"},
+        {"$replaceWith": "$findings"},
+        {"$match": {"harmless": None, "kind": {"$nin": _TOLD_ELSEWHERE}}},
+        {
+            "$group": {
+                "_id": "$kind",
+                "number": {"$sum": 1},
+                "title": {"$first": "$title"},
+                "subject": {"$first": "$subject"},
+                "words": {"$first": "$words"},
+            }
+        },
+        {"$sort": {"number": -1, "_id": 1}},
+    ]
+    for row in ExaminedCheck.objects.aggregate(pipeline):
+        most = "+" if row["number"] >= keeping.MOST_KEPT else ""
+        words = f"{row['number']}{most}, such as {row['subject']}: {row['words']}"
+        ways = (Way("Findings", ".show_findings"),)
+        yield Need(row["title"], words, ways=ways)

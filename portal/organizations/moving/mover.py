@@ -67,7 +67,7 @@ _COPYING = (MoveState.COPYING, MoveState.VERIFYING, MoveState.READY)
 
 def start() -> None:
     """Start the threads of this worker; call it after the fork."""
-    start_loop(COPY, run_copies, pause_seconds=2)
+    start_loop(COPY, run_copies, pause_seconds=2, long_turns=True)
     start_loop(FOLLOW, run_due, pause_seconds=1)
     start_loop(END, run_endings, pause_seconds=5)
 

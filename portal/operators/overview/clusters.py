@@ -1,0 +1,190 @@
+"""How full each cluster is, and when it will be, by readings that are at most a minute old where
+the cluster answers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from humanize import intcomma
+
+from portal.database.clusters import KnownCluster, known_clusters
+from portal.database.periodic import Record
+from portal.operators.overview.needs import Need, Source, Way, source_of
+from portal.placement import capacity
+from portal.placement.capacity import Gauge, Reading
+from portal.placement.policies import current_policy
+from portal.web.charts import Chart, Forecast, Point, line_chart
+
+SOON_DAYS = 30
+NEARLY_FULL_PERCENT = 80
+FARTHEST_DAYS = 3650
+DRAWN = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterState:
+    """A cluster and its last reading, ``None`` where nothing was read for long. ``silent`` says why
+    it can't be read now. ``gauges`` are what limits it; the ``tightest`` one is the first to be
+    full, which is at ``full_at`` at ``rate`` organizations a day, if that can be told."""
+
+    cluster: KnownCluster
+    reading: Reading | None
+    silent: str | None
+    gauges: tuple[Gauge, ...]
+    full_at_percent: int
+    rate: float | None = None
+    full_at: datetime | None = None
+
+    @property
+    def tightest(self) -> Gauge | None:
+        """The gauge with the least room."""
+        return max(self.gauges, key=lambda gauge: gauge.percent, default=None)
+
+    @property
+    def growing(self) -> Gauge | None:
+        """The gauge that a forecast can be told of, and that is drawn."""
+        told = [gauge for gauge in self.gauges if gauge.what != capacity.OPEN_FILES]
+        counted = [gauge for gauge in told if gauge.what != capacity.DATABASES]
+        return max(counted, key=lambda gauge: gauge.percent, default=None)
+
+    @property
+    def wall(self) -> int | None:
+        """The number at which the growing gauge is full."""
+        return self.growing.limit * self.full_at_percent // 100 if self.growing else None
+
+    @property
+    def is_full(self) -> bool:
+        """True where nothing more is put there."""
+        return any(gauge.room(self.full_at_percent) < 1 for gauge in self.gauges)
+
+    @property
+    def needs_room(self) -> bool:
+        """True where it is full, nearly, or will be soon."""
+        nearly = any(gauge.percent >= NEARLY_FULL_PERCENT for gauge in self.gauges)
+        return nearly or self.is_full or self.is_full_soon
+
+    @property
+    def is_full_soon(self) -> bool:
+        """True where the forecast is less than SOON_DAYS ahead."""
+        if self.full_at is None or self.reading is None:
+            return False
+        return self.full_at - self.reading.at < timedelta(days=SOON_DAYS)
+
+
+def states(record: Record | None) -> list[ClusterState]:
+    """The state of each cluster, the first one first."""
+    ends, notes = capacity.first_and_last(), record.notes if record else {}
+    return [_state(cluster, ends.get(cluster.name), notes) for cluster in known_clusters()]
+
+
+def source(at: datetime, record: Record | None, clusters: list[ClusterState]) -> Source:
+    """What clusters need."""
+    needs = [need for state in clusters if (need := _need(state))]
+    done_at = record.done_at if record else None
+    trouble = record.trouble(capacity.TASK, at) if record else "no portal has done it"
+    return source_of("clusters", "Clusters", needs, done_at, trouble=trouble)
+
+
+def find(clusters: list[ClusterState], name: str | None) -> ClusterState:
+    """The cluster of this name; the one that is the first to be full where there is none."""
+    named = [state for state in clusters if state.cluster.name == name]
+    fullest = max(clusters, key=lambda state: state.tightest.percent if state.tightest else 0)
+    return named[0] if named else fullest
+
+
+def chart_of(state: ClusterState) -> Chart | None:
+    """The cluster's growing gauge by day; ``None`` where nothing of it is known."""
+    gauge, reading = state.growing, state.reading
+    if gauge is None or reading is None:
+        return None
+    readings = capacity.readings_since(state.cluster.name, reading.at - DRAWN)
+    return line_chart(
+        list(_points(readings, gauge)),
+        intcomma,
+        last_words=f"{gauge.held:,} on {reading.at:%-d %b}",
+        limit=state.wall,
+        limit_words=f"Full at {state.wall:,}: sign-ups share collections from here",
+        forecast=_forecast(state),
+    )
+
+
+def _points(readings: list[Reading], gauge: Gauge) -> Iterator[Point]:
+    """A point for each day, with ``None`` where the cluster was not read."""
+    by_day = {reading.at.date(): reading for reading in readings}
+    day = readings[0].at
+    while day.date() <= readings[-1].at.date():
+        if reading := by_day.get(day.date()):
+            in_files = gauge.what == capacity.FILES
+            yield reading.at, reading.files if in_files else reading.collections
+        else:
+            yield day, None
+        day += timedelta(days=1)
+
+
+def _forecast(state: ClusterState) -> Forecast | None:
+    """Where the line goes on to: to the wall, or as far as it was drawn back."""
+    if not (state.growing and state.reading and state.rate and state.full_at and state.wall):
+        return None
+    rate = f"{state.rate:,.0f} organizations a day"
+    end = state.reading.at + DRAWN
+    if state.full_at <= end:
+        return Forecast(state.full_at, state.wall, (f"full {state.full_at:%-d %b}", rate))
+    grown = state.rate * state.growing.each * DRAWN.days
+    return Forecast(end, state.growing.held + grown, (f"full {state.full_at:%b %Y}", rate))
+
+
+def _state(
+    cluster: KnownCluster, ends: tuple[Reading, Reading] | None, notes: dict[str, str]
+) -> ClusterState:
+    policy, silent = current_policy(), notes.get(cluster.name)
+    full_at_percent = policy.guard.full_at_percent
+    if ends is None:
+        return ClusterState(cluster, None, silent, (), full_at_percent)
+    first, last = ends
+    gauges = tuple(capacity.gauges_of(last, policy.limits_of(cluster.name)))
+    state = ClusterState(cluster, last, silent, gauges, full_at_percent)
+    rate = state.growing and capacity.rate_a_day(state.growing, first, last.at)
+    if not state.growing or not rate:
+        return state
+    days = max(0, state.growing.room(full_at_percent)) / rate
+    full_at = last.at + timedelta(days=days) if days < FARTHEST_DAYS else None
+    return ClusterState(cluster, last, silent, gauges, full_at_percent, rate, full_at)
+
+
+def _need(state: ClusterState) -> Need | None:
+    name = state.cluster.name
+    ways = (Way("Capacity", ".show_capacity", {"cluster": name}),)
+    if state.cluster.lost_at:
+        return None
+    if state.silent:
+        known = (
+            f"Its figures are of {state.reading.at:%-d %B, %H:%M} UTC. " if state.reading else ""
+        )
+        words = f"{_sentence(state.silent)} {known}Other clusters go on."
+        return Need(f"Cluster {name} can’t be reached", words, failed=True, ways=ways)
+    if state.reading and not state.gauges:
+        words = "So new organizations share collections there. The placement policy can tell it."
+        return Need(f"Cluster {name} doesn’t tell how much it may hold", words, ways=ways)
+    if not state.needs_room:
+        return None
+    return Need(_fullness(state), _outlook(state), ways=ways)
+
+
+def _fullness(state: ClusterState) -> str:
+    if state.is_full:
+        return f"Cluster {state.cluster.name} is full"
+    if state.full_at and state.is_full_soon:
+        return f"Cluster {state.cluster.name} is full on {state.full_at:%-d %B}"
+    return f"Cluster {state.cluster.name} is nearly full"
+
+
+def _outlook(state: ClusterState) -> str:
+    gauge = state.tightest
+    held = f"{gauge.held:,} of {gauge.limit:,} {gauge.what}, {gauge.wall}." if gauge else ""
+    rate = f" At {state.rate:,.0f} new organizations a day." if state.rate else ""
+    then = "New" if state.is_full else "From then on new"
+    return f"{held}{rate} {then} organizations share collections."
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."

@@ -1,0 +1,81 @@
+"""The figures of the installation on the console's first page."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from portal.documents.figures import InstallationDay
+from portal.documents.organizations import Organization
+from portal.operators.overview import census
+from portal.operators.overview.census import SHOWN_DAYS
+
+_WEEK = 7
+_MOST_COUNTED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class DaySignUps:
+    """The sign-ups of a day in UTC; ``None`` where nobody counted them."""
+
+    day: date
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Figures of the installation; ``None`` for what was not counted yet. ``counted_at`` is the
+    time of those that are counted every hour, ``failed`` part of the operations that ``run``."""
+
+    organizations: int
+    running: int
+    failed: int
+    counted_at: datetime | None
+    used: int | None
+    measured: int | None
+    bytes: int | None
+    grown_bytes: int | None
+    sign_ups: tuple[DaySignUps, ...]
+
+    @property
+    def sign_ups_today(self) -> int:
+        """The sign-ups since midnight in UTC."""
+        return self.sign_ups[-1].number or 0
+
+
+def look(at: datetime) -> Figures:
+    """Read the figures, and count what is cheap."""
+    today = at.date()
+    first = today - timedelta(days=SHOWN_DAYS - 1)
+    days = {day.id: day for day in census.days_since(first)}
+    counted = [day for day in days.values() if day.bytes is not None]
+    last = counted[-1] if counted else None
+    running = {"operation.lease_until": {"$exists": True}}
+    organizations = Organization._get_collection()
+    return Figures(
+        organizations=organizations.estimated_document_count(),
+        running=organizations.count_documents(running, limit=_MOST_COUNTED),
+        failed=organizations.count_documents(
+            {**running, "operation.last_error": {"$exists": True}}, limit=_MOST_COUNTED
+        ),
+        counted_at=last and last.counted_at,
+        used=last and last.used,
+        measured=last and last.measured,
+        bytes=last and last.bytes,
+        grown_bytes=_grown(counted),
+        sign_ups=tuple(_sign_ups(days, first, today)),
+    )
+
+
+def _grown(counted: list[InstallationDay]) -> int | None:
+    """The bytes more than a week ago; ``None`` where that is not known."""
+    if not counted:
+        return None
+    since = counted[-1].counted_at - timedelta(days=_WEEK)
+    before = [day for day in counted if day.counted_at <= since]
+    return counted[-1].bytes - before[-1].bytes if before else None
+
+
+def _sign_ups(days: dict[str, InstallationDay], first: date, today: date) -> list[DaySignUps]:
+    each = [first + timedelta(days=ago) for ago in range((today - first).days)]
+    before = [(day, days.get(day.isoformat())) for day in each]
+    told = [DaySignUps(day, counted and counted.sign_ups) for day, counted in before]
+    return [*told, DaySignUps(today, census.sign_ups_on(today))]
