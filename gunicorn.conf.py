@@ -17,6 +17,7 @@ from portal.database import periodic, resealing, rolling_upgrades
 from portal.database.heartbeats import Heart
 from portal.jobs import runner as jobs
 from portal.mail import sender
+from portal.operators.listing import feeding
 from portal.organizations.credentials import tending
 from portal.organizations.lifecycle import runner
 from portal.organizations.moving import mover
@@ -61,6 +62,7 @@ def post_worker_init(worker: Worker) -> None:
     rolling_upgrades.start()
     runner.start()
     tending.start()
+    feeding.start()
     sender.start(worker.wsgi)
     jobs.start()
     edit_events.start()

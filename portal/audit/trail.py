@@ -19,6 +19,7 @@ from portal.database.paging import Page, page_from
 from portal.database.transactions import within_transaction
 from portal.documents.audit import AuditEvent, Head, Origin
 from portal.documents.installation import INSTALLATION, Installation
+from portal.documents.organizations import Organization
 
 EVENTS_PER_PAGE = 25
 HIGHEST_SEQ = 2**53 - 1
@@ -112,7 +113,7 @@ def record(
     )
     head = Head(seq=event.seq, hash=event.hash, at=event.at)
     current = type(subject).objects(id=subject.id, audit_head__seq=subject.audit_head.seq)
-    if not current.update_one(set__audit_head=head):
+    if not current.update_one(set__audit_head=head, **_to_list(subject)):
         raise ChainMoved(str(subject.id))
     event.save(force_insert=True)
     subject.audit_head = head
@@ -141,6 +142,8 @@ def begin_chain(
     event = next_event(subject.audit_head, subject.id, action, origin, details)
     event.save(force_insert=True)
     subject.audit_head = Head(seq=event.seq, hash=event.hash, at=event.at)
+    if isinstance(subject, Organization):
+        subject.unlisted = ObjectId()
     return event
 
 
@@ -245,6 +248,11 @@ def latest_events_lookup(most: int) -> dict[str, Any]:
         "foreignField": "chain",
         "pipeline": [{"$sort": {"seq": -1}}, {"$limit": most}],
     }
+
+
+def _to_list(subject: Document) -> dict[str, ObjectId]:
+    """The change that has the listing follow the subject."""
+    return {"set__unlisted": ObjectId()} if isinstance(subject, Organization) else {}
 
 
 def _salted(value: str) -> dict[str, Any]:

@@ -59,6 +59,9 @@ class Account(MasterDocument):
     has_second_factor = fields.BooleanField(required=True, default=False)
     # Its role in the operators' console, if it is an operator's.
     operator_role = fields.StringField(choices=tuple(OperatorRole))
+    # Set by a change of address, to another value, until the listing shows it at the organizations
+    # that the account owns.
+    unlisted = fields.ObjectIdField()
     # Incremented by each change of the account's memberships, so that transactions that depend on
     # their number conflict.
     membership_changes = fields.IntField(required=True, default=0)
@@ -70,6 +73,7 @@ class Account(MasterDocument):
             {"fields": ["email_key"], "unique": True},
             index_where_set("to_erase"),
             index_where_set("operator_role"),
+            index_where_set("unlisted"),
         ],
     }
 

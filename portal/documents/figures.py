@@ -24,10 +24,16 @@ class OrganizationFigures(MasterDocument):
     used_at = fields.DateTimeField(required=True)
     over_since = fields.DateTimeField()
     under_since = fields.DateTimeField()
+    # Set by each measurement, to another value, until the listing shows it.
+    unlisted = fields.ObjectIdField()
 
     meta = {
         "collection": "organization_figures",
-        "indexes": [index_where_set("over_since"), index_where_set("under_since")],
+        "indexes": [
+            index_where_set("over_since"),
+            index_where_set("under_since"),
+            index_where_set("unlisted"),
+        ],
     }
 
 

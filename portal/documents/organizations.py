@@ -179,10 +179,13 @@ class Organization(MasterDocument):
     # The end of the last support grant in force, which may be over.
     support_until = fields.DateTimeField()
     audit_head = fields.EmbeddedDocumentField(Head, default=Head)
+    # Set by each event, to another value, until the listing shows what it changed.
+    unlisted = fields.ObjectIdField()
 
     meta = {
         "collection": "organizations",
         "indexes": [
+            index_where_set("unlisted"),
             index_where_set("operation.lease_until"),
             "placement.uuid",
             index_where_set("placement.pool", "state"),

@@ -202,6 +202,7 @@ def _write(
         "used_at": used_at,
         "over_since": since.get("over_since", now) if over else None,
         "under_since": since.get("under_since", now) if under else None,
+        "unlisted": ObjectId(),
     }
     update = {"$set": {name: value for name, value in values.items() if value is not None}}
     if absent := [name for name, value in values.items() if value is None]:

@@ -175,6 +175,7 @@ def _confirm(change: EmailChange, context: RequestContext) -> Account:
             set__email=change.email,
             set__email_key=change.email_key,
             set__verified_at=clock.now(),
+            set__unlisted=ObjectId(),
             inc__address_generation=1,
         )
     except NotUniqueError as error:

@@ -1,13 +1,21 @@
 """The choice of organizations: what was typed, and filters."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
-from datetime import date
-from typing import Self
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Self
 
 from bson import ObjectId
 
-NARROWED_BY = ("state", "strategy", "size", "used", "plan", "region", "cluster")
+from portal.documents.listing import CLASSES, OPEN_CLASSES, ListedOrganization
+from portal.operators.listing import feeding
+from portal.operators.listing.classes import EXISTING, VALUES, WORDS, wanted_uses
+from portal.operators.listing.searching import LONGEST_SEARCH, every_hit, find_hits, parse_search
+from portal.placement.identifiers import IDENTIFIER
+
+MOST_COUNTED = 1001
+_AT_ONCE = 1000
+_FIRST, _LAST = date(1970, 1, 2), date(9999, 12, 30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,14 @@ class OrganizationFilter:
     @classmethod
     def from_args(cls, args: Mapping[str, str]) -> Self:
         """From the arguments of an address, a form or a job; what isn't valid is left out."""
-        raise NotImplementedError
+        chosen: dict[str, Any] = {"search": _typed(args.get("search", ""))}
+        for name, words in WORDS.items():
+            chosen[name] = args.get(name) if args.get(name) in words else None
+        for name in OPEN_CLASSES:
+            chosen[name] = args.get(name) if IDENTIFIER.fullmatch(args.get(name, "")) else None
+        for name in ("created_from", "created_to"):
+            chosen[name] = _day(args.get(name, ""))
+        return cls(**chosen)
 
     def to_args(self) -> dict[str, str]:
         """The arguments that ``from_args`` makes an equal filter of; of what is set alone."""
@@ -44,13 +59,128 @@ class OrganizationFilter:
     @property
     def in_words(self) -> str:
         """The choice in words: “state active, cluster fra-1”; “all organizations”."""
-        raise NotImplementedError
+        return ", ".join(words for words, _ in self.chips) or "all organizations"
+
+    @property
+    def chips(self) -> list[tuple[str, dict[str, str]]]:
+        """Each part of the choice in words, with the arguments without it."""
+        words = {
+            "search": f"found by “{self.search}”",
+            "created_from": f"created from {self.created_from}",
+            "created_to": f"created to {self.created_to}",
+            **{name: f"{name} {getattr(self, name)}" for name in OPEN_CLASSES},
+        }
+        for name, choices in WORDS.items():
+            words[name] = _lowered(choices.get(getattr(self, name) or "", ""), name)
+        return [
+            (words[own.name], replace(self, **{own.name: None}).to_args())
+            for own in fields(self)
+            if getattr(self, own.name)
+        ]
+
+    @property
+    def open_classes(self) -> dict[str, str]:
+        """The plan, region and cluster that are asked for."""
+        asked = {name: getattr(self, name) for name in OPEN_CLASSES}
+        return {name: value for name, value in asked.items() if value}
+
+    @property
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        """The values of each closed class that are asked for; all of them where none is."""
+        return {
+            "state": (self.state,) if self.state else EXISTING,
+            "size": (self.size,) if self.size else VALUES["size"],
+            "use": wanted_uses(self.used) if self.used else VALUES["use"],
+            "strategy": (self.strategy,) if self.strategy else VALUES["strategy"],
+        }
+
+    @property
+    def created(self) -> dict[str, datetime]:
+        """The bounds of when it was created, as the server compares them."""
+        bounds = {}
+        if self.created_from:
+            bounds["$gte"] = _midnight(self.created_from)
+        if self.created_to:
+            bounds["$lt"] = _midnight(self.created_to + timedelta(days=1))
+        return bounds
+
+    @property
+    def match(self) -> dict[str, Any]:
+        """The filter of rows, but for the search."""
+        wanted: dict[str, Any] = {name: {"$in": list(v)} for name, v in self.classes.items()}
+        wanted |= self.open_classes
+        return {**wanted, "created_at": self.created} if self.created else wanted
 
     def matching_ids(self) -> Iterator[ObjectId]:
         """The ids of all organizations that match, each once, however many: also where a list says
         “first 300” or “1,001+”. What changed before the call is fed into the listing first."""
-        raise NotImplementedError
+        feeding.feed_marked()
+        return (row["_id"] for row in self.matching_rows([]))
 
-    def count(self, most: int = 1001) -> int:
-        """The number of those that match, counted to ``most``."""
-        raise NotImplementedError
+    def count(self, most: int = MOST_COUNTED) -> int:
+        """The number of those that match, counted to ``most``; of a search among its first
+        hits."""
+        rows = ListedOrganization._get_collection()
+        if self.search:
+            ids = find_hits(parse_search(self.search)).ids
+            return rows.count_documents({"$and": [{"_id": {"$in": ids}}, self.match]}, limit=most)
+        match, index = self.in_order("by_created")
+        return rows.count_documents(match, limit=most, hint=index)
+
+    def matching_rows(self, columns: list[str]) -> Iterator[dict[str, Any]]:
+        """The rows of all organizations that match, each once, with these fields; in the order of
+        their creation, or of a search's words. They are read as they are asked for."""
+        if self.search:
+            yield from every_hit(parse_search(self.search), self.match, columns)
+            return
+        rows, after = ListedOrganization._get_collection(), None
+        shown = dict.fromkeys(("_id", "by_created", *columns), 1)
+        while True:
+            match, index = self.in_order("by_created", after and {"$gt": after})
+            page = rows.find(match, shown).sort("by_created", 1).hint(index)
+            found = list(page.limit(_AT_ONCE))
+            yield from found
+            if len(found) < _AT_ONCE:
+                return
+            after = found[-1]["by_created"]
+
+    def in_order(
+        self, field: str, bound: dict[str, Any] | None = None, leading: str | None = None
+    ) -> tuple[dict[str, Any], list[tuple[str, int]]]:
+        """The filter of rows for the order of ``field`` from a ``bound`` on, and the index that has
+        it in that order. ``leading`` is the open class that the index begins with, if any is asked
+        for."""
+        leading = leading or next(iter(self.open_classes), None)
+        match = self.match
+        if self.created and field == "by_created":
+            del match["created_at"]
+            bounds = {comparison: {"v": at} for comparison, at in self.created.items()}
+            match["$and"] = [{field: {comparison: key}} for comparison, key in bounds.items()]
+        if bound:
+            match[field] = bound
+        names = [*([leading] if leading else []), *CLASSES, field]
+        return match, [(name, 1) for name in names]
+
+
+def _typed(text: str) -> str | None:
+    """What was typed to search for; nothing where it can't be looked for."""
+    shown = " ".join(text.split())[:LONGEST_SEARCH]
+    return shown if shown and shown.isprintable() else None
+
+
+def _day(typed: str) -> date | None:
+    try:
+        day = date.fromisoformat(typed) if len(typed) == len("2026-11-25") else None
+    except ValueError:
+        return None
+    return day if day and _FIRST <= day <= _LAST else None
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _lowered(words: str, name: str) -> str:
+    """A choice within a sentence: “used in the last 7 days”."""
+    lead = {"state": "", "size": "size ", "used": "used ", "strategy": ""}[name]
+    return lead + words[:1].lower() + words[1:]

@@ -1,0 +1,73 @@
+"""The words by which an organization is found."""
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import regex
+
+LONGEST_WORD = 64
+MOST_WORDS = 60
+_LETTERS = regex.compile(r"[\p{L}\p{N}\p{M}]+")
+_EDGES = regex.compile(r"^[^\p{L}\p{N}]+|[^\p{L}\p{N}\p{M}]+$")
+_APOSTROPHES = regex.compile(r"['’‘`´ʼ]")
+
+
+def fold(text: str) -> str:
+    """The text without case, accents and forms of one letter, as words are compared and names
+    sorted."""
+    apart = unicodedata.normalize("NFKD", text).casefold()
+    letters = "".join(letter for letter in apart if unicodedata.category(letter) != "Mn")
+    return unicodedata.normalize("NFC", letters)
+
+
+def words_of(name: str, slug: str, others: Iterable[str], addresses: Iterable[str]) -> list[str]:
+    """The words of an organization, sorted: of its name, its slug, its owners' ``addresses`` and
+    their domains, and ``others``, which are ids elsewhere and metadata."""
+    found = {*_of_text(name), *_of_text(slug)}
+    for address in addresses:
+        found |= {fold(address), *_of_domain(fold(address).rpartition("@")[2])}
+    for text in others:
+        found |= {fold(text).strip(), *_of_text(text)}
+    return sorted({word[:LONGEST_WORD] for word in found if word})[:MOST_WORDS]
+
+
+def others_of(organization: Mapping[str, Any]) -> Iterator[str]:
+    """What else a stored organization is found by: its id elsewhere, and the values of its
+    metadata."""
+    if external := organization.get("external_id"):
+        yield str(external)
+    for value in (organization.get("metadata") or {}).values():
+        yield str(value)
+
+
+def typed_words(text: str) -> list[str]:
+    """The words that were typed, each of which the words of a hit begin with. Whatever is inside of
+    one is literal."""
+    typed = (_trimmed(word) for word in fold(text).split())
+    return list(dict.fromkeys(word[:LONGEST_WORD] for word in typed if word))
+
+
+def parts_of(word: str) -> list[str]:
+    """The words within one that was typed with other characters between letters."""
+    return _LETTERS.findall(word) or [word]
+
+
+def _of_text(text: str) -> Iterator[str]:
+    folded = fold(text)
+    whole = [_trimmed(word) for word in folded.split()]
+    yield from whole
+    yield from _LETTERS.findall(folded)
+    yield from _LETTERS.findall(_APOSTROPHES.sub("", folded))
+
+
+def _trimmed(word: str) -> str:
+    """Without what stands around its letters; all of a word that has none, as of old emoji."""
+    return _EDGES.sub("", word) or word
+
+
+def _of_domain(domain: str) -> Iterator[str]:
+    """The domain, and those above it but the topmost."""
+    while "." in domain:
+        yield domain
+        domain = domain.partition(".")[2]
