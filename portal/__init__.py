@@ -62,6 +62,7 @@ from portal.identity.second_factors import views as factor_views
 from portal.jobs import running
 from portal.mail import outbox, transport
 from portal.operators import views as operator_views
+from portal.operators.listing import views as operator_listing_views
 from portal.operators.organizations import views as operator_organization_views
 from portal.operators.overview import census
 from portal.operators.overview import views as overview_views
@@ -226,6 +227,7 @@ def create_app(active: Settings) -> Flask:
         factor_views,
         requirement_views,
         operator_views,
+        operator_listing_views,
         operator_organization_views,
         overview_views,
     ):

@@ -371,6 +371,8 @@ ROUTES = {
     "GET /operator/doctor": "console.view",
     "POST /operator/doctor/examine": "console.act",
     "POST /operator/runners/<runner_id>/forget": "console.act",
+    "GET /operator/organizations": "console.view",
+    "GET /operator/organizations.csv": "console.view",
     "GET /auth/check": KNOWN,
 }
 API = [route for route in ROUTES if route.split("/")[1] in ("org", "auth", "admin")]

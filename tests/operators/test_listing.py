@@ -1,6 +1,7 @@
 """The listing of organizations follows the truth, and finds them."""
 
-
+import csv
+import io
 
 from portal.documents.organizations import Strategy
 from portal.operators.listing.feeding import feed, feed_marked
@@ -8,6 +9,8 @@ from portal.operators.listing.filters import OrganizationFilter
 from portal.operators.listing.reading import read_page
 from portal.operators.listing.sorting import Order
 from tests.factories import an_account, an_organization
+
+LIST = "/operator/organizations"
 
 
 def a_shared(name, account=None):
@@ -21,6 +24,11 @@ def found(search, **filters):
     return [row.name for row in read_page(OrganizationFilter(search, **filters), Order()).rows]
 
 
+def names_on(page):
+    """The names of the organizations on a page, in its order."""
+    return [name.get_text(strip=True) for name in page.html.select("tbody .name")]
+
+
 def test_a_sign_up_is_listed_by_the_next_round(app):
     organization = an_organization("Acme Corp", an_account("mara@acme.example"))
     feed()
@@ -29,6 +37,23 @@ def test_a_sign_up_is_listed_by_the_next_round(app):
     assert row.owners == ["mara@acme.example"]
 
 
-def test_words(app):
-    an_organization("Verdant Grocers", an_account("mara+x@mail.verdant.example"))
-    assert found("ver") == ["Verdant Grocers"]
+def test_an_operator_finds_an_organization_from_every_page(desk):
+    a_shared("Verdant Grocers")
+    a_shared("Acme Corp")
+    feed_marked()
+    overview = desk.get("/operator")
+    assert overview.html.select_one("header form[role=search]")["action"] == LIST
+    assert names_on(desk.get(LIST)) == ["Acme Corp", "Verdant Grocers"]
+    assert names_on(desk.get(f"{LIST}?search=ver+gro")) == ["Verdant Grocers"]
+    assert "No organization found" in desk.get(f"{LIST}?search=nothing").html.get_text()
+
+
+def test_all_that_match_go_into_a_file(desk):
+    for name in ("=HYPERLINK", "Acme Corp"):
+        a_shared(name.strip("="))
+    feed_marked()
+    answer = desk.get("/operator/organizations.csv?sort=-name")
+    rows = list(
+        csv.DictReader(io.StringIO(answer.response.get_data(as_text=True).lstrip("\ufeff")))
+    )
+    assert [row["name"] for row in rows] == ["HYPERLINK", "Acme Corp"]

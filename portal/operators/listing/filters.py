@@ -11,6 +11,7 @@ from portal.documents.listing import CLASSES, OPEN_CLASSES, ListedOrganization
 from portal.operators.listing import feeding
 from portal.operators.listing.classes import EXISTING, VALUES, WORDS, wanted_uses
 from portal.operators.listing.searching import LONGEST_SEARCH, every_hit, find_hits, parse_search
+from portal.operators.listing.sorting import BY_AGE, Order
 from portal.placement.identifiers import IDENTIFIER
 
 MOST_COUNTED = 1001
@@ -127,22 +128,36 @@ class OrganizationFilter:
         match, index = self.in_order("by_created")
         return rows.count_documents(match, limit=most, hint=index)
 
-    def matching_rows(self, columns: list[str]) -> Iterator[dict[str, Any]]:
-        """The rows of all organizations that match, each once, with these fields; in the order of
-        their creation, or of a search's words. They are read as they are asked for."""
+    def matching_rows(self, columns: list[str], order: Order = BY_AGE) -> Iterator[dict[str, Any]]:
+        """The rows of all organizations that match, each once, with these fields; in an order, or
+        in that of a search's words. They are read as they are asked for."""
         if self.search:
             yield from every_hit(parse_search(self.search), self.match, columns)
             return
-        rows, after = ListedOrganization._get_collection(), None
-        shown = dict.fromkeys(("_id", "by_created", *columns), 1)
+        rows, field, leading = ListedOrganization._get_collection(), order.field, self.rarest_class
+        shown, after = dict.fromkeys(("_id", field, *columns), 1), None
         while True:
-            match, index = self.in_order("by_created", after and {"$gt": after})
-            page = rows.find(match, shown).sort("by_created", 1).hint(index)
+            bound = {order.beyond: after} if after else None
+            match, index = self.in_order(field, bound, leading)
+            page = rows.find(match, shown).sort(field, order.direction).hint(index)
             found = list(page.limit(_AT_ONCE))
             yield from found
             if len(found) < _AT_ONCE:
                 return
-            after = found[-1]["by_created"]
+            after = found[-1][field]
+
+    @property
+    def rarest_class(self) -> str | None:
+        """The open class that is asked for and has the fewest rows: an index finds them."""
+        asked = self.open_classes
+        if len(asked) < 2:
+            return next(iter(asked), None)
+        rows = ListedOrganization._get_collection()
+        number = {
+            name: rows.count_documents({name: value}, limit=MOST_COUNTED)
+            for name, value in asked.items()
+        }
+        return min(asked, key=lambda name: number[name])
 
     def in_order(
         self, field: str, bound: dict[str, Any] | None = None, leading: str | None = None

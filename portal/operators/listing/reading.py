@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from portal.documents.listing import ListedOrganization
 from portal.documents.organizations import Organization
-from portal.operators.listing.filters import MOST_COUNTED, OrganizationFilter
+from portal.operators.listing.filters import OrganizationFilter
 from portal.operators.listing.searching import find_hits, parse_search
 from portal.operators.listing.sorting import Order, comparable_key
 from portal.operators.listing.words import fold
@@ -122,14 +122,15 @@ def _page_in_order(
 ) -> ListingPage:
     way = order.reversed if back else order
     start = back or on
-    bound = {"$lt" if way.descending else "$gt": start} if start else None
-    leading, others = _leading(wanted)
+    bound = {way.beyond: start} if start else None
+    leading = wanted.rarest_class
+    others = {name: one for name, one in wanted.open_classes.items() if name != leading}
     base, index = wanted.in_order(way.field, bound, leading)
     match = {name: value for name, value in base.items() if name not in others}
     most = LOOKED_AT if others else size
     shown = dict.fromkeys((*FIELDS, way.field), 1)
     found = ListedOrganization._get_collection().find(match, shown)
-    looked = list(found.sort(way.field, -1 if way.descending else 1).hint(index).limit(most + 1))
+    looked = list(found.sort(way.field, way.direction).hint(index).limit(most + 1))
     more, looked = len(looked) > most, looked[:most]
     rows = [row for row in looked if all(row.get(name) == others[name] for name in others)]
     last = looked[-1] if looked else None
@@ -161,21 +162,6 @@ def _positions(
     if backwards:
         return (end if more else None), near
     return (None if from_start else near), (end if more else None)
-
-
-def _leading(wanted: OrganizationFilter) -> tuple[str | None, dict[str, str]]:
-    """The open class that the fewest rows are of, which an index finds, and the others that are
-    asked for."""
-    asked = wanted.open_classes
-    if len(asked) < 2:
-        return next(iter(asked), None), {}
-    rows = ListedOrganization._get_collection()
-    number = {
-        name: rows.count_documents({name: value}, limit=MOST_COUNTED)
-        for name, value in asked.items()
-    }
-    leading = min(asked, key=lambda name: number[name])
-    return leading, {name: value for name, value in asked.items() if name != leading}
 
 
 def _page_of_hits(

@@ -49,6 +49,16 @@ class Order:
         """The same order the other way round."""
         return Order(self.name, not self.descending)
 
+    @property
+    def direction(self) -> int:
+        """The direction as the server has it."""
+        return -1 if self.descending else 1
+
+    @property
+    def beyond(self) -> str:
+        """The comparison of keys that come later in the order."""
+        return "$lt" if self.descending else "$gt"
+
     def __str__(self) -> str:
         return f"-{self.name}" if self.descending else self.name
 
@@ -84,6 +94,9 @@ class Order:
                 raise ValueError(shown)
             return number
         return shown
+
+
+BY_AGE = Order("created")
 
 
 def comparable_key(key: dict[str, Any]) -> tuple[bool, Any, ObjectId]:

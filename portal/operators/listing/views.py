@@ -1,0 +1,167 @@
+"""The list of all organizations."""
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, g, request, url_for
+from flask.typing import ResponseReturnValue
+
+from portal import clock
+from portal.database.clusters import known_clusters
+from portal.documents.listing import ListedOrganization
+from portal.documents.organizations import MAIN_CLUSTER
+from portal.operators.access import Operator
+from portal.operators.guards import render_operator_page, with_operator
+from portal.operators.listing import feeding
+from portal.operators.listing.classes import WORDS
+from portal.operators.listing.export import as_csv
+from portal.operators.listing.filters import OrganizationFilter
+from portal.operators.listing.reading import count_all, read_page
+from portal.operators.listing.searching import LONGEST_SEARCH, MOST_HITS
+from portal.operators.listing.sorting import Order
+
+blueprint = Blueprint("operator_listing", __name__, url_prefix="/operator")
+
+_PAGE = "operator_listing.show"
+_MOST_CHOICES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the list: its words, and the order that it has, if any."""
+
+    name: str
+    words: str
+    sort: str | None = None
+    number: bool = False
+
+
+BY_NAME = Column("name", "Organization", "name")
+COLUMNS = (
+    Column("slug", "Slug"),
+    Column("state", "State"),
+    Column("plan", "Plan"),
+    Column("region", "Region"),
+    Column("placement", "Placement"),
+    Column("cluster", "Cluster"),
+    Column("documents", "Documents", "documents", number=True),
+    Column("size", "Size", "size", number=True),
+    Column("owners", "Owners"),
+    Column("external_id", "External id"),
+    Column("used", "Last used", "used", number=True),
+    Column("created", "Created", "created", number=True),
+)
+DEFAULT_COLUMNS = ("slug", "state", "placement", "documents", "size", "used", "created")
+
+
+@dataclass(frozen=True, slots=True)
+class ListLinks:
+    """The addresses of the list: what is found, in which order, with which columns."""
+
+    wanted: OrganizationFilter
+    order: Order | None
+    columns: tuple[str, ...]
+
+    @property
+    def kept(self) -> list[tuple[str, str]]:
+        """The order and the columns, where they aren't the usual ones."""
+        sort = [("sort", str(self.order))] if self.order else []
+        chosen = self.columns if self.columns != DEFAULT_COLUMNS else ()
+        return [*sort, *(("column", name) for name in chosen)]
+
+    def page(self, **position: str) -> str:
+        """This list from a position on."""
+        return self._to(self.wanted.to_args(), [*self.kept, *position.items()])
+
+    def sorted_by(self, column: Column) -> str:
+        """This list by a column: upwards and downwards by turns, the larger or newer first."""
+        name = column.sort or ""
+        again = self.order == Order(name, descending=True)
+        order = Order(name, descending=not again and name != "name")
+        if name == "name":
+            order = Order(name, descending=self.order in (None, Order("name")))
+        return ListLinks(self.wanted, order, self.columns).page()
+
+    @property
+    def chips(self) -> list[tuple[str, str]]:
+        """The parts of the choice in words, each with the list without it."""
+        return [(words, self._to(rest, self.kept)) for words, rest in self.wanted.chips]
+
+    @property
+    def csv(self) -> str:
+        """The file of all that match."""
+        query = {**self.wanted.to_args(), **({"sort": str(self.order)} if self.order else {})}
+        return f"{url_for('.export')}?{urlencode(query)}" if query else url_for(".export")
+
+    def _to(self, filters: dict[str, str], others: list[tuple[str, str]]) -> str:
+        query = urlencode([*filters.items(), *others])
+        return f"{url_for(_PAGE)}?{query}" if query else url_for(_PAGE)
+
+
+@blueprint.get("/organizations")
+@with_operator("console.view")
+def show(operator: Operator) -> ResponseReturnValue:
+    wanted = OrganizationFilter.from_args(request.args)
+    asked = Order.parse(request.args.get("sort", ""))
+    links = ListLinks(wanted, asked, _columns())
+    order = asked or Order()
+    page = read_page(
+        wanted, order, before=request.args.get("before"), after=request.args.get("after")
+    )
+    feed = feeding.state_of_feed()
+    return render_operator_page(
+        "operators/listing/list.html",
+        operator,
+        page=page,
+        wanted=wanted,
+        order=order,
+        links=links,
+        columns=[column for column in COLUMNS if column.name in links.columns],
+        all_columns=COLUMNS,
+        by_name=BY_NAME,
+        choices=WORDS,
+        clusters=_clusters(),
+        plans=_values_of("plan"),
+        regions=_values_of("region"),
+        total=count_all(),
+        matching=_matching(wanted),
+        lag=feeding.lag_seconds(),
+        built=feeding.is_built(feed),
+        most_hits=MOST_HITS,
+        longest_search=LONGEST_SEARCH,
+    )
+
+
+@blueprint.get("/organizations.csv")
+@with_operator("console.view")
+def export(operator: Operator) -> ResponseReturnValue:
+    wanted = OrganizationFilter.from_args(request.args)
+    order = Order.parse(request.args.get("sort", "")) or Order()
+    answer = Response(as_csv(wanted, order, g.request_id), content_type="text/csv; charset=utf-8")
+    name = f"organizations-{clock.now():%Y-%m-%d}.csv"
+    answer.headers.set("Content-Disposition", "attachment", filename=name)
+    return answer
+
+
+def _columns() -> tuple[str, ...]:
+    asked = set(request.args.getlist("column"))
+    return tuple(column.name for column in COLUMNS if column.name in asked) or DEFAULT_COLUMNS
+
+
+def _matching(wanted: OrganizationFilter) -> int | None:
+    """The number that match, counted so far; ``None`` where all do, and where it would take
+    long."""
+    if not wanted.to_args() or len(wanted.open_classes) > 1:
+        return None
+    return wanted.count()
+
+
+def _clusters() -> dict[str, str]:
+    """The clusters that there are, and the one that is asked for, in words by name."""
+    names = {MAIN_CLUSTER, *(cluster.name for cluster in known_clusters())}
+    return {name: name for name in sorted(names)}
+
+
+def _values_of(name: str) -> list[str]:
+    """The values of an open class, which an index has at hand; some where there are many."""
+    return ListedOrganization._get_collection().distinct(name)[:_MOST_CHOICES]
