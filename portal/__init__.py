@@ -51,6 +51,14 @@ from portal.documents.sessions import Browser, Session
 from portal.documents.sign_ups import PendingSignUp
 from portal.documents.support import SupportGrant
 from portal.documents.tenant_scripts import TenantScript
+from portal.documents.usage import (
+    ClusterUsage,
+    UsageDay,
+    UsageGap,
+    UsageHour,
+    UsageReporter,
+    UsageRollup,
+)
 from portal.identity.accounts import mails as account_mails
 from portal.identity.accounts import views as account_views
 from portal.identity.accounts import wiring
@@ -140,6 +148,12 @@ DOCUMENTS = (
     PeriodicTask,
     ExaminedCheck,
     InstallationDay,
+    UsageHour,
+    UsageDay,
+    ClusterUsage,
+    UsageReporter,
+    UsageGap,
+    UsageRollup,
 )
 PERIODIC_TASKS = (capacity.TASK, census.TASK, keeping.TASK)
 MAIL_KINDS = (

@@ -18,6 +18,7 @@ from portal.documents.organizations import Organization, Slug
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
 from portal.documents.support import SupportGrant
+from portal.documents.usage import UsageDay, UsageHour
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ BELONGS_TO = (
     BelongsTo(JobItem, Organization, "organization"),
     BelongsTo(DocumentView, Organization, "organization"),
     BelongsTo(IndexSuggestion, Organization, "organization"),
+    BelongsTo(UsageHour, Organization, "organization"),
+    BelongsTo(UsageDay, Organization, "organization"),
     BelongsTo(Membership, Account, "account"),
     BelongsTo(DocumentView, Account, "account"),
     BelongsTo(Session, Account, "account"),

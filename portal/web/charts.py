@@ -23,6 +23,7 @@ _WIDTH, _NARROW_WIDTH = 960, 360
 _ASIDE_WIDTH, _ASIDE_HEIGHT = 320, 104
 _ABOVE, _BELOW, _RIGHT = 28, 24, 8
 _DIGIT, _AXIS_GAP = 8, 8
+_WORDS_WIDTH, _LINE_HEIGHT = 100, 16
 _MOST_STEPS = 4
 _WIDE_TICKS, _NARROW_TICKS = 7, 4
 _MOST_TABLE_ROWS = 400
@@ -55,12 +56,13 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A point that has words, in lines."""
+    """A point that has words, in lines, the first of them at the height ``said_y``."""
 
     x: float
     y: float
     words: tuple[str, ...]
     anchor: str
+    said_y: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,8 @@ def line_chart(
     forecast: Forecast | None = None,
 ) -> Chart:
     """A line over time, in the order of ``points``, with the words of values. The latest may have
-    ``last_words``; a ``limit`` is a line of its own, a ``forecast`` a dotted one."""
+    ``last_words``; a ``limit`` is a line of its own, a ``forecast`` a dotted one. A narrow chart
+    has the ``limit_words`` before a dash."""
     drawn = _Drawn(points, words, last_words, limit, limit_words, forecast)
     return Chart(
         drawn.plot(_WIDTH, _HEIGHT, _WIDE_TICKS),
@@ -206,9 +209,12 @@ class _Drawn:
         placed = [(x(at), None if value is None else scale.y(value)) for at, value in self.points]
         parts = list(_unbroken(placed))
         last = parts[-1][-1] if parts else None
-        there = None
+        there = limit = None
         if self.forecast and last:
             there = x(self.forecast.at), scale.y(self.forecast.value)
+        if self.limit is not None:
+            said = self.limit_words if width == _WIDTH else self.limit_words.split(" – ")[0]
+            limit = Tick(scale.y(self.limit), said)
         return Plot(
             width,
             height,
@@ -219,12 +225,12 @@ class _Drawn:
             tuple(_columns(begin, end, x, most_ticks, scale)),
             tuple(_path(part) for part in parts),
             tuple(_area(part, scale.bottom) for part in parts),
-            last=_mark(last, (self.last_words,), scale) if last and self.last_words else None,
+            last=_mark(last, (self.last_words,), scale, limit, there) if last else None,
             forecast=_path([last, there]) if last and there else None,
-            forecast_end=_mark(there, self.forecast.words, scale)
+            forecast_end=_mark(there, self.forecast.words, scale, limit)
             if there and self.forecast
             else None,
-            limit=None if self.limit is None else Tick(scale.y(self.limit), self.limit_words),
+            limit=limit,
         )
 
 
@@ -271,10 +277,21 @@ def _area(part: Sequence[tuple[float, float]], bottom: float) -> str:
     return f"{_path(part)}V{bottom:.1f}H{part[0][0]:.1f}Z"
 
 
-def _mark(place: tuple[float, float], words: tuple[str, ...], scale: _Scale) -> Mark:
-    """The point at ``place``; its words are held so that they stay within the chart."""
-    beyond = place[0] > (scale.left + scale.right) / 2
-    return Mark(*place, words, "end" if beyond else "start")
+def _mark(
+    place: tuple[float, float],
+    words: tuple[str, ...],
+    scale: _Scale,
+    limit: Tick | None,
+    neighbour: tuple[float, float] | None = None,
+) -> Mark:
+    """The point at ``place``; its words are held so that they stay within the chart, below a limit,
+    and below those of its ``neighbour`` to the right."""
+    x, y = place
+    beyond = x > (scale.left + scale.right) / 2
+    said_y = y + 20 if limit is not None and y - limit.at < 40 else y - 10
+    if neighbour is not None and neighbour[0] - x < _WORDS_WIDTH:
+        said_y = max(y, neighbour[1]) + 20 + 2 * _LINE_HEIGHT
+    return Mark(x, y, words, "end" if beyond else "start", round(said_y, 1))
 
 
 def _columns(
@@ -324,7 +341,7 @@ def _bars(
     span = points[-1][0] - points[0][0] if points else _DAY
     columns = tuple(
         Tick(round(scale.left + (index + 0.5) * pitch, 1), short_moment(points[index][0], span))
-        for index in range(every // 2, len(points), every)
+        for index in range(every // 2, len(points) - every // 3, every)
     )
     return Plot(
         width, height, scale.left, scale.right, scale.bottom, scale.rows, columns, bars=tuple(bars)

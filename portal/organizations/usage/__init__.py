@@ -1,0 +1,1 @@
+"""What organizations use of their clusters, and the limits of it."""
