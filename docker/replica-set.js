@@ -63,6 +63,22 @@ const role = {
       ],
     },
     {
+      resource: { db: "", collection: "portal_readonly_documents" },
+      actions: [
+        "find", "insert", "update", "remove", "createCollection",
+        "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
+        "collStats", "collMod", "indexStats", "changeStream",
+      ],
+    },
+    {
+      resource: { db: "", collection: "portal_locked_documents" },
+      actions: [
+        "find", "insert", "update", "remove", "createCollection",
+        "createIndex", "dropIndex", "listIndexes", "dropCollection", "renameCollectionSameDB",
+        "collStats", "collMod", "indexStats", "changeStream",
+      ],
+    },
+    {
       resource: { db: "", collection: "portal_moving_documents" },
       actions: [
         "find", "insert", "update", "remove", "createCollection",

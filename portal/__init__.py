@@ -46,6 +46,7 @@ from portal.documents.organizations import Organization, Slug
 from portal.documents.placement_policy import PlacementPolicy
 from portal.documents.pools import Pool
 from portal.documents.processes import PeriodicTask, Process
+from portal.documents.restrictions import Hold, Suspension
 from portal.documents.second_factors import AuthenticatorApp, Challenge, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
 from portal.documents.sign_ups import PendingSignUp
@@ -81,7 +82,7 @@ from portal.organizations.activity import views as audit_views
 from portal.organizations.api_keys import mails as api_key_mails
 from portal.organizations.api_keys import views as key_views
 from portal.organizations.credentials import views as credential_views
-from portal.organizations.lifecycle import engine, moves, trashing
+from portal.organizations.lifecycle import engine, moves, restricting, trashing
 from portal.organizations.lifecycle.plans import PLANS
 from portal.organizations.members import mails as member_mails
 from portal.organizations.members import views as member_views
@@ -154,6 +155,8 @@ DOCUMENTS = (
     UsageReporter,
     UsageGap,
     UsageRollup,
+    Suspension,
+    Hold,
 )
 PERIODIC_TASKS = (capacity.TASK, census.TASK, keeping.TASK)
 MAIL_KINDS = (
@@ -161,6 +164,7 @@ MAIL_KINDS = (
     *attempts.KINDS,
     *second_factor_mails.KINDS,
     *trashing.KINDS,
+    *restricting.KINDS,
     *member_mails.KINDS,
     *api_key_mails.KINDS,
     *signing_up.KINDS,

@@ -57,6 +57,11 @@ class PortalError(Exception):
         return {}
 
     @property
+    def details(self) -> Mapping[str, str]:
+        """Further values for programs, by name."""
+        return {}
+
+    @property
     def headers(self) -> dict[str, str]:
         """HTTP headers of the response."""
         return {}
@@ -108,6 +113,12 @@ class Invalid(PortalError):
     """An input breaks a rule."""
 
     status = 422
+
+
+class Suspended(PortalError):
+    """Whoever runs the portal has suspended it."""
+
+    status = 423
 
 
 class TooManyRequests(PortalError):

@@ -11,11 +11,17 @@ from pymongo.read_concern import ReadConcern
 
 from portal.database import directory
 from portal.database.transactions import transactional
-from portal.documents.organizations import OperationKind, SlugState
+from portal.documents.organizations import OperationKind, Restriction, SlugState
 from portal.documents.pools import Pool
+from portal.documents.restrictions import Cause
 from portal.organizations.access.lookup import access_to
 from portal.organizations.lifecycle import engine, slugs
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
+from portal.organizations.lifecycle.restricting import (
+    Reason,
+    lift_suspension,
+    suspend_organization,
+)
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from tests.factories import a_context, a_person, an_organization, fresh, intend, the_owner
 
@@ -67,9 +73,20 @@ def test_an_entry_tells_slug_state_and_placement(acme, entry, tenant_db):
             "collection": "org_acme_corp",
             "uuid": acme.placement.uuid,
         },
-        "format": 3,
+        "format": directory.FORMAT,
     }
     assert epoch > 1_700_000_000
+
+
+@pytest.mark.parametrize("kind", list(Restriction))
+def test_a_suspension_is_a_state_that_what_does_not_know_it_stops_at(acme, entry, kind):
+    before = entry(acme)["version"]
+    reason = Reason(Cause.OTHER, "support@portal.example")
+    suspension = suspend_organization(acme, kind, reason, a_context())
+    assert (entry(acme)["state"], entry(acme)["version"] > before) == (kind, True)
+    trashed = trash_organization(fresh(acme), None, a_context())
+    assert entry(acme)["state"] == "trashed"
+    lift_suspension(trashed, suspension.id, a_context())
 
 
 def test_an_entry_of_a_shared_placement_names_its_pool(acme, entry, master_db, tenant_db):
@@ -112,7 +129,7 @@ def test_a_pool_tells_its_generation_and_the_next(master_db, tenant_db):
         "uuid": uuid,
         "generation": 4,
         "next_generation": 5,
-        "format": 3,
+        "format": directory.FORMAT,
     }
 
 
@@ -222,11 +239,12 @@ def test_an_application_reads_the_views_and_nothing_behind_them(acme, applicatio
 def test_a_portal_that_starts_later_leaves_what_a_newer_one_made(app, acme, entry, master_db):
     [listed] = master_db.list_collections(filter={"name": directory.ORGANIZATIONS})
     pipeline = listed["options"]["pipeline"]
-    newer = [{"$project": {**pipeline[0]["$project"], "format": {"$literal": 4}}}]
+    later = {"$literal": directory.FORMAT + 1}
+    newer = [{"$project": {**pipeline[0]["$project"], "format": later}}]
     master_db.command("collMod", directory.ORGANIZATIONS, viewOn="organizations", pipeline=newer)
     try:
         directory.prepare(master_db, "tenant_test")
-        assert entry(acme)["format"] == 4
+        assert entry(acme)["format"] == directory.FORMAT + 1
     finally:
         master_db.command(
             "collMod", directory.ORGANIZATIONS, viewOn="organizations", pipeline=pipeline

@@ -23,7 +23,9 @@ from portal.organizations.access import lookup
 from portal.organizations.access.errors import (
     AmbiguousName,
     Forbidden,
+    OrganizationLocked,
     OrganizationPurged,
+    OrganizationReadOnly,
     OrganizationTrashed,
     SecondFactorRequired,
     UnknownStrategy,
@@ -40,6 +42,8 @@ OF_ACCESS: tuple[Refusal, ...] = (
     AmbiguousName,
     SecondFactorRequired,
     Forbidden,
+    OrganizationLocked,
+    OrganizationReadOnly,
     OrganizationTrashed,
     OrganizationPurged,
     UnknownStrategy,

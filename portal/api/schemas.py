@@ -574,6 +574,15 @@ class Fault(Response):
             "example": {"organization_name": _FAULT_EXAMPLE},
         },
     )
+    details = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        metadata={
+            "description": "what some codes tell besides: of a suspension (423) its `kind`, the "
+            "`contact` to write to, and a `message`",
+            "example": {"kind": "locked", "contact": "support@portal.example"},
+        },
+    )
 
 
 class ErrorAnswer(Response):

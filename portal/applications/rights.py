@@ -1,8 +1,8 @@
 """The rights of an application's MongoDB user, and how it is recognized.
 
 It reads the three views of the directory, works in the tenant database, and with the two names that
-collections in organizations' own databases have, when they have just arrived there and later:
-nothing else of the master database, where
+collections in organizations' own databases have, when they have just arrived there and later; under
+the name of one that is read-only it reads alone. Nothing else of the master database, where
 password hashes are. Whoever may insert into a database creates collections
 in it, and ``$out`` replaces one, UUID included (verified on 6.0.5); so it is trusted with all
 tenant data, and what is the portal's own beside them is in the internal database.
@@ -12,7 +12,12 @@ import hashlib
 import json
 
 from portal.database import directory
-from portal.database.portal_role import MOVING_COLLECTION, OWN_COLLECTION, reports_database
+from portal.database.portal_role import (
+    MOVING_COLLECTION,
+    OWN_COLLECTION,
+    READ_ONLY_COLLECTION,
+    reports_database,
+)
 from portal.database.users import Privilege
 
 _VERBS = (
@@ -26,6 +31,9 @@ _VERBS = (
     "changeStream",
     "collStats",
 )
+
+
+_READING = ("find", "listIndexes", "changeStream", "collStats")
 
 
 def user_prefix(master_database: str, tenant_database: str) -> str:
@@ -52,6 +60,7 @@ def privileges_on_documents(tenant_database: str) -> tuple[Privilege, ...]:
     return (
         Privilege(tenant_database, "", frozenset(_VERBS)),
         *(Privilege("", name, frozenset(_VERBS)) for name in (OWN_COLLECTION, MOVING_COLLECTION)),
+        Privilege("", READ_ONLY_COLLECTION, frozenset(_READING)),
     )
 
 

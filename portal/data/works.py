@@ -9,7 +9,11 @@ from portal.documents.jobs import Job
 from portal.documents.organizations import Organization
 from portal.errors import NotFound
 from portal.jobs.running import JobFailed, NotNow
-from portal.organizations.access.errors import OrganizationMoving, OrganizationTrashed
+from portal.organizations.access.errors import (
+    OrganizationMoving,
+    OrganizationSuspended,
+    OrganizationTrashed,
+)
 from portal.organizations.lifecycle.errors import (
     CollectionNameConflict,
     OperationInProgress,
@@ -48,6 +52,8 @@ def while_reachable() -> Iterator[None]:
         yield
     except OrganizationTrashed as error:
         raise NotNow("the organization is in the trash", _IN_TRASH_SECONDS) from error
+    except OrganizationSuspended as error:
+        raise NotNow("the organization is suspended", _IN_TRASH_SECONDS) from error
     except OrganizationMoving as error:
         raise NotNow("the organization is being moved", _SOON_SECONDS) from error
     except OperationInProgress as error:

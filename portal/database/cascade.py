@@ -15,6 +15,7 @@ from portal.documents.index_suggestions import IndexSuggestion
 from portal.documents.jobs import Job, JobItem
 from portal.documents.memberships import Invitation, Membership
 from portal.documents.organizations import Organization, Slug
+from portal.documents.restrictions import Hold, Suspension
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
 from portal.documents.support import SupportGrant
@@ -44,6 +45,8 @@ BELONGS_TO = (
     BelongsTo(IndexSuggestion, Organization, "organization"),
     BelongsTo(UsageHour, Organization, "organization"),
     BelongsTo(UsageDay, Organization, "organization"),
+    BelongsTo(Suspension, Organization, "organization"),
+    BelongsTo(Hold, Organization, "organization"),
     BelongsTo(Membership, Account, "account"),
     BelongsTo(DocumentView, Account, "account"),
     BelongsTo(Session, Account, "account"),

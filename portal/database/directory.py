@@ -17,7 +17,8 @@ the view's definition and writing are refused, code 13.)
 - ``format`` of the view: a later one may have further fields, none of another meaning.
 
 The ``state`` of one that leaves a shared collection is ``moving`` from before the fence until it is
-at its new place: what doesn't know that state writes nothing.
+at its new place; of an active one that is suspended it is ``read-only``, ``locked`` or ``hidden``.
+What doesn't know such a state reads and writes nothing.
 
 ``directory_slugs`` has the ``organization`` and ``state`` of each slug, ``current`` or ``old``,
 found by ``_id``.
@@ -45,7 +46,7 @@ from portal.documents.organizations import (
 ORGANIZATIONS = "directory_organizations"
 SLUGS = "directory_slugs"
 POOLS = "directory_pools"
-FORMAT = 3
+FORMAT = 4
 
 _NAMESPACE_EXISTS = 48
 _NOW_SECONDS = {"$toLong": {"$divide": [{"$toLong": "$$NOW"}, 1000]}}
@@ -112,9 +113,16 @@ def _definitions(tenant_database: str, epoch: int) -> dict[str, tuple[str, list[
             {"$eq": ["$state", OrganizationState.ACTIVE]},
         ]
     }
+    suspended = {
+        "$and": [
+            {"$eq": ["$state", OrganizationState.ACTIVE]},
+            {"$gt": ["$restricted", None]},
+        ]
+    }
+    state = {"$cond": [suspended, "$restricted", "$state"]}
     organization = {
         "slug": 1,
-        "state": {"$cond": [leaving, "moving", "$state"]},
+        "state": {"$cond": [leaving, "moving", state]},
         "version": {"$ifNull": ["$version", 0]},  # the first versions wrote none
         "placement": placement,
         "operation.kind": 1,

@@ -26,6 +26,12 @@ TRASHED_COLLECTION = "portal_trashed_documents"
 """Its name while the organization is in the trash: a fixed one, since a right to any name in these
 databases would be one in all others as well."""
 
+READ_ONLY_COLLECTION = "portal_readonly_documents"
+"""Its name while the organization is suspended so that nobody changes its documents."""
+
+LOCKED_COLLECTION = "portal_locked_documents"
+"""Its name while the organization is suspended so that nobody reads them."""
+
 MOVING_COLLECTION = "portal_moving_documents"
 """Its name until a move to it is done."""
 
@@ -45,7 +51,14 @@ _OWN = (
     *_LIFECYCLE,
     *_FOLLOWED,
 )
-_IN_OWN_DATABASES = OWN_COLLECTION, TRASHED_COLLECTION, MOVING_COLLECTION, *MOVED_COLLECTIONS
+_IN_OWN_DATABASES = (
+    OWN_COLLECTION,
+    TRASHED_COLLECTION,
+    READ_ONLY_COLLECTION,
+    LOCKED_COLLECTION,
+    MOVING_COLLECTION,
+    *MOVED_COLLECTIONS,
+)
 # getDefaultRWConcern: a majority acknowledges; inprog: who still uses a former user's connection;
 # hostInfo, getCmdLineOpts and serverStatus: how many collections the server may hold, and does.
 # Its oplog's figures: whether it has room for a move. To read it would be to read all databases.

@@ -27,7 +27,12 @@ from portal.organizations.credentials import hosts
 from portal.organizations.credentials.managing import mark_revoked
 from portal.organizations.credentials.tending import tend
 from portal.organizations.lifecycle.engine import repair_organization
-from portal.organizations.lifecycle.privileges import PREFIX, home_of, privileges_on
+from portal.organizations.lifecycle.privileges import (
+    PREFIX,
+    home_of,
+    privileges_on,
+    reach_while,
+)
 from portal.tenants import collections
 from portal.web.context import RequestContext
 
@@ -318,7 +323,8 @@ def _differs(home: _Home, name: str, credential: Credential) -> bool:
     collection = before.placement.collection
     here = collections.uuid_of(home.opened, collection) == before.placement.uuid
     reaches = before.state == OrganizationState.ACTIVE and here
-    wanted = set(privileges_on(home.database, collection, credential.reach)) if reaches else set()
+    reach = reach_while(before.restricted, credential.reach) if reaches else None
+    wanted = set(privileges_on(home.database, collection, reach)) if reach else set()
     given = users.roles_in(home.opened, name).get(name)
     kept = Credential.objects(id=credential.id, users__name=name).first()
     ended = kept is None or any(user.ended_at for user in kept.users if user.name == name)

@@ -25,6 +25,7 @@ from portal.documents.index_suggestions import IndexSuggestion
 from portal.documents.jobs import Job, JobItem
 from portal.documents.memberships import Invitation, Membership
 from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.restrictions import Hold, Suspension
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
 
@@ -47,6 +48,9 @@ DEAD_VIEW = Kind(
 )
 DEAD_SUGGESTION = Kind(
     "dead_suggestion", "Suggested indexes of organizations that don't exist", _ADVICE
+)
+DEAD_RESTRICTION = Kind(
+    "dead_restriction", "Suspensions and holds of organizations that don't exist", _ADVICE
 )
 DEAD_FACTOR = Kind("dead_factor", "Second factors of accounts that don't exist", _ADVICE)
 DEAD_SESSION = Kind(
@@ -109,6 +113,8 @@ BELONGINGS = (
     Belonging("state in a job", JobItem, DEAD_JOB_ITEM),
     Belonging("view", DocumentView, DEAD_VIEW, optional=True),
     Belonging("suggested index", IndexSuggestion, DEAD_SUGGESTION),
+    Belonging("suspension", Suspension, DEAD_RESTRICTION),
+    Belonging("hold", Hold, DEAD_RESTRICTION),
     Belonging("authenticator app", AuthenticatorApp, DEAD_FACTOR),
     Belonging("passkey", Passkey, DEAD_FACTOR),
     Belonging("recovery codes", RecoveryCodes, DEAD_FACTOR),

@@ -18,6 +18,16 @@ class OrganizationState(StrEnum):
     PURGED = "purged"
 
 
+class Restriction(StrEnum):
+    """What an organization is restricted to by a suspension, from the mildest to the strictest:
+    nobody changes its documents; nobody reads them either, and members see why; it is as if there
+    were none."""
+
+    READ_ONLY = "read-only"
+    LOCKED = "locked"
+    HIDDEN = "hidden"
+
+
 class OperationKind(StrEnum):
     """The kinds of lifecycle operations."""
 
@@ -28,6 +38,7 @@ class OperationKind(StrEnum):
     PURGE = "purge"
     REPAIR = "repair"
     MOVE = "move"
+    RESTRICT = "restrict"
 
 
 class Failure(StrEnum):
@@ -111,10 +122,22 @@ class Operation(MasterPart):
     founds_account = fields.BooleanField()
     # The move that it is part of.
     move = fields.ObjectIdField()
+    # Of a restriction: the suspension that begins, or is lifted, and what the organization is
+    # restricted to afterwards, and was before.
+    suspension = fields.ObjectIdField()
+    restricted = fields.StringField()
+    restricted_before = fields.StringField()
     last_error = fields.StringField()
     # The idempotency key of its request, if any: released when the operation is rolled back.
     request_key = fields.StringField()
     failure = fields.StringField(choices=tuple(Failure))
+
+
+class Deletion(MasterPart):
+    """A deletion of something of an organization's that is under way, until ``until`` at most."""
+
+    id = fields.ObjectIdField(required=True)
+    until = fields.DateTimeField(required=True)
 
 
 class RolledBack(MasterPart):
@@ -148,6 +171,12 @@ class Organization(MasterDocument):
     # What other systems know it by: set by whoever runs the portal, and not seen by its members.
     external_id = fields.StringField()
     metadata = fields.MapField(fields.StringField(), default=None)
+    # The strictest of its open suspensions, written in the transaction of each; but while one is
+    # being lifted as before.
+    restricted = fields.StringField()
+    # Set while a legal hold is open: whatever deletes asks for it in the write that begins it.
+    held = fields.BooleanField()
+    deletions = fields.EmbeddedDocumentListField(Deletion, default=None)
     operation = fields.EmbeddedDocumentField(Operation)
     rolled_back = fields.EmbeddedDocumentField(RolledBack, db_field="turned_back")
     created_at = fields.DateTimeField(required=True)
@@ -195,6 +224,8 @@ class Organization(MasterDocument):
             {**index_where_set("external_id"), "unique": True},
             index_where_set("purge_at"),
             index_where_set("warn_at"),
+            index_where_set("restricted"),
+            index_where_set("held"),
         ],
     }
 

@@ -32,6 +32,7 @@ from portal.organizations.access.errors import (
     OrganizationTrashed,
 )
 from portal.organizations.access.errors import UnknownStrategy as NewerStrategy
+from portal.organizations.access.restrictions import suspended
 from portal.organizations.adopting import Replacement, find_replacement
 from portal.organizations.lifecycle import errors, pools
 from portal.organizations.lifecycle.engine import in_progress, repair_organization
@@ -40,7 +41,16 @@ from portal.tenants._sync.connections import Connection
 from portal.tenants.collections import CollectionElsewhere, CollectionMissing, Figures
 from portal.tenants.directory import Entry, Located, PoolEntry, follow
 from portal.tenants.errors import CollectionMissing as Missing
-from portal.tenants.errors import Misplaced, Moving, NotReady, Purged, Trashed, UnknownStrategy
+from portal.tenants.errors import (
+    Hidden,
+    Locked,
+    Misplaced,
+    Moving,
+    NotReady,
+    Purged,
+    Trashed,
+    UnknownStrategy,
+)
 from portal.tenants.fence import polls
 from portal.tenants.runtime import remaining
 from portal.web.context import RequestContext
@@ -197,8 +207,9 @@ def _stored_in_own(organization: Organization, pipeline: Sequence[Mapping[str, A
 def tenant_of(organization: Organization) -> Tenant:
     """The organization's documents, which are followed through renames while it is active.
 
-    Raises OrganizationTrashed; NotFound after a purge; OperationInProgress while its collection is
-    being created. Operations also raise the former two; TenantCollectionMissing where somebody
+    Raises OrganizationTrashed; OrganizationLocked; NotFound after a purge, or while it is hidden;
+    OperationInProgress while its collection is being created. Operations also raise the former
+    three; those that write OrganizationReadOnly; TenantCollectionMissing where somebody
     dropped the collection in the database, and CollectionNameConflict where somebody renamed it and
     another one has its name. This and they wait while the organization is between two places of a
     move, for MOVING_SECONDS at most: then they raise OrganizationMoving, with nothing done.
@@ -243,7 +254,9 @@ class _Place:
             return follow(_entry(organization), used, found, pool)
         except Trashed as trashed:
             raise OrganizationTrashed(organization.name) from trashed
-        except (Purged, NotReady) as gone:
+        except Locked as locked:
+            raise suspended(organization) from locked
+        except (Purged, NotReady, Hidden) as gone:
             raise NotFound(organization.slug) from gone
         except Missing as missing:
             raise errors.TenantCollectionMissing(organization.name) from missing
@@ -252,6 +265,15 @@ class _Place:
                 pools.fence(pool.number)
                 return _located(*_read(self.id, pool.number))
             return _located(_repaired(organization))
+
+    def renew(self, located: Located) -> Located:
+        """The same: it was read with the request."""
+        return located
+
+    def check_writable(self, located: Located) -> None:
+        """Raise OrganizationReadOnly where documents may only be read."""
+        if located.entry.read_only:
+            raise suspended(Organization.objects.get(id=self.id))
 
     def confirm(self, used: Located) -> None:
         self.located = replace(used, doubted=None)
@@ -281,7 +303,7 @@ def _entry(organization: Organization) -> Entry:
     return Entry(
         id=organization.id,
         slug=organization.slug,
-        state=organization.state,
+        state=_state_of(organization),
         order=(0, organization.version),
         strategy=placement.strategy,
         cluster=placement.cluster,
@@ -292,6 +314,12 @@ def _entry(organization: Organization) -> Entry:
         target=operation and operation.collection,
         pool=placement.pool,
     )
+
+
+def _state_of(organization: Organization) -> str:
+    """The state as the directory tells it: a suspension is one."""
+    active = organization.state == OrganizationState.ACTIVE
+    return organization.restricted or organization.state if active else organization.state
 
 
 def _read(organization_id: ObjectId, number: int | None) -> tuple[Organization, PoolEntry | None]:
@@ -340,8 +368,10 @@ def _located(organization: Organization, pool: PoolEntry | None = None) -> Locat
         return Located.of(_entry(organization), pool)
     except Trashed as trashed:
         raise OrganizationTrashed(organization.name) from trashed
-    except Purged as purged:
-        raise NotFound(organization.slug) from purged
+    except Locked as locked:
+        raise suspended(organization) from locked
+    except (Purged, Hidden) as gone:
+        raise NotFound(organization.slug) from gone
     except UnknownStrategy as unknown:
         raise NewerStrategy(organization.name, organization.placement.strategy) from unknown
     except Missing as missing:

@@ -25,7 +25,11 @@ from portal.errors import NotFound
 from portal.jobs.errors import JobExists
 from portal.jobs.managing import open_job, start_job
 from portal.jobs.running import JobFailed, Run
-from portal.organizations.access.errors import OrganizationMoving, OrganizationTrashed
+from portal.organizations.access.errors import (
+    OrganizationMoving,
+    OrganizationSuspended,
+    OrganizationTrashed,
+)
 from portal.organizations.lifecycle.errors import OperationInProgress
 from portal.organizations.storage import tenant_of
 from portal.tenant_scripts.errors import JobPaused, ScriptEdited, ScriptRuns
@@ -43,6 +47,13 @@ MOST_WORKERS = 32
 GATE_LOOKS = 3
 GATE_PAUSE_SECONDS = 5
 _READS = 9
+_NOT_NOW = (
+    OrganizationTrashed,
+    OrganizationMoving,
+    OrganizationSuspended,
+    OperationInProgress,
+    NotFound,
+)
 _FINISHED = (ItemState.DONE, ItemState.FAILED, ItemState.NOT_APPLICABLE)
 
 
@@ -239,7 +250,7 @@ class _Application:
         state, reason = ItemState.DONE, None
         try:
             self._call(one)
-        except (OrganizationTrashed, OrganizationMoving, OperationInProgress, NotFound):
+        except _NOT_NOW:
             self.items.give_up(one.id, attempt)
             return SKIPPED
         except NeedsOwnPlacement as error:

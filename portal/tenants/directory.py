@@ -14,6 +14,9 @@ While an organization moves, its documents are out of reach between two names: t
 commands, and tells a name that the directory doesn't record. Then ``Moving`` is raised, and whoever
 meets it waits until the directory says something else. At a new place the UUID is another one.
 
+The state of an organization that is suspended is ``read-only``, ``locked`` or ``hidden``. Each is
+behind a fence, as the trash is: whoever knew it in a milder state is rejected, and reads it here.
+
 A shared collection gets another name whenever one of its organizations must not be written any
 more, after that was recorded of the organization. So a name of it may be used for an organization
 only if the organization's entry was read *after* the pool's answer that has the name.
@@ -31,10 +34,14 @@ from bson import Binary, ObjectId, Timestamp
 
 from .errors import (
     CollectionMissing,
+    Hidden,
+    Locked,
     Misplaced,
     Moving,
     NotReady,
     Purged,
+    ReadOnly,
+    Restricted,
     StateError,
     Trashed,
     UnknownState,
@@ -49,6 +56,7 @@ MAIN = "main"
 """The cluster that has the directory."""
 
 _ACTIVE = "active"
+_SHUT: Mapping[str, type[Restricted]] = {each.kind: each for each in (Locked, Hidden)}
 _LEAVING = "moving"  # of one that leaves a shared collection, so that older versions stop
 _MOVE = "move"
 _REMOVING = ("trash", "purge")
@@ -155,17 +163,34 @@ class Entry:
         removing = self.operation in _REMOVING
         return (self.collection,) if removing or not self.target else (self.collection, self.target)
 
+    @property
+    def shut(self) -> bool:
+        """True while it is suspended so that nobody reads its documents."""
+        return self.state in _SHUT
+
+    @property
+    def read_only(self) -> bool:
+        """True while it is suspended so that nobody changes its documents."""
+        return self.state == ReadOnly.kind
+
+    def check_writable(self) -> None:
+        """Raise ReadOnly where documents can only be read."""
+        if self.read_only:
+            raise ReadOnly(self.id)
+
     def check(self) -> None:
         """Raise the reason why documents can't be reached now."""
         if self.state == "trashed":
             raise Trashed(self.id)
         if self.state == "purged":
             raise Purged(self.id)
+        if self.state in _SHUT:
+            raise _SHUT[self.state](self.id)
         # A shared collection's name doesn't tell who leaves it: the organization alone does.
         leaving = self.strategy == SHARED and self.operation == _MOVE
-        if leaving and self.state in (_ACTIVE, _LEAVING):
+        if leaving and self.state in (_ACTIVE, _LEAVING, ReadOnly.kind):
             raise Moving(self.id, self.order)
-        if self.state != _ACTIVE:
+        if self.state not in (_ACTIVE, ReadOnly.kind):
             raise UnknownState(self.id, self.state)
         if not is_known(self.strategy):
             raise UnknownStrategy(self.id, self.strategy)

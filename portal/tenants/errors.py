@@ -90,6 +90,37 @@ class Purged(StateError):
     words = "organization {organization} was deleted for good"
 
 
+@dataclass(eq=False)
+class Restricted(StateError):
+    """The base of errors about an organization that whoever runs the portal has suspended. Members
+    read in the portal why, and whom to write to."""
+
+    kind: ClassVar[str]
+    words = "organization {organization} is suspended"
+
+
+class ReadOnly(Restricted):
+    """Documents can be read, and nothing else."""
+
+    kind = "read-only"
+    words = "organization {organization} is suspended: its documents can be read, not changed"
+
+
+class Locked(Restricted):
+    """Documents can be neither read nor changed."""
+
+    kind = "locked"
+    words = "organization {organization} is suspended: its documents can't be reached"
+
+
+class Hidden(Restricted):
+    """Documents can be neither read nor changed, and to its members it is as if there were no such
+    organization."""
+
+    kind = "hidden"
+    words = "organization {organization} is suspended: to its members it isn't there"
+
+
 class NotReady(StateError):
     """The organization's collection is still being created."""
 

@@ -48,6 +48,7 @@ class ErrorResponse:
     fields: dict[str, str] = field(default_factory=dict)
     actions: tuple[Action, ...] = ()
     headers: dict[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 def init_app(
@@ -79,6 +80,7 @@ def describe(error: PortalError) -> ErrorResponse:
         fields=error.fields if isinstance(error, InvalidInput) else _fields_of([error]),
         actions=error.actions,
         headers=error.headers,
+        details=error.details,
     )
 
 
@@ -164,10 +166,10 @@ def _answer(response: ErrorResponse) -> ResponseReturnValue:
 def _json(response: ErrorResponse) -> dict[str, Any]:
     api_names = current_app.extensions[_API_FIELDS].get(request.endpoint or "", {})
     fields = {api_names.get(name, name): words for name, words in response.fields.items()}
-    return {
-        "status": "error",
-        "error": {"code": response.code, "message": response.words, "fields": fields},
-    }
+    error = {"code": response.code, "message": response.words, "fields": fields}
+    if response.details:
+        error["details"] = dict(response.details)
+    return {"status": "error", "error": error}
 
 
 def _page(response: ErrorResponse) -> str:

@@ -1,5 +1,6 @@
 """Errors of access to organizations, and their words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,7 +8,7 @@ from bson import ObjectId
 
 from portal.bidi import isolated
 from portal.documents.memberships import Role
-from portal.errors import Action, Conflict, Refused, Unavailable
+from portal.errors import Action, Conflict, Refused, Suspended, Unavailable
 
 
 def back_to(name: str, slug: str) -> Action:
@@ -134,6 +135,47 @@ class OrganizationTrashed(Conflict):
     code = "organization_trashed"
     title = "The organization is in the trash"
     message = "{name} was deleted meanwhile. An owner can restore it from the trash."
+
+
+@dataclass
+class OrganizationSuspended(Suspended):
+    """Whoever runs the portal has suspended the organization; ``told`` is what members are told of
+    why, ``contact`` whom they write to."""
+
+    name: str
+    kind: str
+    told: str | None = None
+    contact: str | None = None
+
+    @property
+    def reason(self) -> str:
+        """What is told, and the contact, in sentences."""
+        told = f" {self.told}" if self.told else ""
+        return f"{told} Write to {self.contact}." if self.contact else told
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        values = {"kind": self.kind, "message": self.told, "contact": self.contact}
+        return {name: value for name, value in values.items() if value}
+
+
+class OrganizationReadOnly(OrganizationSuspended):
+    """The organization is suspended so that its documents can only be read."""
+
+    code = "organization_read_only"
+    title = "This organization is read-only"
+    message = (
+        "{name} is suspended: it can be read and exported, not changed.{reason} "
+        "Nothing was changed."
+    )
+
+
+class OrganizationLocked(OrganizationSuspended):
+    """The organization is suspended so that nobody reaches it."""
+
+    code = "organization_locked"
+    title = "This organization is locked"
+    message = "{name} is suspended: nobody reaches it until that is lifted.{reason}"
 
 
 @dataclass

@@ -19,7 +19,15 @@ from portal.database.transactions import within_transaction
 from portal.display_names import InvalidName, clean_words, comparable
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
-from portal.documents.organizations import SLUG, Organization, OrganizationState, Slug, SlugState
+from portal.documents.organizations import (
+    SLUG,
+    Organization,
+    OrganizationState,
+    Restriction,
+    Slug,
+    SlugState,
+)
+from portal.documents.restrictions import Suspension
 from portal.errors import NotFound
 from portal.identity.sessions.principals import (
     AccountPrincipal,
@@ -27,9 +35,15 @@ from portal.identity.sessions.principals import (
     ProvisioningPrincipal,
 )
 from portal.organizations.access import errors
+from portal.organizations.access.restrictions import (
+    check_restriction,
+    strictest_suspension,
+    suspended,
+    withheld_permissions,
+)
 from portal.organizations.access.strategies import check_strategy
 from portal.permissions import ALL, ROLES, WITHOUT_SECOND_FACTOR, of_member
-from portal.web.context import RequestContext
+from portal.web.context import OPERATOR, RequestContext
 from portal.web.idempotency import claim_key
 
 # The target of a rename leads to the organization only if it did before: an old slug of its own.
@@ -44,8 +58,8 @@ _BY_ID = re.compile(r"by-id/([0-9a-f]{24})")
 class Access:
     """A principal's permissions in an organization, and the requested slug.
 
-    A member has a ``role``; an API key may have permissions alone. ``along`` is what a page had
-    read with it.
+    A member has a ``role``; an API key may have permissions alone. While the organization is
+    read-only by a ``suspension``, some are ``withheld``. ``along`` is what a page had read with it.
     """
 
     organization: Organization
@@ -53,6 +67,8 @@ class Access:
     slug: str
     permissions: frozenset[str]
     along: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    withheld: frozenset[str] = frozenset()
+    suspension: Suspension | None = None
 
     @property
     def by_old_slug(self) -> bool:
@@ -66,12 +82,16 @@ class Access:
         return permission in self.permissions
 
     def require(self, permission: str) -> None:
-        """Raise Forbidden unless the principal has the permission."""
+        """Raise Forbidden unless the principal has the permission, OrganizationReadOnly where it is
+        withheld from everybody."""
+        if permission in self.withheld:
+            raise suspended(self.organization)
         if not self.can(permission):
             raise errors.Forbidden(permission, self.organization.id, self.role, self.slug)
 
     def require_all(self, permissions: frozenset[str]) -> None:
-        """Raise Forbidden unless the principal has all of these permissions."""
+        """Raise Forbidden or OrganizationReadOnly unless the principal has all of these
+        permissions."""
         beyond = permissions - self.permissions
         if beyond:
             self.require(min(beyond))
@@ -133,6 +153,7 @@ def visible_in_any_state(
     organization = Organization.objects(id=organization_id).first()
     if organization is None:
         raise NotFound(str(organization_id))
+    check_restriction(organization, None)
     check_strategy(organization)
     return organization
 
@@ -148,6 +169,8 @@ def _access(
     key = principal if isinstance(principal, OrganizationKey) else None
     organization = Organization._from_son(found["organization"])
     structlog.contextvars.bind_contextvars(organization=str(organization.id))
+    if organization.restricted == Restriction.HIDDEN:
+        raise NotFound(slug)
     if key:
         role = Role(key.role) if key.role else None
         access = Access(organization, role, slug, key.permissions)
@@ -158,10 +181,28 @@ def _access(
         access = replace(access, permissions=access.permissions & WITHOUT_SECOND_FACTOR)
         if permission not in access.permissions:
             raise errors.SecondFactorRequired(organization.name, organization.slug)
+    access = _while_suspended(access, permission)
     if permission:
         access.require(permission)
     check_strategy(organization)
     return access
+
+
+def _while_suspended(access: Access, permission: str | None) -> Access:
+    """What is left of the access while the organization is suspended. Raises what
+    ``check_restriction`` raises where it can't be seen."""
+    organization = access.organization
+    if organization.restricted is None:
+        return access
+    withheld = withheld_permissions(organization.restricted)
+    if permission not in access.permissions - withheld:
+        check_restriction(organization, None)
+    return replace(
+        access,
+        permissions=access.permissions - withheld,
+        withheld=access.permissions & withheld,
+        suspension=strictest_suspension(organization),
+    )
 
 
 def stages_along(slug: str, joins: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
@@ -222,7 +263,9 @@ def _slug_of_named(text: str, principal: AccountPrincipal | OrganizationKey) -> 
     except InvalidName as error:
         raise NotFound(text) from error
     own = _organizations_of(principal)
-    current = Organization.objects(id__in=own, state=OrganizationState.ACTIVE)
+    current = Organization.objects(
+        id__in=own, state=OrganizationState.ACTIVE, restricted__ne=Restriction.HIDDEN
+    )
     old = Slug.objects(organization__in=own, state=SlugState.OLD, name__exists=True)
     for named in (current.scalar("name", "slug"), old.scalar("name", "id")):
         slugs = sorted(slug for name, slug in named if comparable(name) == wanted)
@@ -261,11 +304,14 @@ def access_to_trashed(organization_id: str, account_id: ObjectId) -> Access:
     if membership is None or membership.role != Role.OWNER:
         raise NotFound(organization_id)
     structlog.contextvars.bind_contextvars(organization=organization_id)
+    if organization.restricted == Restriction.HIDDEN:
+        raise NotFound(organization_id)
     _check_second_factor(organization.id, account_id)
     if organization.state == OrganizationState.ACTIVE:
         raise errors.NotInTrash(organization.name, organization.slug)
     check_strategy(organization)
-    return Access(organization, Role.OWNER, organization.slug, ROLES[Role.OWNER])
+    access = Access(organization, Role.OWNER, organization.slug, ROLES[Role.OWNER])
+    return _while_suspended(access, "organization.restore")
 
 
 @within_transaction
@@ -290,6 +336,8 @@ def begin_change(
     ).first()
     if organization is None:
         raise NotFound(str(access.organization.id))
+    if context.actor.kind != OPERATOR.kind:
+        check_restriction(organization, permission)
     if permission and context.account:
         own = Membership.objects(organization=organization.id, account=context.account).first()
         if own is None:
@@ -322,7 +370,9 @@ def slug_for_member(organization_id: ObjectId, account_id: ObjectId | None) -> s
     """The current slug of an active organization, for a member of it; else ``None``."""
     if not Membership.objects(organization=organization_id, account=account_id).first():
         return None
-    active = Organization.objects(id=organization_id, state=OrganizationState.ACTIVE)
+    active = Organization.objects(
+        id=organization_id, state=OrganizationState.ACTIVE, restricted__ne=Restriction.HIDDEN
+    )
     organization = active.only("slug").first()
     return organization and organization.slug
 

@@ -185,7 +185,12 @@ def write_intent(
     """
     check_strategy(organization)
     _claim_key(organization.id, operation, context)
-    as_read = {"_id": organization.id, "state": organization.state, "slug": organization.slug}
+    as_read = {
+        "_id": organization.id,
+        "state": organization.state,
+        "slug": organization.slug,
+        "restricted": organization.restricted,
+    }
     written = write_intent_where(as_read, operation) if organization.state in states else None
     if written is None:
         raise refusal(organization)
@@ -226,6 +231,12 @@ def refusal(organization: Organization) -> PortalError:
         return OrganizationPurged(current.name, current.purged_at)
     if current.operation and current.state == organization.state:
         return in_progress(current)
+    return _refusal_of_state(organization, current)
+
+
+def _refusal_of_state(organization: Organization, current: Organization) -> PortalError:
+    if current.restricted != organization.restricted and current.state == organization.state:
+        return errors.RestrictionChanged(current.name, current.slug)
     if current.state == OrganizationState.TRASHED:
         return NotFound()  # as by its slug
     if organization.state == OrganizationState.TRASHED:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-from portal.errors import Conflict, Invalid
+from portal.errors import Conflict, Invalid, NotFound
 from portal.organizations.access.errors import LeadsBack
 
 # A reason of InvalidName.
@@ -216,3 +216,19 @@ class MoveRolledBack(Conflict):
         "{name} stays where it is for now: {reason}. Nothing was lost. The move goes on, and tries "
         "again."
     )
+
+
+class RestrictionChanged(LeadsBack, Conflict):
+    """The organization was suspended, or freed, since it was read."""
+
+    code = "restriction_changed"
+    title = "This organization was suspended or freed meanwhile"
+    message = "Its suspensions changed meanwhile. Reload the page and see. Nothing was changed."
+
+
+class SuspensionNotFound(NotFound):
+    """No suspension of the organization has this id."""
+
+    code = "suspension_not_found"
+    title = "No such suspension"
+    message = "This organization has no suspension with this id. Reload its list."

@@ -6,23 +6,34 @@ from dataclasses import dataclass
 from bson import ObjectId
 
 from portal.database.portal_role import (
+    LOCKED_COLLECTION,
     MOVED_COLLECTIONS,
     MOVING_COLLECTION,
     OWN_COLLECTION,
+    READ_ONLY_COLLECTION,
     TRASHED_COLLECTION,
 )
-from portal.documents.organizations import Organization, OrganizationState, Placement, Strategy
+from portal.documents.organizations import (
+    Organization,
+    OrganizationState,
+    Placement,
+    Restriction,
+    Strategy,
+)
 from portal.organizations.lifecycle.names import OrganizationName
 
 
 @dataclass(frozen=True, slots=True)
 class Naming:
     """The name ``at_birth``, unique by construction, which nobody else has; those while the
-    organization is ``active``, and while it is ``in_trash``; those by a move: of a ``target`` until
-    it is done, and of a ``source`` from the fence of this number on."""
+    organization is ``active``, also ``read_only`` or ``locked`` by a suspension, and while it is
+    ``in_trash``; those by a move: of a ``target`` until it is done, and of a ``source`` from the
+    fence of this number on."""
 
     at_birth: Callable[[ObjectId], str]
     active: Callable[[OrganizationName], str]
+    read_only: Callable[[ObjectId], str]
+    locked: Callable[[ObjectId], str]
     in_trash: Callable[[ObjectId], str]
     target: Callable[[ObjectId], str]
     source: Callable[[ObjectId, int], str]
@@ -32,6 +43,8 @@ NAMINGS: dict[str, Naming] = {
     Strategy.COLLECTION: Naming(
         at_birth=lambda organization_id: f"new_{organization_id}",
         active=lambda name: name.collection,
+        read_only=lambda organization_id: f"readonly_{organization_id}",
+        locked=lambda organization_id: f"locked_{organization_id}",
         in_trash=lambda organization_id: f"trash_{organization_id}",
         target=lambda move_id: f"move_{move_id}",
         source=lambda move_id, fence: f"moving_{move_id}_{fence}",
@@ -39,6 +52,8 @@ NAMINGS: dict[str, Naming] = {
     Strategy.DATABASE: Naming(
         at_birth=lambda _: OWN_COLLECTION,
         active=lambda _: OWN_COLLECTION,
+        read_only=lambda _: READ_ONLY_COLLECTION,
+        locked=lambda _: LOCKED_COLLECTION,
         in_trash=lambda _: TRASHED_COLLECTION,
         target=lambda _: MOVING_COLLECTION,
         source=lambda _, fence: MOVED_COLLECTIONS[fence % len(MOVED_COLLECTIONS)],
@@ -66,6 +81,30 @@ def active_name(placement: Placement, name: OrganizationName) -> str | None:
     return naming.active(name) if naming else None
 
 
+def name_restricted(
+    organization: Organization, restricted: str | None, name: OrganizationName | None = None
+) -> str | None:
+    """The name of its own collection while the organization is active and ``restricted`` to this,
+    or to nothing; with another ``name``, or with the one it has."""
+    naming = NAMINGS.get(organization.placement.strategy)
+    if naming is None:
+        return None
+    return _active(naming, organization, restricted, name)
+
+
+def _active(
+    naming: Naming,
+    organization: Organization,
+    restricted: str | None,
+    name: OrganizationName | None = None,
+) -> str:
+    if restricted is None:
+        return naming.active(name or OrganizationName(organization.name, organization.slug))
+    if restricted == Restriction.READ_ONLY:
+        return naming.read_only(organization.id)
+    return naming.locked(organization.id)
+
+
 def name_in_trash(organization: Organization) -> str | None:
     """The name of its own collection while the organization is in the trash."""
     naming = NAMINGS.get(organization.placement.strategy)
@@ -79,7 +118,7 @@ def name_after_move(organization: Organization, target: Placement) -> str | None
         return None
     if organization.state == OrganizationState.TRASHED:
         return naming.in_trash(organization.id)
-    return naming.active(OrganizationName(organization.name, organization.slug))
+    return _active(naming, organization, organization.restricted)
 
 
 def name_as_target(target: Placement, move_id: ObjectId) -> str | None:

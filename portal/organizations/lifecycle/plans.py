@@ -1,6 +1,6 @@
 """Every kind of lifecycle operation."""
 
-from portal.organizations.lifecycle import creating, moving, renaming, steps, trashing
+from portal.organizations.lifecycle import creating, moving, renaming, restricting, steps, trashing
 
 PLANS = (
     creating.CREATE,
@@ -10,4 +10,5 @@ PLANS = (
     trashing.PURGE,
     steps.REPAIR,
     moving.MOVE,
+    restricting.RESTRICT,
 )

@@ -15,7 +15,14 @@ from portal.database.clusters import client_of, database_of, is_lost
 from portal.database.transactions import within_transaction
 from portal.database.users import UNAUTHORIZED, Privilege
 from portal.documents.credentials import Credential, Reach, UserElsewhere
-from portal.documents.organizations import Failure, Organization, OrganizationState, Placement
+from portal.documents.organizations import (
+    Failure,
+    OperationKind,
+    Organization,
+    OrganizationState,
+    Placement,
+    Restriction,
+)
 from portal.organizations.lifecycle import engine
 from portal.tenants import collections
 
@@ -33,11 +40,19 @@ def privileges_on(database: str, collection: str, reach: str) -> tuple[Privilege
     return (Privilege(database, collection, _ACTIONS[Reach(reach)]),)
 
 
+def reach_while(restricted: str | None, reach: str) -> Reach | None:
+    """The reach that a credential has while its organization is ``restricted`` to this, or to
+    nothing."""
+    if restricted is None:
+        return Reach(reach)
+    return Reach.READ if restricted == Restriction.READ_ONLY else None
+
+
 def take_privileges(organization: Organization) -> Organization:
     """Have the organization's credentials reach nothing. Raises RollBack where MongoDB doesn't
     allow that to the portal."""
     try:
-        _set_privileges(organization, None)
+        _set_privileges(organization, None, None)
     except OperationFailure as error:
         if error.code != UNAUTHORIZED:
             raise
@@ -46,8 +61,12 @@ def take_privileges(organization: Organization) -> Organization:
 
 
 def give_privileges(organization: Organization) -> Organization:
-    """Have the credentials reach the collection under the operation's name."""
-    _give(organization, organization.operation.collection)
+    """Have the credentials reach the collection under the operation's name, as far as the
+    organization's restriction allows: a running operation's, if that changes it."""
+    operation = organization.operation
+    changes = operation.kind == OperationKind.RESTRICT
+    restricted = operation.restricted if changes else organization.restricted
+    _give(organization, operation.collection, restricted)
     return organization
 
 
@@ -55,7 +74,7 @@ def take_privileges_again(organization: Organization) -> Organization:
     """Have the credentials reach nothing before the collection gets its recorded name back, where
     MongoDB allows that."""
     try:
-        _set_privileges(organization, None)
+        _set_privileges(organization, None, None)
     except OperationFailure as error:
         _log_refusal(organization, error)
     return organization
@@ -63,9 +82,12 @@ def take_privileges_again(organization: Organization) -> Organization:
 
 def give_privileges_back(organization: Organization) -> Organization:
     """Have the credentials of an active organization reach the collection under its recorded
-    name."""
+    name, as far as its restriction allows: the one before, of an operation that changes it."""
+    operation = organization.operation
+    changes = operation.kind == OperationKind.RESTRICT
+    restricted = operation.restricted_before if changes else organization.restricted
     if organization.state == OrganizationState.ACTIVE:
-        _give(organization, organization.placement.collection)
+        _give(organization, organization.placement.collection, restricted)
     return organization
 
 
@@ -110,7 +132,7 @@ def home_of(placement: Placement) -> tuple[str, str]:
     return placement.cluster, placement.database or settings.current().tenant_db
 
 
-def _give(organization: Organization, collection: str) -> None:
+def _give(organization: Organization, collection: str, restricted: str | None) -> None:
     """Only while that is the name of the organization's collection itself: none may have it, or
     another one, where somebody interfered in the database."""
     if not organization.credentials:
@@ -120,17 +142,20 @@ def _give(organization: Organization, collection: str) -> None:
         log.error("privileges.not_given", collection=collection, **engine.log_context(organization))
         return
     try:
-        _set_privileges(organization, collection)
+        _set_privileges(organization, collection, restricted)
     except OperationFailure as error:
         _log_refusal(organization, error)
 
 
-def _set_privileges(organization: Organization, collection: str | None) -> None:
+def _set_privileges(
+    organization: Organization, collection: str | None, restricted: str | None
+) -> None:
     if not organization.credentials:
         return
     home = database_of(organization.placement)
     for credential in Credential.objects(organization=organization.id):
-        wanted = privileges_on(home.name, collection, credential.reach) if collection else ()
+        reach = reach_while(restricted, credential.reach)
+        wanted = privileges_on(home.name, collection, reach) if collection and reach else ()
         for user in credential.users:
             if user.ended_at is None:
                 users.set_privileges(home, user.name, wanted)

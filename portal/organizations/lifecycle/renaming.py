@@ -19,7 +19,7 @@ from portal.documents.organizations import (
 from portal.organizations.lifecycle import engine, slugs
 from portal.organizations.lifecycle.errors import NameUnchanged
 from portal.organizations.lifecycle.names import OrganizationName, parse_name_for
-from portal.organizations.lifecycle.naming import active_name
+from portal.organizations.lifecycle.naming import name_restricted
 from portal.organizations.lifecycle.privileges import (
     give_privileges,
     give_privileges_back,
@@ -92,7 +92,11 @@ def _change_display_name(
 ) -> Organization:
     claim_key(context, organization.id, OperationKind.RENAME)
     renamed = Organization.objects(
-        id=organization.id, state=OrganizationState.ACTIVE, slug=organization.slug, operation=None
+        id=organization.id,
+        state=OrganizationState.ACTIVE,
+        slug=organization.slug,
+        restricted=organization.restricted,
+        operation=None,
     ).modify(new=True, set__name=name.shown)
     if renamed is None:
         raise engine.refusal(organization)
@@ -116,14 +120,12 @@ def _begin(
     """Write the intent of an operation that gives the organization in this ``state`` the name, and
     claim its slug; where it takes no steps, write its ``result`` as well. Raises SlugTaken, and
     what ``write_intent`` raises."""
-    placement = organization.placement
-    operation = engine.new_operation(
-        kind, active_name(placement, name), context, name=name.shown, slug=name.slug
-    )
+    collection = name_restricted(organization, organization.restricted, name)
+    operation = engine.new_operation(kind, collection, context, name=name.shown, slug=name.slug)
     written = engine.write_intent(organization, operation, context, states=(state,), check=check)
     holder = slugs.owned_holder(context.account, name.slug)
     slugs.claim_slug(name.slug, organization.id, SlugState.TARGET, context, holder)
-    return written if engine.takes_steps(kind, placement.strategy) else result(written)
+    return written if engine.takes_steps(kind, organization.placement.strategy) else result(written)
 
 
 @within_transaction

@@ -15,7 +15,7 @@ from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.memberships import Invitation, InvitationState, Membership, Role
-from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.organizations import Organization, OrganizationState, Restriction
 from portal.documents.sessions import Factor
 from portal.email_addresses import EmailAddress
 from portal.errors import NotFound
@@ -32,6 +32,7 @@ from portal.identity.sessions import sessions
 from portal.identity.sessions.principals import AccountPrincipal, require_verified_address
 from portal.mail import links
 from portal.mail.errors import InvalidLink
+from portal.organizations.access.restrictions import check_restriction
 from portal.organizations.members import errors
 from portal.organizations.members.mails import INVITE
 from portal.organizations.members.memberships import record_about
@@ -154,7 +155,8 @@ def _step(account: Account | None, to: str, *, logged_in: bool) -> str:
 
 def _check_inviter(invitation: Invitation) -> tuple[Organization, str]:
     """The organization and the inviter's address. Raises InvitationEnded where the inviter may no
-    longer invite, InvitationSuspended where the organization is in the trash."""
+    longer invite, InvitationSuspended where the organization is in the trash, OrganizationLocked
+    where it is locked."""
     organization = Organization.objects(
         id=invitation.organization, state__in=[OrganizationState.ACTIVE, OrganizationState.TRASHED]
     ).first()
@@ -167,8 +169,11 @@ def _check_inviter(invitation: Invitation) -> tuple[Organization, str]:
         raise errors.InvitationEnded
     if "invitations.manage" not in ROLES[inviter.role]:
         raise errors.InvitationEnded
+    if organization.restricted == Restriction.HIDDEN:
+        raise errors.InvitationEnded
     if organization.state == OrganizationState.TRASHED:
         raise errors.InvitationSuspended(organization.name)
+    check_restriction(organization, "invitations.manage")
     return organization, account.email
 
 

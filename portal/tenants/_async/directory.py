@@ -31,6 +31,7 @@ from ..errors import (
     Moving,
     NotReady,
     NotResolved,
+    Restricted,
     StateError,
     Unknown,
     UnknownPool,
@@ -120,6 +121,11 @@ class AsyncDirectory:
             raise DirectorySetBack(entry.id)
         return self._entries.move(follow(known.entry, used, found, known.pool))
 
+    async def renew(self, known: Located) -> Located:
+        """The place as the directory tells it now. Raises StateError."""
+        entry, pool = await self._read(known.entry.id)
+        return self._entries.get(entry.id) or Located.of(entry, pool)
+
     async def _wait(self, moving: Moving, deadline: float) -> None:
         """Wait until the directory says something else of an organization that is ``moving``.
         Raises that at the deadline."""
@@ -162,7 +168,7 @@ class AsyncDirectory:
         entry, pool = await self._read(known.entry.id)
         try:
             return Located.of(entry, pool)
-        except Moving:
+        except (Moving, Restricted):
             return replace(known, entry=entry)
         except StateError:
             return known
@@ -300,6 +306,12 @@ class AsyncPlace(Protocol):
     async def follow(self, used: Located, found: str | None) -> Located:
         """The place to go on at, after the server rejected ``used``."""
 
+    async def renew(self, located: Located) -> Located:
+        """The place to write at, read anew where documents could only be read when it was read."""
+
+    def check_writable(self, located: Located) -> None:
+        """Raise the reason why documents may only be read there."""
+
     def confirm(self, used: Located) -> None:
         """Note that a command was executed there."""
 
@@ -352,6 +364,13 @@ class AsyncListed:
         if self._bound["id"] != used.entry.id:
             return await self.directory.locate(self._bound["id"])
         return await self.directory.follow(used, found)
+
+    async def renew(self, located: Located) -> Located:
+        # Nothing rejects who only reads, so what is known may be old.
+        return await self.directory.renew(located) if located.entry.read_only else located
+
+    def check_writable(self, located: Located) -> None:
+        located.entry.check_writable()
 
     def confirm(self, used: Located) -> None:
         if "id" not in self._bound:

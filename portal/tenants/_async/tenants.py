@@ -121,7 +121,9 @@ class AsyncTenant(AsyncOperations):
 
     def _in(self, session: AsyncClientSession, located: Located) -> AsyncTransaction:
         database, options = self._execution.database(located), self._execution.codec_options
-        return AsyncTransaction(AsyncInTransaction(session, located, database, options))
+        checked = self._execution.check_writable
+        execution = AsyncInTransaction(session, located, database, options, checked)
+        return AsyncTransaction(execution)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ObjectId, (str(self.id),)

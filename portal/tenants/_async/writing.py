@@ -299,6 +299,7 @@ class AsyncWriting:
         options = self._execution.codec_options
 
         async def body(session: AsyncClientSession, located: Located) -> Any:
+            self._execution.check_writable(located)
             # The command takes no fence. A fenced one before it in the transaction keeps the
             # collection from being renamed until that ends.
             await self._execution.look(session, located)
@@ -371,6 +372,7 @@ class AsyncWriting:
         options = write_options(self._execution.codec_options)
 
         async def body(session: AsyncClientSession, located: Located) -> Mapping[str, Any]:
+            self._execution.check_writable(located)
             database = self._execution.database(located)
             reply = await send(database, verb, fields, located, options, session)
             check_write(reply, single=True)

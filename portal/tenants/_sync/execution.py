@@ -74,6 +74,9 @@ class Execution(Protocol):
     def look(self, session: ClientSession | None, located: Located) -> None:
         """Keep the collection from being renamed until the transaction ends. Raises Moved."""
 
+    def check_writable(self, located: Located) -> None:
+        """Raise the reason why documents may only be read there."""
+
     def transact(self, body: Body[Result]) -> Result:
         """The result of ``body`` in a transaction. It may run several times."""
 
@@ -130,6 +133,7 @@ class Fenced:
 
         def attempt(located: Located) -> Mapping[str, Any]:
             nonlocal taken
+            self.check_writable(located)
             # A try of which nothing is known is followed by one at the same place, which tells:
             # the server knows its number, or rejects it. So what comes to another cluster, where
             # its number isn't known, was not done.
@@ -155,7 +159,7 @@ class Fenced:
 
         answered = False
         try:
-            reply = self.execute(attempt)
+            reply = self.execute(attempt, writes=True)
             answered = True
             return reply
         except OperationFailure as error:
@@ -174,12 +178,14 @@ class Fenced:
         options = self.codec_options
 
         def attempt(located: Located) -> dict[str, Any]:
+            self.check_writable(located)
             command = {**fields, "writeConcern": _MAJORITY}
             reply = send(self.database(located), verb, command, located, options)
             check_write(reply, single=True)
             return reply
 
-        return self.execute(attempt, seconds=_seconds(fields, limits.INDEX_SECONDS))
+        seconds = _seconds(fields, limits.INDEX_SECONDS)
+        return self.execute(attempt, writes=True, seconds=seconds)
 
     def transact(self, body: Body[Result]) -> Result:
         def attempt(located: Located) -> Result:
@@ -195,7 +201,7 @@ class Fenced:
                     return session.with_transaction(run, **TRANSACTION)
 
         # The driver made all safe retries; after a commit with unknown result there are none.
-        return self.execute(attempt, retryable=False)
+        return self.execute(attempt, writes=True, retryable=False)
 
     def begin(self) -> tuple[ClientSession, Located]:
         """A session in a transaction that has looked at the collection, and where that is."""
@@ -210,13 +216,16 @@ class Fenced:
                 raise
             return session, located
 
-        return self.execute(attempt)
+        return self.execute(attempt, writes=True)
 
     def look(self, session: ClientSession | None, located: Located) -> None:
         """Check that the collection is there, and in a transaction keep it from being renamed until
         that ends. Raises Moved."""
         database = self.database(located)
         send(database, "find", ANY, located, self.codec_options, session)
+
+    def check_writable(self, located: Located) -> None:
+        self._place.check_writable(located)
 
     def database(self, located: Located) -> Database:
         """The database that the collection is in."""
@@ -226,10 +235,12 @@ class Fenced:
         self,
         attempt: Attempt[Result],
         *,
+        writes: bool = False,
         retryable: bool = True,
         seconds: float = limits.OPERATION_SECONDS,
     ) -> Result:
-        """The result of ``attempt``, called with the collection's place.
+        """The result of ``attempt``, called with the collection's place, and where it ``writes``
+        with one that is known to be read-only only if it is so now.
 
         Calls it again after a rename, since the server rejected it then; if ``retryable`` also
         after a transient error.
@@ -244,6 +255,8 @@ class Fenced:
                         located = place.locate()
                     elif moved is not None:
                         located, moved = place.follow(located, moved.name), None
+                    if writes:
+                        located = place.renew(located)
                 except PyMongoError as error:  # nothing was sent since the last rejection
                     if not is_transient(error):
                         raise
@@ -273,8 +286,10 @@ class InTransaction:
         located: Located,
         database: Database,
         codec_options: CodecOptions,
+        check_writable: Callable[[Located], None],
     ) -> None:
         self.session = session
+        self.check_writable = check_writable
         self._located = located
         self._database = database
         self._codec_options = codec_options
@@ -294,6 +309,7 @@ class InTransaction:
             )
 
     def write(self, verb: str, *, single: bool = True, **fields: Any) -> Mapping[str, Any]:
+        self.check_writable(self._located)
         reply = self._send(verb, fields, write_options(self._codec_options))
         check_write(reply, single=single)
         return reply

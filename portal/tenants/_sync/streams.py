@@ -186,6 +186,7 @@ class Stream:
     def _look(self) -> bool:
         """Read the directory behind a rename; tell whether it is known what that was."""
         current = self._directory.refresh(self._located)
+        self._check_open(current)
         if any(
             each.entry.moves and _same([before], [each]) for before, each in self._pairs(current)
         ):
@@ -196,6 +197,12 @@ class Stream:
             if not _same([before], [now]) and (left != before.uuid or now.entry.left_at is None):
                 raise ChangesLost(now.entry.id, "it has moved more than once")
         return True
+
+    def _check_open(self, current: list[Located]) -> None:
+        """Raise the reason why the organization's changes may no longer be told."""
+        for each in current:
+            if each.entry.shut:
+                each.entry.check()
 
     @property
     def _left_at(self) -> Timestamp | None:
@@ -337,11 +344,17 @@ class SharedStream(Stream):
     change. A pipeline must keep ``collectionUUID``, which is the id of one that shares its
     collection."""
 
+    _shut: frozenset[ObjectId] = frozenset()
+
     def try_next(self) -> Any:
         change = super().try_next()
         if change is None:
             return None
         told = change["collectionUUID"]
-        if isinstance(told, ObjectId):
-            return told, change
-        return self._ids[bytes(getattr(told, "bytes", told))], change
+        if not isinstance(told, ObjectId):
+            told = self._ids[bytes(getattr(told, "bytes", told))]
+        return None if told in self._shut else (told, change)
+
+    def _check_open(self, current: list[Located]) -> None:
+        """Tell the changes of the others."""
+        self._shut = frozenset(each.entry.id for each in current if each.entry.shut)

@@ -117,7 +117,9 @@ class Tenant(Operations):
 
     def _in(self, session: ClientSession, located: Located) -> Transaction:
         database, options = self._execution.database(located), self._execution.codec_options
-        return Transaction(InTransaction(session, located, database, options))
+        checked = self._execution.check_writable
+        execution = InTransaction(session, located, database, options, checked)
+        return Transaction(execution)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ObjectId, (str(self.id),)

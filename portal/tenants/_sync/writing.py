@@ -295,6 +295,7 @@ class Writing:
         options = self._execution.codec_options
 
         def body(session: ClientSession, located: Located) -> Any:
+            self._execution.check_writable(located)
             # The command takes no fence. A fenced one before it in the transaction keeps the
             # collection from being renamed until that ends.
             self._execution.look(session, located)
@@ -361,6 +362,7 @@ class Writing:
         options = write_options(self._execution.codec_options)
 
         def body(session: ClientSession, located: Located) -> Mapping[str, Any]:
+            self._execution.check_writable(located)
             database = self._execution.database(located)
             reply = send(database, verb, fields, located, options, session)
             check_write(reply, single=True)

@@ -1,0 +1,79 @@
+"""What a suspension leaves of access to an organization, whoever the principal is.
+
+An organization that is read-only can be looked at, exported and left, and who belongs to it can be
+changed; its documents, its name and its place can't. One that is locked can only be left: whoever
+would see it sees that it is locked, and whom to write to. One that is hidden is not there. What a
+newer version restricts in a way that this one doesn't know counts as locked.
+"""
+
+from typing import Any
+
+from portal.documents.organizations import Organization, Restriction
+from portal.documents.restrictions import Suspension
+from portal.errors import NotFound
+from portal.organizations.access.errors import OrganizationLocked, OrganizationReadOnly
+from portal.permissions import ALL
+
+WITHHELD = frozenset(
+    {
+        "organization.rename",
+        "organization.delete",
+        "organization.restore",
+        "organization.purge",
+        "organization.adopt",
+        "organization.move",
+        "documents.write",
+        "documents.mask",
+        "documents.record",
+        "documents.share",
+        "documents.erase",
+        "indexes.manage",
+        "credentials.manage",
+    }
+)
+"""The permissions that nobody has while an organization is read-only."""
+
+_WHILE_LOCKED = frozenset({"organization.leave"})
+
+REACHED: dict[str, Any] = {"restricted": {"$in": [None, Restriction.READ_ONLY]}}
+"""The filter for organizations that are not locked or hidden."""
+
+NOT_HIDDEN: dict[str, Any] = {"restricted": {"$ne": Restriction.HIDDEN}}
+"""The filter for organizations that their members see, if only that they are locked."""
+
+
+def withheld_permissions(restricted: str | None) -> frozenset[str]:
+    """The permissions that nobody has while an organization is ``restricted`` to this."""
+    if restricted is None:
+        return frozenset()
+    return WITHHELD if restricted == Restriction.READ_ONLY else ALL - _WHILE_LOCKED
+
+
+def check_restriction(organization: Organization, permission: str | None) -> None:
+    """Raise what a suspension makes of a request that needs the ``permission``, or only to see the
+    organization: NotFound while it is hidden, OrganizationLocked or OrganizationReadOnly."""
+    restricted = organization.restricted
+    if restricted is None:
+        return
+    if restricted == Restriction.HIDDEN:
+        raise NotFound(organization.slug)
+    if (permission or "organization.view") in withheld_permissions(restricted):
+        raise suspended(organization)
+
+
+def suspended(organization: Organization) -> OrganizationReadOnly | OrganizationLocked:
+    """The error that tells members and programs of the organization's suspension."""
+    suspension = strictest_suspension(organization)
+    message, contact = (suspension.message, suspension.contact) if suspension else (None, None)
+    read_only = organization.restricted == Restriction.READ_ONLY
+    kind = OrganizationReadOnly if read_only else OrganizationLocked
+    return kind(organization.name, organization.restricted, message, contact)
+
+
+def strictest_suspension(organization: Organization) -> Suspension | None:
+    """The latest of the suspensions that the organization's restriction is of; ``None`` where it
+    was lifted just now."""
+    if organization.restricted is None:
+        return None
+    own = Suspension.objects(organization=organization.id, open=True)
+    return own.filter(kind=organization.restricted).order_by("-id").first()
