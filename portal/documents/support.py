@@ -1,5 +1,6 @@
 """Support grants: an operator sees one organization, because an owner of it lets them."""
 
+from datetime import datetime
 from enum import StrEnum
 
 from mongoengine import fields
@@ -52,12 +53,16 @@ class SupportGrant(MasterDocument):
     decided_by = fields.ObjectIdField()
     ends_at = fields.DateTimeField()
     ended_at = fields.DateTimeField()
-    # When an operator first acted by it, and the number of pages since.
-    used_at = fields.DateTimeField()
+    # The pages that operators opened by it, and the last time.
     pages = fields.IntField(default=0)
+    seen_at = fields.DateTimeField()
     users = fields.EmbeddedDocumentListField(GrantUser)
     due_at = fields.DateTimeField()
     last_error = fields.StringField()
+
+    def is_in_force(self, now: datetime) -> bool:
+        """True while an operator may act by it."""
+        return self.state == GrantState.GRANTED and self.ends_at > now
 
     meta = {
         "collection": "support_grants",

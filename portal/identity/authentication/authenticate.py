@@ -15,9 +15,10 @@ from portal import clock
 from portal.documents.sessions import SessionKind
 from portal.identity.api_keys import credentials
 from portal.identity.sessions import sessions, tokens
-from portal.identity.sessions.principals import AccountPrincipal, Principal
+from portal.identity.sessions.principals import AccountPrincipal, Principal, SupportPrincipal
 from portal.identity.sessions.sessions import ReadAlong
 from portal.identity.sessions.tokens import InvalidToken
+from portal.web.acting_operator import note_operator
 from portal.web.requests import is_api
 
 log = structlog.get_logger()
@@ -32,6 +33,8 @@ def authenticate(request: Request) -> Principal | None:
         principal = _by_bearer(request.headers.get("Authorization", ""))
     else:
         principal = _by_session(session.get(_SESSION_ID), SessionKind.BROWSER)
+    if isinstance(principal, SupportPrincipal):
+        note_operator(principal.grant_id)
     if principal:
         structlog.contextvars.bind_contextvars(**principal.log_context)
     return principal
@@ -68,7 +71,7 @@ def _by_bearer(authorization: str) -> Principal | None:
     return _by_token(credential)
 
 
-def _by_token(token: str) -> AccountPrincipal | None:
+def _by_token(token: str) -> AccountPrincipal | SupportPrincipal | None:
     try:
         session_id = tokens.verify(_KIND, token).get("sid")
     except InvalidToken as error:
@@ -77,7 +80,9 @@ def _by_token(token: str) -> AccountPrincipal | None:
     return _by_session(session_id, SessionKind.PROGRAM)
 
 
-def _by_session(session_id: object, kind: SessionKind) -> AccountPrincipal | None:
+def _by_session(
+    session_id: object, kind: SessionKind
+) -> AccountPrincipal | SupportPrincipal | None:
     if not isinstance(session_id, str):
         return None
     return sessions.find_principal(session_id, kind, g.get("read_along"))

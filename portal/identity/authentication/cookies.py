@@ -32,7 +32,12 @@ from portal import clock, settings
 from portal.documents.sessions import Browser
 from portal.identity.authentication.authenticate import authenticate
 from portal.identity.sessions import browsers, sessions, tokens
-from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn, Principal
+from portal.identity.sessions.principals import (
+    AccountPrincipal,
+    PendingLogIn,
+    Principal,
+    SupportPrincipal,
+)
 from portal.identity.sessions.tokens import InvalidToken
 from portal.settings import Settings
 from portal.web import stale_forms
@@ -111,7 +116,7 @@ def init_app(app: Flask, active: Settings) -> None:
     login_manager.unauthorized_handler(_redirect_to_log_in)
 
 
-def enter(principal: AccountPrincipal | PendingLogIn) -> None:
+def enter(principal: AccountPrincipal | SupportPrincipal | PendingLogIn) -> None:
     """Log the browser of this request in, under a cookie that shares nothing with the old one, and
     revoke its old session. The cookie of a pending log-in opens only the second step's page."""
     if current_user.is_authenticated:

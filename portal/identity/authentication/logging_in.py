@@ -28,7 +28,7 @@ from portal.identity.second_factors import passkeys
 from portal.identity.second_factors.errors import MalformedCode, WrongCode
 from portal.identity.second_factors.typed_codes import parse_code
 from portal.identity.sessions import browsers, sessions
-from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn
+from portal.identity.sessions.principals import AccountPrincipal, PendingLogIn, SupportPrincipal
 from portal.web.context import AuditActor, RequestContext
 from portal.web.errors import TooManyAttempts
 from portal.web.idempotency import claim_key
@@ -155,9 +155,9 @@ def log_in_with_passkey(
 
 
 @transactional
-def log_out(principal: AccountPrincipal, context: RequestContext) -> None:
+def log_out(principal: AccountPrincipal | SupportPrincipal, context: RequestContext) -> None:
     """Revoke the principal's session: every copy of its cookie is worthless from then on."""
-    record(Account.objects.get(id=principal.account_id), "account.logged_out", context.origin)
+    record(Account.objects.get(id=principal.person_id), "account.logged_out", context.origin)
     sessions.sessions_with_id(principal.session_id).delete()
 
 

@@ -53,6 +53,15 @@ class AccountPrincipal:
         """The person's name on pages."""
         return self.name or self.email
 
+    @property
+    def person_id(self) -> ObjectId:
+        """The account of the person at the browser."""
+        return self.account_id
+
+    def is_account(self, account_id: ObjectId) -> bool:
+        """True for their own account."""
+        return account_id == self.account_id
+
     def get_id(self) -> str:
         """The id that Flask-Login keeps in the cookie."""
         return self.session_id
@@ -84,17 +93,18 @@ def require_verified_address(account: Account | AccountPrincipal) -> None:
 class SupportPrincipal:
     """An operator in one organization by a support grant, by a session that does nothing else.
 
-    They have no account here, so what they are a member of by it doesn't count. Where the grant
-    ended, expired, or isn't theirs any more, it is ``over``: all that is left is to leave.
+    They have an account (``person_id``), by which they log out, and don't act by it: so what it is
+    a member of doesn't count. Where the grant ended, expired, or isn't theirs any more, it is
+    ``over``: all that is left is to leave.
     """
 
-    operator_id: ObjectId
+    person_id: ObjectId
     email: str
     session_id: str
     session_expires_at: datetime
     public_session_id: ObjectId
     grant_id: ObjectId
-    organization_id: ObjectId | None
+    organization_id: ObjectId
     with_documents: bool
     ends_at: datetime | None
     over: bool
@@ -102,6 +112,7 @@ class SupportPrincipal:
     theme: str = ""
     time_zone: str = ""
     verified: ClassVar = False
+    authenticated_at: ClassVar[datetime | None] = None
     is_authenticated: ClassVar = True
     is_active: ClassVar = True
 
@@ -115,6 +126,10 @@ class SupportPrincipal:
         """The operator's name on pages."""
         return self.name or self.email
 
+    def is_account(self, account_id: ObjectId) -> bool:
+        """False: a member of the same account is somebody else here."""
+        return False
+
     def get_id(self) -> str:
         """The id that Flask-Login keeps in the cookie."""
         return self.session_id
@@ -127,12 +142,12 @@ class SupportPrincipal:
     @property
     def log_context(self) -> dict[str, str]:
         """The principal in each line of the log."""
-        return {"operator": str(self.operator_id), "support_grant": str(self.grant_id)}
+        return {"operator": str(self.person_id), "support_grant": str(self.grant_id)}
 
     @property
     def audit_actor(self) -> AuditActor:
         """The operator, as the organization's audit trail names every one."""
-        return replace(OPERATOR, id=self.operator_id, session=self.public_session_id)
+        return replace(OPERATOR, id=self.person_id, session=self.public_session_id)
 
 
 @dataclass(frozen=True, slots=True)

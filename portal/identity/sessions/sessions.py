@@ -14,10 +14,12 @@ from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.sessions import Factor, Session, SessionKind
+from portal.documents.support import SupportGrant
 from portal.hashing import hash_secret
 from portal.identity.sessions import browsers
 from portal.identity.sessions.errors import NotAuthenticated, SessionNotFound
-from portal.identity.sessions.principals import AccountPrincipal
+from portal.identity.sessions.principals import AccountPrincipal, SupportPrincipal
+from portal.permissions import OPERATOR_ROLES
 from portal.web.context import RequestContext
 
 LONGEST_IDLE = timedelta(hours=12)
@@ -36,6 +38,18 @@ _ACCOUNT_FIELDS = (
     "time_zone",
     "has_second_factor",
     "operator_role",
+)
+# Of a session that is replaced.
+_KEPT = (
+    "kind",
+    "account",
+    "created_at",
+    "expires_at",
+    "address",
+    "user_agent",
+    "factors",
+    "authenticated_at",
+    "browser",
 )
 # In this order: nearly all claim to be Mozilla, most Safari, many Chrome.
 _BROWSERS = {
@@ -135,10 +149,11 @@ def find_principal(
     session_id: str,
     kind: SessionKind = SessionKind.BROWSER,
     read_along: ReadAlong | None = None,
-) -> AccountPrincipal | None:
+) -> AccountPrincipal | SupportPrincipal | None:
     """The principal of the live session of this id and kind; one read, of what is to be
     ``read_along`` too, and at most one write a minute. A browser's session ends also when it is
-    idle; a program's lasts as long as its token."""
+    idle; a program's lasts as long as its token. One that acts by a support grant takes a read
+    more, and nothing that was read along is its own."""
     now = clock.now()
     along = {"along": 1} if read_along else {}
     found = Session._get_collection().aggregate(
@@ -161,6 +176,7 @@ def find_principal(
                     "seen_at": 1,
                     "expires_at": 1,
                     "public_id": 1,
+                    "grant": 1,
                     "authenticated_at": {"$ifNull": ["$authenticated_at", None]},
                 }
             },
@@ -169,13 +185,32 @@ def find_principal(
     session = next(found, None)
     if session is None:
         return None
-    if read_along:
+    acts_by = session.get("grant")
+    if read_along and acts_by is None:
         read_along.found = session["along"]
     if session["seen_at"] < now - _SEEN_RECORDED_EVERY:
         Session.objects(id=session["_id"]).update_one(set__seen_at=now)
     account = Account._from_son(session["account"])
     public_id = _public_id(session["_id"], session.get("public_id"))
+    if acts_by is not None:
+        return _support_principal(account, session_id, public_id, session)
     return _principal(account, session_id, public_id, session)
+
+
+@within_transaction
+def exchange_session(principal: AccountPrincipal | SupportPrincipal, grant: ObjectId | None) -> str:
+    """Replace the session of a browser by one that acts by the support ``grant``, or again as its
+    account; its id. No copy of the former cookie works any more. Raises NotAuthenticated where the
+    session has ended."""
+    former = sessions_with_id(principal.session_id).filter(kind__in=_BROWSER_KINDS).first()
+    if former is None or not former.delete():
+        raise NotAuthenticated
+    session_id = secrets.token_urlsafe(32)
+    own = {name: former[name] for name in _KEPT}
+    following = Session(id=hash_secret(session_id), public_id=ObjectId(), grant=grant, **own)
+    following.seen_at = clock.now()
+    following.save(force_insert=True)
+    return session_id
 
 
 def list_sessions(principal: AccountPrincipal) -> list[ListedSession]:
@@ -225,11 +260,13 @@ def revoke_other_sessions(principal: AccountPrincipal, context: RequestContext) 
 
 
 @transactional
-def revoke_replaced_session(principal: AccountPrincipal, context: RequestContext) -> None:
+def revoke_replaced_session(
+    principal: AccountPrincipal | SupportPrincipal, context: RequestContext
+) -> None:
     """Revoke the principal's session, which its browser replaced by logging in again; the browser
     stays trusted. Changes nothing where the session has ended."""
     if sessions_with_id(principal.session_id).delete():
-        account = Account.objects.get(id=principal.account_id)
+        account = Account.objects.get(id=principal.person_id)
         record(account, "account.session_ended", context.origin, target=principal.public_session_id)
 
 
@@ -285,6 +322,37 @@ def _principal(
         verified=account.verified,
         has_second_factor=account.has_second_factor,
         operator_role=account.operator_role or "",
+    )
+
+
+def _support_principal(
+    account: Account, session_id: str, public_id: ObjectId, session: Mapping[str, Any]
+) -> SupportPrincipal | None:
+    """The operator by the session's grant, which counts only while both hold; ``None`` where it is
+    gone, with its organization."""
+    grant = SupportGrant.objects(id=session["grant"]).first()
+    if grant is None:
+        return None
+    holds = (
+        grant.is_in_force(clock.now())
+        and grant.operator in (None, account.id)
+        and account.operator_role in OPERATOR_ROLES
+        and account.has_second_factor
+    )
+    return SupportPrincipal(
+        account.id,
+        account.email,
+        session_id,
+        session["expires_at"],
+        public_id,
+        session["grant"],
+        organization_id=grant.organization,
+        with_documents=grant.with_documents,
+        ends_at=grant.ends_at,
+        over=not holds,
+        name=account.name or "",
+        theme=account.theme or "",
+        time_zone=account.time_zone or "",
     )
 
 

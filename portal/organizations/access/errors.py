@@ -10,10 +10,33 @@ from portal.bidi import isolated
 from portal.documents.memberships import Role
 from portal.errors import Action, Conflict, Refused, Suspended, Unavailable
 
+LEAVE = Action("Leave support access", "support.leave", method="post")
+
 
 def back_to(name: str, slug: str) -> Action:
     """A link back to the page of an organization."""
     return Action(f"Back to {isolated(name)}", "organizations.overview", {"slug": slug})
+
+
+class GrantOver(Refused):
+    """The grant that the session acts by is over."""
+
+    code = "support_over"
+    title = "Support access has ended"
+    message = (
+        "Its time is over, or an owner ended it. Nothing of the organization is shown any more. "
+        "Leave, and you are back in the console."
+    )
+    actions = (LEAVE,)
+
+
+class LooksOnly(Refused):
+    """An operator by a support grant asked for a change."""
+
+    code = "support_looks_only"
+    title = "Support access changes nothing"
+    message = "You may look at this organization, and nothing else. Nothing was changed."
+    actions = (LEAVE,)
 
 
 @dataclass

@@ -9,14 +9,17 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
 from portal.identity.authentication.authenticate import read_along
-from portal.organizations.access.errors import OrganizationRenamed
+from portal.identity.sessions.principals import SupportPrincipal
+from portal.organizations.access.errors import LooksOnly, OrganizationRenamed
 from portal.organizations.access.lookup import (
     Access,
     access_to,
     access_to_trashed,
     stages_along,
 )
+from portal.organizations.access.support import record_page
 from portal.web.forms import Form
+from portal.web.requests import SAFE, request_context
 
 View = Callable[..., ResponseReturnValue]
 Joins = Callable[[], list[dict[str, Any]]]
@@ -26,7 +29,8 @@ def with_access(permission: str, joins: Joins = list) -> Callable[[View], View]:
     """Pass the view the account's ``Access`` in place of the slug; without access, 404 or 403.
     ``joins`` makes stages that read more along with it.
 
-    By an old slug, pages redirect members to the current one, and changes are refused.
+    What an operator opens by a support grant is in the audit trail before it is shown; they change
+    nothing. By an old slug, pages redirect members to the current one, and changes are refused.
     """
 
     def decorate(view: View) -> View:
@@ -35,7 +39,16 @@ def with_access(permission: str, joins: Joins = list) -> Callable[[View], View]:
             read = read_along(stages_along(slug, joins()))  # before the session is read
             if not current_user.is_authenticated:
                 return current_app.login_manager.unauthorized()  # type: ignore[attr-defined]
-            access = access_to(slug, current_user, permission, read=read.found)
+            by_support = isinstance(current_user._get_current_object(), SupportPrincipal)
+            if by_support and request.method not in SAFE:
+                raise LooksOnly
+            access = access_to(
+                slug, current_user, permission, read=read.found, joins=joins() if by_support else ()
+            )
+            if by_support:
+                record_page(
+                    access, current_user.grant_id, request.full_path.rstrip("?"), request_context()
+                )
             if not access.by_old_slug:
                 return view(access, **ids)
             if request.method == "POST":

@@ -1,6 +1,7 @@
 """Authorization: the only way from a principal to an organization.
 
-A principal is an account by a session, or an organization's API key. Views get an organization only
+A principal is an account by a session, an organization's API key, or an operator by a support
+grant of the organization, whatever their account is a member of. Views get an organization only
 from here, so nothing reaches another organization's data.
 """
 
@@ -33,6 +34,7 @@ from portal.identity.sessions.principals import (
     AccountPrincipal,
     OrganizationKey,
     ProvisioningPrincipal,
+    SupportPrincipal,
 )
 from portal.organizations.access import errors
 from portal.organizations.access.restrictions import (
@@ -42,7 +44,8 @@ from portal.organizations.access.restrictions import (
     withheld_permissions,
 )
 from portal.organizations.access.strategies import check_strategy
-from portal.permissions import ALL, ROLES, WITHOUT_SECOND_FACTOR, of_member
+from portal.permissions import ALL, ROLES, WITHOUT_SECOND_FACTOR, of_member, of_support
+from portal.web.acting_operator import acting_operator
 from portal.web.context import OPERATOR, RequestContext
 from portal.web.idempotency import claim_key
 
@@ -51,6 +54,9 @@ _LEADS = [
     {"state": {"$in": [SlugState.CURRENT, SlugState.OLD]}},
     {"state": SlugState.TARGET, "held_until": {"$exists": True}},
 ]
+Entrant = AccountPrincipal | OrganizationKey | SupportPrincipal
+"""A principal that may come to an organization."""
+
 _BY_ID = re.compile(r"by-id/([0-9a-f]{24})")
 
 
@@ -58,8 +64,9 @@ _BY_ID = re.compile(r"by-id/([0-9a-f]{24})")
 class Access:
     """A principal's permissions in an organization, and the requested slug.
 
-    A member has a ``role``; an API key may have permissions alone. While the organization is
-    read-only by a ``suspension``, some are ``withheld``. ``along`` is what a page had read with it.
+    A member has a ``role``; an API key may have permissions alone, as an operator has by a support
+    grant. While the organization is read-only by a ``suspension``, some are ``withheld``. ``along``
+    is what a page had read with it.
     """
 
     organization: Organization
@@ -99,21 +106,22 @@ class Access:
 
 def access_to(
     slug: str,
-    principal: AccountPrincipal | OrganizationKey,
+    principal: Entrant,
     permission: str | None = None,
     *,
     read: list[dict[str, Any]] | None = None,
+    joins: Sequence[dict[str, Any]] = (),
 ) -> Access:
     """The principal's access to the organization with this slug, current or old; one read, or none
     where the result of ``stages_along`` was ``read`` with the session.
 
     Raises NotFound alike where there is no such organization, where it is in the trash, and where
     the principal doesn't belong to it; SecondFactorRequired where the account is locked out, unless
-    the ``permission`` is to leave; Forbidden without the ``permission``; UnknownStrategy where only
-    a newer version can reach its documents.
+    the ``permission`` is to leave; GrantOver where the operator's grant is; Forbidden without the
+    ``permission``; UnknownStrategy where only a newer version can reach its documents.
     """
-    if read is None or isinstance(principal, OrganizationKey):
-        read = _read_access({"_id": slug, "$or": _LEADS}, principal)
+    if read is None or not isinstance(principal, AccountPrincipal):
+        read = _read_access({"_id": slug, "$or": _LEADS}, principal, joins)
     found = next(iter(read), None)
     if found is None:
         raise NotFound(slug)
@@ -122,7 +130,7 @@ def access_to(
 
 def access_by_id(
     organization_id: ObjectId,
-    principal: AccountPrincipal | OrganizationKey,
+    principal: Entrant,
     permission: str | None = None,
 ) -> Access:
     """The principal's access to the organization with this id; otherwise like ``access_to``.
@@ -142,9 +150,7 @@ def access_by_id(
     return _access(found, found["_id"], principal, permission)
 
 
-def visible_in_any_state(
-    organization_id: ObjectId, principal: AccountPrincipal | OrganizationKey
-) -> Organization:
+def visible_in_any_state(organization_id: ObjectId, principal: Entrant) -> Organization:
     """The organization, active, trashed or purged, for its members and keys, and for who owned it
     when it was purged. Raises NotFound, SecondFactorRequired, Forbidden."""
     if isinstance(principal, OrganizationKey) and "organization.view" not in principal.permissions:
@@ -161,19 +167,21 @@ def visible_in_any_state(
 def _access(
     found: dict[str, Any],
     slug: str,
-    principal: AccountPrincipal | OrganizationKey,
+    principal: Entrant,
     permission: str | None,
 ) -> Access:
     """The access that was ``found`` by ``_read_access``. Raises SecondFactorRequired, Forbidden,
     UnknownStrategy."""
-    key = principal if isinstance(principal, OrganizationKey) else None
     organization = Organization._from_son(found["organization"])
     structlog.contextvars.bind_contextvars(organization=str(organization.id))
     if organization.restricted == Restriction.HIDDEN:
         raise NotFound(slug)
-    if key:
-        role = Role(key.role) if key.role else None
-        access = Access(organization, role, slug, key.permissions)
+    if isinstance(principal, OrganizationKey):
+        role = Role(principal.role) if principal.role else None
+        access = Access(organization, role, slug, principal.permissions)
+    elif isinstance(principal, SupportPrincipal):
+        allowed = of_support(with_documents=principal.with_documents)
+        access = Access(organization, None, slug, allowed, found)
     else:
         role = Role(found["role"])
         access = Access(organization, role, slug, _permissions(role, organization), found)
@@ -234,7 +242,7 @@ def along(
 
 def access_by_name(
     text: str,
-    principal: AccountPrincipal | OrganizationKey,
+    principal: Entrant,
     permission: str,
     *,
     read: list[dict[str, Any]] | None = None,
@@ -256,7 +264,7 @@ def access_by_name(
     return access_to(_slug_of_named(text, principal), principal, permission)
 
 
-def _slug_of_named(text: str, principal: AccountPrincipal | OrganizationKey) -> str:
+def _slug_of_named(text: str, principal: Entrant) -> str:
     """Never transcribes the name: another name may have the same slug."""
     try:
         wanted = comparable(clean_words(text))
@@ -276,8 +284,8 @@ def _slug_of_named(text: str, principal: AccountPrincipal | OrganizationKey) -> 
     raise NotFound(text)
 
 
-def _organizations_of(principal: AccountPrincipal | OrganizationKey) -> list[ObjectId]:
-    if isinstance(principal, OrganizationKey):
+def _organizations_of(principal: Entrant) -> list[ObjectId]:
+    if not isinstance(principal, AccountPrincipal):
         return [principal.organization_id]
     return list(Membership.objects(account=principal.account_id).scalar("organization"))
 
@@ -330,6 +338,8 @@ def begin_change(
     Raises DuplicateRequest; NotFound where the organization is no longer active or the account no
     longer a member; Forbidden where the member's role no longer allows it.
     """
+    if (operator := acting_operator()) and operator.grant:
+        raise errors.LooksOnly
     claim_key(context, access.organization.id, kind, target)
     organization = Organization.objects(
         id=access.organization.id, state=OrganizationState.ACTIVE
@@ -347,15 +357,13 @@ def begin_change(
     return organization
 
 
-def check_may_replay(
-    organization_id: ObjectId, principal: AccountPrincipal | OrganizationKey | ProvisioningPrincipal
-) -> None:
+def check_may_replay(organization_id: ObjectId, principal: Entrant | ProvisioningPrincipal) -> None:
     """Raise NotFound unless the principal, who changed the organization before, may still see it: a
     member, an owner until its purge, an API key of it, or a provisioning key;
     SecondFactorRequired where the account is locked out."""
     if isinstance(principal, ProvisioningPrincipal):
         return
-    if isinstance(principal, OrganizationKey):
+    if not isinstance(principal, AccountPrincipal):
         if principal.organization_id != organization_id:
             raise NotFound(str(organization_id))
         return
@@ -390,12 +398,14 @@ def _check_second_factor(organization_id: ObjectId, account_id: ObjectId) -> Non
 
 
 def _read_access(
-    slug: dict[str, Any], principal: AccountPrincipal | OrganizationKey
+    slug: dict[str, Any], principal: Entrant, joins: Sequence[dict[str, Any]] = ()
 ) -> list[dict[str, Any]]:
     """The organization that holds the matching ``slug``, if the principal belongs to it."""
-    if isinstance(principal, OrganizationKey):
+    if isinstance(principal, SupportPrincipal) and principal.over:
+        raise errors.GrantOver
+    if not isinstance(principal, AccountPrincipal):
         own = {"$match": {"organization._id": principal.organization_id}}
-        pipeline = [*_from_slug(slug, []), own]
+        pipeline = [*_from_slug(slug, []), own, *joins]
     else:
         account = principal.account_id
         pipeline = [

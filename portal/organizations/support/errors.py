@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from portal.errors import Action, Conflict, Invalid, NotFound, Refused
-
-LEAVE = Action("Leave support access", "support.leave", method="post")
+from portal.errors import Conflict, Invalid, NotFound, Refused
+from portal.organizations.access.errors import LEAVE
 
 
 class InvalidReason(Invalid):
@@ -68,27 +67,6 @@ class TooManyGrants(Conflict):
     code = "too_many_support_grants"
     title = "There are too many support accesses"
     message = "{most} are in force, and no more are possible. End one first. Nothing was changed."
-
-
-class GrantOver(Refused):
-    """The grant that the session acts by is over."""
-
-    code = "support_over"
-    title = "Support access has ended"
-    message = (
-        "Its time is over, or an owner ended it. Nothing of the organization is shown any more. "
-        "Leave, and you are back in the console."
-    )
-    actions = (LEAVE,)
-
-
-class LooksOnly(Refused):
-    """An operator by a support grant asked for a change."""
-
-    code = "support_looks_only"
-    title = "Support access changes nothing"
-    message = "You may look at this organization, and nothing else. Nothing was changed."
-    actions = (LEAVE,)
 
 
 class DocumentsNotGranted(Refused):
