@@ -120,7 +120,7 @@ def access_to(
     the ``permission`` is to leave; GrantOver where the operator's grant is; Forbidden without the
     ``permission``; UnknownStrategy where only a newer version can reach its documents.
     """
-    if read is None or not isinstance(principal, AccountPrincipal):
+    if read is None or isinstance(principal, OrganizationKey | SupportPrincipal):
         read = _read_access({"_id": slug, "$or": _LEADS}, principal, joins)
     found = next(iter(read), None)
     if found is None:
@@ -285,7 +285,7 @@ def _slug_of_named(text: str, principal: Entrant) -> str:
 
 
 def _organizations_of(principal: Entrant) -> list[ObjectId]:
-    if not isinstance(principal, AccountPrincipal):
+    if isinstance(principal, OrganizationKey | SupportPrincipal):
         return [principal.organization_id]
     return list(Membership.objects(account=principal.account_id).scalar("organization"))
 
@@ -363,7 +363,7 @@ def check_may_replay(organization_id: ObjectId, principal: Entrant | Provisionin
     SecondFactorRequired where the account is locked out."""
     if isinstance(principal, ProvisioningPrincipal):
         return
-    if not isinstance(principal, AccountPrincipal):
+    if isinstance(principal, OrganizationKey | SupportPrincipal):
         if principal.organization_id != organization_id:
             raise NotFound(str(organization_id))
         return
@@ -403,7 +403,7 @@ def _read_access(
     """The organization that holds the matching ``slug``, if the principal belongs to it."""
     if isinstance(principal, SupportPrincipal) and principal.over:
         raise errors.GrantOver
-    if not isinstance(principal, AccountPrincipal):
+    if isinstance(principal, OrganizationKey | SupportPrincipal):
         own = {"$match": {"organization._id": principal.organization_id}}
         pipeline = [*_from_slug(slug, []), own, *joins]
     else:
