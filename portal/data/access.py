@@ -12,7 +12,8 @@ from portal.web.context import OPERATOR, RequestContext
 class DocumentAccess:
     """Access to an organization's documents, of which ``mask`` hides some fields. Where it is
     ``recorded``, each write can be undone; where that is ``audited``, it is told in the audit trail
-    too."""
+    too. By whose MongoDB user documents are read is no part of it, which could be forgotten: the
+    store asks who is acting."""
 
     organization: Organization
     mask: Mask

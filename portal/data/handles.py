@@ -6,7 +6,9 @@ from bson.raw_bson import RawBSONDocument
 
 from portal.documents.organizations import Organization
 from portal.organizations.storage import tenant_of
+from portal.organizations.support.errors import KeptBeside
 from portal.tenants import Tenant
+from portal.web.acting_operator import acting_operator
 
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(
     document_class=RawBSONDocument,
@@ -16,6 +18,13 @@ RAW: CodecOptions[RawBSONDocument] = CodecOptions(
 )
 EXACT = RAW.with_options(uuid_representation=UuidRepresentation.UNSPECIFIED)
 """For rows beside documents, which have their ids: a binary of a UUID's subtype may be none."""
+
+
+def forbid_operators() -> None:
+    """Raise KeptBeside where the request acts as an operator: a support grant reaches documents,
+    not what is kept beside them with that of other organizations."""
+    if acting_operator():
+        raise KeptBeside
 
 
 def documents_of(organization: Organization) -> Tenant:

@@ -25,7 +25,7 @@ from portal import clock
 from portal.data.access import DocumentAccess
 from portal.data.edits import Change, Edit, EditKind, EditState, LeftAlone
 from portal.data.errors import EditOvertaken, EditTooLarge
-from portal.data.handles import EXACT, documents_of
+from portal.data.handles import EXACT, documents_of, forbid_operators
 from portal.data.patching import differences
 from portal.database.kept_beside import (
     BEFORE_IMAGES,
@@ -251,7 +251,8 @@ def rows_between(
 
 def edits_of(handle: Tenant) -> Rows:
     """The rows of edits in the cluster that the documents are in, as far as their handle knows.
-    Raises ClusterUnavailable."""
+    Raises ClusterUnavailable; KeptBeside for an operator, whose grant doesn't reach there."""
+    forbid_operators()
     return rows_of(handle.place.locate().entry.cluster, EDITS)
 
 

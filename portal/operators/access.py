@@ -4,9 +4,16 @@ from dataclasses import dataclass, replace
 
 from bson import ObjectId
 
-from portal.identity.sessions.principals import AccountPrincipal, OperatorPrincipal, Principal
+from portal.identity.sessions.errors import ActingBySupport
+from portal.identity.sessions.principals import (
+    AccountPrincipal,
+    OperatorPrincipal,
+    Principal,
+    SupportPrincipal,
+)
 from portal.operators.errors import NoOperator, OperatorForbidden, OperatorSecondFactorRequired
 from portal.permissions import OPERATOR_ROLES
+from portal.web.acting_operator import note_operator
 from portal.web.context import OPERATOR, RequestContext
 
 
@@ -33,16 +40,20 @@ class Operator:
 
 
 def operator_of(principal: Principal, permission: str, context: RequestContext) -> Operator:
-    """The operator that the principal is, who has the ``permission``.
+    """The operator that the principal is, who has the ``permission``. From now on the request reads
+    no document of any organization.
 
-    Raises NoOperator, OperatorSecondFactorRequired, OperatorForbidden.
+    Raises ActingBySupport, NoOperator, OperatorSecondFactorRequired, OperatorForbidden.
     """
     if isinstance(principal, OperatorPrincipal):
         operator = _by_key(principal, context)
     elif isinstance(principal, AccountPrincipal) and principal.operator_role in OPERATOR_ROLES:
         operator = _by_account(principal, context)
+    elif isinstance(principal, SupportPrincipal):
+        raise ActingBySupport
     else:
         raise NoOperator
+    note_operator()
     operator.require(permission)
     return operator
 

@@ -36,6 +36,8 @@ from portal.organizations.access.restrictions import suspended
 from portal.organizations.adopting import Replacement, find_replacement
 from portal.organizations.lifecycle import errors, pools
 from portal.organizations.lifecycle.engine import in_progress, repair_organization
+from portal.organizations.support import reading as support
+from portal.organizations.support.errors import DocumentsNotGranted
 from portal.tenants import Tenant, collections
 from portal.tenants._sync.connections import Connection
 from portal.tenants.collections import CollectionElsewhere, CollectionMissing, Figures
@@ -53,6 +55,7 @@ from portal.tenants.errors import (
 )
 from portal.tenants.fence import polls
 from portal.tenants.runtime import remaining
+from portal.web.acting_operator import acting_operator
 from portal.web.context import RequestContext
 
 log = structlog.get_logger()
@@ -130,7 +133,10 @@ def stored_by(organization: Organization, *pipeline: Mapping[str, Any]) -> Store
     none where that takes long, or where the organization is between two places of a move for more
     than a second. Raises NotFound or OrganizationPurged where the organization was purged since it
     was read, OperationInProgress while it is, ClusterUnavailable where its cluster doesn't answer.
+    Operators get figures alone: for them a pipeline raises DocumentsNotGranted.
     """
+    if pipeline and acting_operator():
+        raise DocumentsNotGranted
     deadline = time.monotonic() + _SHOWN_MOVING_SECONDS
     for pause_seconds in polls():
         stored = _stored_at(organization, pipeline)
@@ -213,7 +219,12 @@ def tenant_of(organization: Organization) -> Tenant:
     dropped the collection in the database, and CollectionNameConflict where somebody renamed it and
     another one has its name. This and they wait while the organization is between two places of a
     move, for MOVING_SECONDS at most: then they raise OrganizationMoving, with nothing done.
+
+    An operator reads by a support grant that includes documents, and its MongoDB user: else this
+    and operations raise DocumentsNotGranted or GrantOver.
     """
+    if operator := acting_operator():
+        support.check_reads(operator.grant, organization.id)
     if organization.placement.strategy != Strategy.SHARED:
         return Tenant(_Place(organization.id, _located(organization)))
 
@@ -279,7 +290,14 @@ class _Place:
         self.located = replace(used, doubted=None)
 
     def connection(self, located: Located) -> Connection:
-        return _connections.get(located.entry.cluster)
+        operator = acting_operator()
+        if operator is None:
+            return _connections.get(located.entry.cluster)
+        if located.pool is not None:  # where the store binds each command to the organization
+            support.check_reads(operator.grant, self.id)
+            return _connections.get(located.entry.cluster)
+        home = located.entry.cluster, located.entry.database
+        return support.connection_to(operator.grant, self.id, home)
 
 
 class _Connections:

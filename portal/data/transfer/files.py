@@ -20,7 +20,7 @@ from pymongo.errors import DuplicateKeyError
 
 from portal import clock
 from portal.data.access import DocumentAccess
-from portal.data.handles import documents_of
+from portal.data.handles import documents_of, forbid_operators
 from portal.data.transfer.errors import (
     ChunkRefused,
     FileGone,
@@ -355,6 +355,7 @@ def _range(begin: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _rows(handle: Tenant, name: str) -> Rows:
+    forbid_operators()
     return rows_of(handle.place.locate().entry.cluster, name)
 
 

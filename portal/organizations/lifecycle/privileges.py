@@ -1,6 +1,8 @@
 """Steps that carry an organization's credentials along: MongoDB users whose role reaches its tenant
 collection by name.
 
+Likewise the users by whom operators read by support grants.
+
 The privileges go before the collection gets another name, and come back under the new one: an
 insert under the old name in between would make another collection there, which blocks the slug.
 Without credentials, as the organization's document counts them, no step sends anything.
@@ -23,6 +25,7 @@ from portal.documents.organizations import (
     Placement,
     Restriction,
 )
+from portal.documents.support import GrantUser, SupportGrant
 from portal.organizations.lifecycle import engine
 from portal.tenants import collections
 
@@ -92,7 +95,11 @@ def give_privileges_back(organization: Organization) -> Organization:
 
 
 def drop_users(organization: Organization) -> Organization:
-    """Drop the users of the organization's credentials; the records are deleted with it."""
+    """Drop the users of the organization's credentials and support grants; the records are deleted
+    with it."""
+    for reader in _readers(organization):
+        if not is_lost(reader.cluster):
+            users.drop_user(client_of(reader.cluster)[reader.database], reader.name)
     if organization.credentials:
         home = database_of(organization.placement)
         for credential in Credential.objects(organization=organization.id):
@@ -135,7 +142,7 @@ def home_of(placement: Placement) -> tuple[str, str]:
 def _give(organization: Organization, collection: str, restricted: str | None) -> None:
     """Only while that is the name of the organization's collection itself: none may have it, or
     another one, where somebody interfered in the database."""
-    if not organization.credentials:
+    if not organization.credentials and not organization.support_users:
         return
     found = collections.uuid_of(database_of(organization.placement), collection)
     if found != organization.placement.uuid:
@@ -150,6 +157,8 @@ def _give(organization: Organization, collection: str, restricted: str | None) -
 def _set_privileges(
     organization: Organization, collection: str | None, restricted: str | None
 ) -> None:
+    if organization.support_users:
+        _set_readers_privileges(organization, collection)
     if not organization.credentials:
         return
     home = database_of(organization.placement)
@@ -159,6 +168,23 @@ def _set_privileges(
         for user in credential.users:
             if user.ended_at is None:
                 users.set_privileges(home, user.name, wanted)
+
+
+def _set_readers_privileges(organization: Organization, collection: str | None) -> None:
+    """Likewise for the users by whom operators read; elsewhere they reach nothing already."""
+    home, here = database_of(organization.placement), home_of(organization.placement)
+    wanted = privileges_on(home.name, collection, Reach.READ) if collection else ()
+    for reader in _readers(organization):
+        if (reader.cluster, reader.database) == here and reader.ended_at is None:
+            users.set_privileges(home, reader.name, wanted)
+
+
+def _readers(organization: Organization) -> list[GrantUser]:
+    """The users by whom operators read the organization's documents."""
+    if not organization.support_users:
+        return []
+    grants = SupportGrant.objects(organization=organization.id, users__0__exists=True)
+    return [user for grant in grants for user in grant.users]
 
 
 def _log_refusal(organization: Organization, error: OperationFailure) -> None:
