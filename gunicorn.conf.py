@@ -21,6 +21,7 @@ from portal.operators.listing import feeding
 from portal.organizations.credentials import tending
 from portal.organizations.lifecycle import runner
 from portal.organizations.moving import mover
+from portal.organizations.support import tending as support
 from portal.serving.listening import gunicorn_bind
 from portal.settings import load, load_supervisor
 from portal.web import traffic
@@ -63,6 +64,7 @@ def post_worker_init(worker: Worker) -> None:
     runner.start()
     tending.start()
     feeding.start()
+    support.start()
     sender.start(worker.wsgi)
     jobs.start()
     edit_events.start()

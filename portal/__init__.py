@@ -75,6 +75,7 @@ from portal.operators.listing import views as operator_listing_views
 from portal.operators.organizations import views as operator_organization_views
 from portal.operators.overview import census
 from portal.operators.overview import views as overview_views
+from portal.operators.support import views as operator_support_views
 from portal.organizations import account_endings, move_views, signing_up
 from portal.organizations import views as organization_views
 from portal.organizations.activity import refusals
@@ -91,6 +92,9 @@ from portal.organizations.moving import mails as move_mails
 from portal.organizations.moving.parts import PORTAL_PARTS
 from portal.organizations.second_factors import views as requirement_views
 from portal.placement import capacity
+from portal.organizations.support import mails as support_mails
+from portal.organizations.support import tending as support_tending
+from portal.organizations.support import views as support_views
 from portal.settings import Settings
 from portal.tenant_scripts import applying
 from portal.web import (
@@ -169,6 +173,7 @@ MAIL_KINDS = (
     *api_key_mails.KINDS,
     *signing_up.KINDS,
     *move_mails.KINDS,
+    *support_mails.KINDS,
 )
 JOB_KINDS = (
     *applying.KINDS,
@@ -200,7 +205,7 @@ def create_app(active: Settings) -> Flask:
     running.install(JOB_KINDS)
     wiring.install(ACCOUNT_ENDINGS)
     logs.configure()
-    connection.connect(active, DOCUMENTS)
+    connection.connect(active, DOCUMENTS, (support_tending.tend_due,))
     app = Flask(__name__, template_folder=str(_TOP / "templates"), static_folder=None)
     app.config.update(
         SECRET_KEY=active.secret_key,
@@ -244,6 +249,8 @@ def create_app(active: Settings) -> Flask:
         member_views,
         factor_views,
         requirement_views,
+        support_views,
+        operator_support_views,
         operator_views,
         operator_listing_views,
         operator_organization_views,

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextvars import ContextVar
 from datetime import datetime
@@ -97,6 +98,7 @@ class _State:
     """The state of this process's connection."""
 
     documents: tuple[type[Document], ...] = ()
+    overdue: tuple[Callable[[], object], ...] = ()
     prepared = False
     preparing: Future[None] | None = None
     preparing_until = 0.0
@@ -106,10 +108,17 @@ class _State:
 _state = _State()
 
 
-def connect(settings: Settings, documents: tuple[type[Document], ...]) -> None:
-    """Configure MongoEngine's connections, and the ``documents`` to index. Sends nothing yet."""
+def connect(
+    settings: Settings,
+    documents: tuple[type[Document], ...],
+    overdue: tuple[Callable[[], object], ...] = (),
+) -> None:
+    """Configure MongoEngine's connections, and the ``documents`` to index. What is ``overdue``,
+    since no portal ran, is done before this process answers its first request. Sends nothing
+    yet."""
     mongoengine.disconnect(DEFAULT_CONNECTION_NAME)
     _state.documents, _state.prepared, _state.preparing = documents, False, None
+    _state.overdue = overdue
     # PyMongo alone reads the connection string: MongoEngine would take the database in it for the
     # master database, and look servers up in DNS here.
     uri = portable_uri(settings.mongo_uri)
@@ -173,6 +182,8 @@ def prepare() -> None:
     directory.prepare(master_database(), portal_settings.current().tenant_db)
     if words := describe_clocks():
         log.warning("database.clocks_differ", note=words)
+    for work in _state.overdue:
+        work()
     _state.prepared = True
 
 

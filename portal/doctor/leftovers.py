@@ -28,6 +28,7 @@ from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.restrictions import Hold, Suspension
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
+from portal.documents.support import SupportGrant
 
 _MISSING = "does not exist"
 _ADVICE = (
@@ -37,6 +38,9 @@ _ADVICE = (
 )
 DEAD_MEMBERSHIP = Kind(
     "dead_membership", "Memberships of accounts or organizations that don't exist", _ADVICE
+)
+DEAD_SUPPORT_GRANT = Kind(
+    "dead_support_grant", "Support grants of organizations that don't exist", _ADVICE
 )
 DEAD_KEY = Kind("dead_key", "API keys of organizations that don't exist", _ADVICE)
 DEAD_CREDENTIAL = Kind("dead_credential", "Credentials of organizations that don't exist", _ADVICE)
@@ -108,6 +112,7 @@ BELONGINGS = (
     Belonging("membership", Membership, DEAD_MEMBERSHIP),
     Belonging("key", ApiKey, DEAD_KEY),
     Belonging("credential", Credential, DEAD_CREDENTIAL),
+    Belonging("support grant", SupportGrant, DEAD_SUPPORT_GRANT),
     Belonging("invitation", Invitation, DEAD_INVITATION),
     Belonging("job", Job, DEAD_JOB, optional=True),
     Belonging("state in a job", JobItem, DEAD_JOB_ITEM),

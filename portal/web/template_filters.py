@@ -43,6 +43,7 @@ def init_app(app: Flask) -> None:
         bidi.isolated,
     )
     app.jinja_env.filters.update({one.__name__: one for one in formats})
+    app.jinja_env.tests["future"] = is_future
     app.jinja_env.filters["count"] = humanize.intcomma
     app.jinja_env.globals.update(icon_svg=icon_svg, page_zone=page_zone)
     app.context_processor(_from_settings)
@@ -118,6 +119,11 @@ def day(time: date) -> str:
 def days_until(time: datetime) -> int:
     """The number of days left, rounded up; 0 when the time is past."""
     return max(0, math.ceil((time - clock.now()) / timedelta(days=1)))
+
+
+def is_future(time: datetime | None) -> bool:
+    """Tell whether there is a time, and it is yet to come."""
+    return time is not None and time > clock.now()
 
 
 def share_left(until: datetime, begun: datetime, width: int) -> int:

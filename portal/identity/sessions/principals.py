@@ -113,6 +113,7 @@ class SupportPrincipal:
     time_zone: str = ""
     verified: ClassVar = False
     authenticated_at: ClassVar[datetime | None] = None
+    operator_role: ClassVar = ""
     is_authenticated: ClassVar = True
     is_active: ClassVar = True
 

@@ -1,0 +1,1 @@
+"""Support access in the console: asked for, acted by, given back."""
