@@ -51,6 +51,9 @@ PROBE_SECONDS = 2
 
 # Longer than an export or import on a client that was replaced pauses between two commands.
 _RETIRED_SECONDS = 120
+# To close clients, which tell their clusters which sessions end: one that is gone needn't know,
+# and it is anybody's request that waits.
+_CLOSING_SECONDS = 0.2
 _UNKNOWN_SECONDS = 1
 _SILENT_SECONDS = 0.5
 _RETRY_SECONDS = 2
@@ -200,10 +203,11 @@ def reason_of(error: PyMongoError) -> str:
 
 
 class _Link(CommandListener):
-    """This process's client of a cluster, and what was seen of the cluster through it."""
+    """This process's client of a cluster as it is registered, and what was seen of the cluster
+    through it."""
 
-    def __init__(self, name: str, uri: str) -> None:
-        self.name, self.uri = name, uri
+    def __init__(self, name: str, uri: str, registered_at: datetime) -> None:
+        self.name, self._registration = name, (uri, registered_at)
         listeners = [*client_options()["event_listeners"], self]
         self.client: MongoClient = open_client(uri, event_listeners=listeners)
         self._made_at = time.monotonic()
@@ -240,6 +244,11 @@ class _Link(CommandListener):
     def unavailable(self) -> ClusterUnavailable:
         """The error for whoever needs the cluster."""
         return ClusterUnavailable(self.name, self._reason)
+
+    def is_of(self, uri: str, registered_at: datetime) -> bool:
+        """Tell whether it was made for this registration: one that was removed and added again is
+        another, of which it isn't known that it is down."""
+        return self._registration == (uri, registered_at)
 
     def is_idle(self, seconds: float) -> bool:
         """Tell whether no command runs, and none did for so long."""
@@ -321,11 +330,11 @@ class _Registry:
             raise ClusterLost(name, row.lost_at)
         uri = _unsealed(row)
         link = self._links.get(name)
-        if link is None or link.uri != uri:
+        if link is None or not link.is_of(uri, row.added_at):
             with self._linking:
                 link = self._links.get(name)
-                if link is None or link.uri != uri:
-                    link = self._replace(name, _make_link(name, uri))
+                if link is None or not link.is_of(uri, row.added_at):
+                    link = self._replace(name, _make_link(name, uri, row.added_at))
         return link
 
     def link_made(self, name: str) -> _Link | None:
@@ -352,16 +361,17 @@ class _Registry:
                 self._retired.append(self._links.pop(name))
             over = [link for link in self._retired if link.is_idle(_RETIRED_SECONDS)]
             self._retired = [link for link in self._retired if link not in over]
-        for link in over:
-            link.client.close()
+        with pymongo.timeout(_CLOSING_SECONDS):
+            for link in over:
+                link.client.close()
 
 
 _registry = _Registry()
 
 
-def _make_link(name: str, uri: str) -> _Link:
+def _make_link(name: str, uri: str, registered_at: datetime) -> _Link:
     try:
-        return _Link(name, uri)
+        return _Link(name, uri, registered_at)
     except UNUSABLE_URI as error:
         log.warning("cluster.unavailable", cluster=name, error=str(error))
         raise ClusterUnavailable(name, "the portal can’t use its URI") from error

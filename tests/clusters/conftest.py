@@ -5,21 +5,17 @@ from pymongo import MongoClient
 
 from portal.clusters import managing
 from portal.clusters.managing import Changes
-from portal.database.clusters import is_available
 from portal.documents.clusters import Cluster
 from portal.organizations.storage import tenant_of
 from portal.web.context import RequestContext
 from tests.conftest import drop_tenant_databases
 from tests.factories import an_organization
-from tests.processes import wait_until
 
 
 @pytest.fixture
 def europe(second_cluster):
     """A second cluster, registered."""
     managing.add_cluster("europe", Changes(second_cluster.uri), RequestContext())
-    # An earlier test may have killed it.
-    wait_until(lambda: is_available("europe"))
     return second_cluster
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pymongo
 import pytest
-from pymongo.errors import PyMongoError
+from pymongo.errors import InvalidOperation, PyMongoError
 
 from portal.clusters import managing as registry
 from portal.clusters.managing import Changes
@@ -114,6 +114,33 @@ def test_many_who_ask_at_once_for_one_that_is_down_wait_as_long_as_one(dead, eur
         _, seconds = timed(lambda: at_once([refused] * 8))
         assert seconds < PROBE_SECONDS + UNAFFECTED_SECONDS
     wait_until(lambda: clusters.is_available("europe"))
+
+
+@WAYS
+def test_nobody_waits_for_one_that_died_and_was_removed(dead, europe, monkeypatch):
+    """Its client is closed by the next that reads the registry, without its sessions' end."""
+    ask()
+    former = client_of("europe")
+    monkeypatch.setattr(clusters, "_RETIRED_SECONDS", -1)
+    with dead(europe):
+        registry.remove_cluster("europe", RequestContext())
+        _, seconds = timed(clusters.known_clusters)
+    assert seconds < UNAFFECTED_SECONDS
+    with pytest.raises(InvalidOperation):
+        former.admin.command("ping")
+
+
+def test_one_that_is_registered_again_is_used_at_once(europe):
+    """Though it was down before, and this process has not seen it come back."""
+    ask()
+    with killed(europe):
+        with pytest.raises((ClusterUnavailable, PyMongoError)):
+            ask()
+        with pytest.raises(ClusterUnavailable):
+            ask()
+        registry.remove_cluster("europe", RequestContext())
+    registry.add_cluster("europe", Changes(europe.uri), RequestContext())
+    ask()
 
 
 def test_a_command_that_takes_long_makes_it_no_suspect(europe, there):

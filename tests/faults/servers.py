@@ -51,8 +51,11 @@ class OneMember(_Own):
         self.running.process.wait()
 
     def start_again(self):
-        """On the same data and port; returns when it takes writes."""
+        """On the same data and port; returns when it takes writes, and has the keys to sign its
+        time, without which it tells the portal none."""
         self.running = self._start(port=self.running.port)
+        with MongoClient(self.running.uri) as portals:
+            wait_until(lambda: "operationTime" in portals.admin.command("ping"))
 
     def stopped(self):
         return stopped(self.running.process.pid)
