@@ -91,10 +91,10 @@ from portal.organizations.moving import draining
 from portal.organizations.moving import mails as move_mails
 from portal.organizations.moving.parts import PORTAL_PARTS
 from portal.organizations.second_factors import views as requirement_views
-from portal.placement import capacity
 from portal.organizations.support import mails as support_mails
 from portal.organizations.support import tending as support_tending
 from portal.organizations.support import views as support_views
+from portal.placement import capacity
 from portal.settings import Settings
 from portal.tenant_scripts import applying
 from portal.web import (
