@@ -18,6 +18,7 @@ from portal.database.heartbeats import Heart
 from portal.jobs import runner as jobs
 from portal.mail import sender
 from portal.operators.listing import feeding
+from portal.operators import entering
 from portal.organizations.credentials import tending
 from portal.organizations.lifecycle import runner
 from portal.organizations.moving import mover
@@ -72,6 +73,7 @@ def post_worker_init(worker: Worker) -> None:
     resealing.start_resealing()
     periodic.start(PERIODIC_TASKS)
     heart.start()
+    entering.start()
 
 
 def worker_exit(server: Arbiter, worker: Worker) -> None:

@@ -42,6 +42,7 @@ from portal.documents.listing import ListedOrganization, ListedWord, ListingFeed
 from portal.documents.mails import Mail
 from portal.documents.memberships import Invitation, Membership
 from portal.documents.moves import Move
+from portal.documents.operator_links import OperatorLink
 from portal.documents.organizations import Organization, Slug
 from portal.documents.placement_policy import PlacementPolicy
 from portal.documents.pools import Pool
@@ -70,6 +71,8 @@ from portal.identity.second_factors import mails as second_factor_mails
 from portal.identity.second_factors import views as factor_views
 from portal.jobs import running
 from portal.mail import outbox, transport
+from portal.operators import mails as operator_mails
+from portal.operators import roles as operator_roles
 from portal.operators import views as operator_views
 from portal.operators.listing import views as operator_listing_views
 from portal.operators.organizations import views as operator_organization_views
@@ -131,6 +134,7 @@ DOCUMENTS = (
     ApiKey,
     ProvisioningKey,
     OperatorKey,
+    OperatorLink,
     Credential,
     DocumentView,
     Installation,
@@ -174,6 +178,7 @@ MAIL_KINDS = (
     *signing_up.KINDS,
     *move_mails.KINDS,
     *support_mails.KINDS,
+    *operator_mails.KINDS,
 )
 JOB_KINDS = (
     *applying.KINDS,
@@ -186,7 +191,11 @@ JOB_KINDS = (
     exports.KIND,
 )
 ACCOUNT_ENDINGS = Wiring(
-    on_closing=(account_endings.erase_invitations, account_endings.leave_organizations),
+    on_closing=(
+        account_endings.erase_invitations,
+        account_endings.leave_organizations,
+        operator_roles.end_role,
+    ),
     on_first_verification=(
         account_endings.revoke_api_keys,
         account_endings.revoke_credentials,

@@ -13,6 +13,7 @@ from bson import ObjectId
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from portal import clock
 from portal.data.access import document_access
 from portal.data.browsing.saved_views import save_view, views_of
 from portal.data.document_ids import address_of
@@ -20,14 +21,15 @@ from portal.data.history.entries import list_edits
 from portal.data.transfer import imports
 from portal.data.writing import insert_documents
 from portal.database.connection import client, tenant_database
-from portal.documents.accounts import Account
-from portal.documents.api_keys import ApiKey
+from portal.documents.accounts import Account, OperatorRole
+from portal.documents.api_keys import ApiKey, OperatorKey
 from portal.documents.credentials import Credential
 from portal.documents.memberships import Invitation, Membership, Role
 from portal.documents.moves import MoveState
 from portal.documents.organizations import Organization
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Session
+from portal.operators.keys import create_key
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.members.mails import token_of
 from portal.organizations.moving.finding import open_move_of
@@ -41,6 +43,7 @@ from tests.factories import (
     a_passkey,
     an_access,
     an_invitation,
+    an_operator,
     an_organization,
     collections_in,
     the_owner,
@@ -118,9 +121,19 @@ class Home:
             self.organization = there or an_organization("Acme Corp", self.account)
         return self.organization
 
+    def enter_console(self, inside):
+        """Have the person be an operator-admin, or none, as what is sent next needs it."""
+        person = Account.objects(id=self.account.id)
+        if (person.get().operator_role is not None) == inside:
+            return
+        role = {"set__operator_role": OperatorRole.ADMIN} if inside else {"unset__operator_role": 1}
+        person.update_one(set__has_second_factor=inside, **role)
+        self.changed = True
+
     def send(self, method, rule, fields):
         """Send them, and see that nothing breaks and a refusal changes nothing."""
         path = a_path(rule, self.go())
+        self.enter_console(rule.startswith("/operator/"))
         if self.changed:
             self.before = state()
         if method == "GET":
@@ -154,6 +167,12 @@ def a_path(rule, organization):
         if not Credential.objects:
             a_credential(organization)
         rule = rule.replace("<credential_id>", str(Credential.objects.first().id))
+    if rule.startswith("/operator/operators/"):
+        rule = rule.replace("<account_id>", str(an_operator_besides(account).id))
+    if rule.startswith("/operator/keys/"):
+        keys = OperatorKey.objects(revoked_at=None)
+        key = keys.first() or create_key("Billing", "support", clock.now().date(), a_context())
+        rule = rule.replace("<key_id>", str(key.id))
     if "<key_id>" in rule:
         if not ApiKey.objects(organization=organization.id):
             a_key(organization)
@@ -173,6 +192,12 @@ def a_path(rule, organization):
         trashed = an_organization(f"Trashed {ObjectId()}", account)
         trash_organization(trashed, None, a_context(account))
     return rule.replace("<organization_id>", str(trashed.id))
+
+
+def an_operator_besides(account):
+    """Another operator; there is one."""
+    others = Account.objects(operator_role__exists=True, id__ne=account.id)
+    return others.first() or an_operator(email=f"{ObjectId()}@portal.example")
 
 
 def in_data(rule, organization):
@@ -360,6 +385,12 @@ FORMS = {
     "/account/password": ("current_password", "password"),
     "/account/sessions/<public_id>/end": (),
     "/account/sessions/end-others": (),
+    "/operator/enter": ("token", "email", "password", "idempotency_key"),
+    "/operator/operators/new": ("email", "role", "idempotency_key"),
+    "/operator/operators/<account_id>": ("role", "idempotency_key"),
+    "/operator/operators/<account_id>/remove": ("idempotency_key",),
+    "/operator/keys/new": ("name", "role", "expires_on", "idempotency_key"),
+    "/operator/keys/<key_id>/revoke": ("idempotency_key",),
     "/account/close": ("confirm_email", "current_password"),
     "/logout": (),
 }

@@ -29,6 +29,7 @@ from portal.documents.document_views import DocumentView
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.identity.api_keys import credentials
+from portal.operators.keys import create_key as create_operator_key
 from portal.organizations.api_keys import managing
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.permissions import OPERATOR_ROLES, ROLES, of_api_key
@@ -55,6 +56,11 @@ NOBODY, STRANGER = "nobody", "stranger"
 ROLES_AND_NONE = (NOBODY, STRANGER, Role.VIEWER, Role.ADMIN, Role.OWNER)
 # Those who are asked of the console: its operators, and who is none.
 CONSOLE_ROLES = (NOBODY, Role.OWNER, *OperatorRole)
+# Where ids in the address are those of operators and their keys.
+CONSOLE_PATHS = {
+    "account_id": ("/operator/operators/", "/admin/operators/"),
+    "key_id": ("/operator/keys/", "/admin/keys/"),
+}
 CONSOLE = OPERATOR_ROLES[OperatorRole.ADMIN]
 VIEWER_KEY, ADMIN_KEY, FOREIGN_KEY = "viewer's key", "admin's key", "key of another organization"
 KEYS = (VIEWER_KEY, ADMIN_KEY, FOREIGN_KEY, PROVISIONING)
@@ -373,6 +379,25 @@ ROUTES = {
     "POST /operator/runners/<runner_id>/forget": "console.act",
     "GET /operator/organizations": "console.view",
     "GET /operator/organizations.csv": "console.view",
+    "GET /operator/operators/new": "operators.manage",
+    "POST /operator/operators/new": "operators.manage",
+    "GET /operator/operators/<account_id>": "operators.manage",
+    "POST /operator/operators/<account_id>": "operators.manage",
+    "GET /operator/operators/<account_id>/remove": "operators.manage",
+    "POST /operator/operators/<account_id>/remove": "operators.manage",
+    "GET /operator/keys": "console.view",
+    "GET /operator/keys/new": "operators.manage",
+    "POST /operator/keys/new": "operators.manage",
+    "GET /operator/keys/<key_id>/revoke": "operators.manage",
+    "POST /operator/keys/<key_id>/revoke": "operators.manage",
+    "GET /operator/enter": PUBLIC,
+    "POST /operator/enter": PUBLIC,
+    "POST /admin/operators": "operators.manage",
+    "PUT /admin/operators/<account_id>": "operators.manage",
+    "DELETE /admin/operators/<account_id>": "operators.manage",
+    "GET /admin/keys": "console.view",
+    "POST /admin/keys": "operators.manage",
+    "DELETE /admin/keys/<key_id>": "operators.manage",
     "GET /auth/check": KNOWN,
 }
 API = [route for route in ROUTES if route.split("/")[1] in ("org", "auth", "admin")]
@@ -400,6 +425,9 @@ BODIES = {
     "POST /org/<name:name>/masks": {"path": "iban"},
     "DELETE /org/<name:name>/masks": {"path": "iban"},
     "PUT /org/<name:name>/members/<account_id>": {"role": "viewer"},
+    "POST /admin/operators": {"email": "viewer@acme.example", "role": "support"},
+    "PUT /admin/operators/<account_id>": {"role": "operator"},
+    "POST /admin/keys": {"name": "Billing", "role": "support", "expires_on": "2027-01-31"},
     "POST /org/<name:name>/invitations": {"email": "x@acme.example", "role": "viewer"},
 }
 IN, LOG_IN, FORBIDDEN, NOT_FOUND = "in", "has to log in", 403, 404
@@ -475,6 +503,9 @@ class World:
 
     def fill(self, rule, role):
         """The address, with ids of what belongs to the organization, or to who asks."""
+        for name in ("account_id", "key_id"):
+            if rule.startswith(CONSOLE_PATHS[name]):
+                rule = rule.replace(f"<{name}>", self.theirs(f"operator_{name}", role))
         address = rule.replace("<slug>", "acme-corp").replace("<name:name>", "acme-corp")
         address = address.replace("<organization_id>", str(self.trashed.id))
         if "<public_id>" in address and role != NOBODY:
@@ -561,6 +592,10 @@ class World:
                     a_passkey(an_account(f"{ObjectId()}@eve.example"), f"{ObjectId()}").id
                 ),
                 "key_id": self._a_key_of_it,
+                "operator_account_id": self._an_operator,
+                "operator_key_id": lambda: (
+                    create_operator_key("Billing", "support", clock.now().date(), a_context()).id
+                ),
                 "credential_id": self._a_credential_of_it,
                 "account_id": lambda: (
                     a_member(self.organization, Role.VIEWER, f"{ObjectId()}@pia.example").id
@@ -578,6 +613,10 @@ class World:
         a_key(self.organization)
         [added] = {key.id for key in managing.keys_of(self.organization)} - there
         return added
+
+    def _an_operator(self):
+        account = an_account(f"{ObjectId()}@portal.example")
+        return account.modify(set__operator_role=OperatorRole.SUPPORT) and account.id
 
     def _a_view_of_it(self):
         words = {"name": f"{ObjectId()}", "name_key": f"{ObjectId()}", "query": "sort=title"}

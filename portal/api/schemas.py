@@ -8,6 +8,7 @@ from marshmallow import fields
 
 from portal import display_names
 from portal.documents.accounts import OperatorRole
+from portal.documents.api_keys import OPERATOR_KEY_ROLES
 from portal.documents.credentials import Reach
 from portal.documents.memberships import GRANTABLE_ROLES, InvitationState, Role
 from portal.documents.moves import MoveState, Outcome
@@ -82,6 +83,7 @@ CHOICES = {
     "CredentialReach": list(Reach),
     "CollectionState": list(CollectionState),
     "OperatorRole": list(OperatorRole),
+    "OperatorKeyRole": list(OPERATOR_KEY_ROLES),
     "MoveState": list(MoveState),
     "MoveOutcome": list(Outcome),
 }

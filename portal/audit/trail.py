@@ -20,6 +20,7 @@ from portal.database.transactions import within_transaction
 from portal.documents.audit import AuditEvent, Head, Origin
 from portal.documents.installation import INSTALLATION, Installation
 from portal.documents.organizations import Organization
+from portal.web.context import OPERATOR
 
 EVENTS_PER_PAGE = 25
 HIGHEST_SEQ = 2**53 - 1
@@ -269,7 +270,8 @@ def erase_person(account: ObjectId, targets: list[ObjectId]) -> None:
     """Erase the person of this account from the whole audit trail, also from events whose target is
     among ``targets``. The events stay under the account's id, and the digests keep the chains
     intact. Works in batches and is idempotent: another call resumes an interrupted one."""
-    done_by, done_to = {"actor": account, "actor_kind": None}, {"target": {"$in": targets}}
+    done_by = {"actor": account, "actor_kind": {"$in": [None, OPERATOR.kind]}}
+    done_to = {"target": {"$in": targets}}
     for found, names in ((done_by, _PERSONAL), (done_to, ("target_email",))):
         erased = {f"personal.{name}.{part}": "" for name in names for part in ("value", "salt")}
         events = AuditEvent._get_collection().find(found, {"_id": 1})

@@ -62,6 +62,8 @@ class Account(MasterDocument):
     # Set by a change of address, to another value, until the listing shows it at the organizations
     # that the account owns.
     unlisted = fields.ObjectIdField()
+    # Set while operators keep the account out: nobody logs in to it, and it has no sessions.
+    blocked_at = fields.DateTimeField()
     # Incremented by each change of the account's memberships, so that transactions that depend on
     # their number conflict.
     membership_changes = fields.IntField(required=True, default=0)

@@ -30,7 +30,7 @@ from portal.serving.mongod import MongodFailed, NoMongod
 from portal.serving.processes import die_with_parent, still_runs
 from portal.settings import InvalidSettings, SupervisorSettings, instance
 from portal.settings.checks import portable_uri
-from portal.settings.instance import INSTANCE
+from portal.settings.instance import INSTANCE, SHOWS_FIRST_LINK
 
 READY_SECONDS = 30
 STOP_SECONDS = 20
@@ -194,6 +194,7 @@ def _set_public_url(listener: socket.socket) -> None:
 def _start_gunicorn(listener: socket.socket) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 (our own arguments)
         [sys.executable, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "wsgi:app"],
+        env={**os.environ, SHOWS_FIRST_LINK: "1"},
         pass_fds=[listener.fileno()],
         start_new_session=True,  # Ctrl-C reaches it through the supervisor, before mongod
         preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 (no threads run)

@@ -15,6 +15,8 @@ from typing import Any
 from portal import clock
 from portal.settings import environment_names
 
+SHOWS_FIRST_LINK = "PORTAL_SHOWS_FIRST_LINK"
+"""Set for workers of ``make run``: they print the link for the first operator."""
 INSTANCE = Path("instance")
 SECRETS = INSTANCE / "secrets.json"
 _SETTINGS = INSTANCE / "settings.json"

@@ -25,6 +25,7 @@ _CHANGE_PRINCIPAL = (
     *SIGN_UPS,
     "accounts.verify",
     "accounts.recover",
+    "operators.enter",
     "account.close",
     "authentication.bring_second_factor",
     "authentication.use_passkey",

@@ -3,15 +3,46 @@ was, also where the first answer was lost."""
 
 import pytest
 
+from portal import clock
 from portal.api import replay
 from portal.documents.accounts import OperatorRole
+from portal.operators.keys import create_key
+from tests.factories import a_context, an_account, an_operator
 from tests.program import Program
 
 KEYED = {"headers": {"Idempotency-Key": "5f1c2f54-0b0e-4f0b-a5b3-7f2a4bdb1a11"}}
 AGAIN = "Idempotency-Replayed"
 
+
+def nothing():
+    return {}
+
+
+def verified():
+    an_account("teo@acme.example")
+    return {}
+
+
+def appointed():
+    return {"account_id": an_operator(OperatorRole.SUPPORT).id}
+
+
+def given_key():
+    return {"key_id": create_key("Billing", "support", clock.now().date(), a_context()).id}
+
+
+def last_day():
+    return str(clock.now().date())
+
+
 # A call of each that takes a key: what makes ready for it and gives the ids in its path, its body.
-CALLS = {}
+CALLS = {
+    "POST /admin/operators": (verified, {"email": "teo@acme.example", "role": "support"}),
+    "PUT /admin/operators/{account_id}": (appointed, {"role": "operator"}),
+    "DELETE /admin/operators/{account_id}": (appointed, None),
+    "POST /admin/keys": (nothing, {"name": "Billing", "role": "support", "expires_on": last_day}),
+    "DELETE /admin/keys/{key_id}": (given_key, None),
+}
 
 
 def test_every_call_that_takes_a_key_is_tried_here(app):
@@ -32,6 +63,7 @@ def test_every_call_is_done_once_and_answered_again(program_of, master_db, call,
     make_ready, body = CALLS[call]
     method, path = call.split()
     path = path.format(**make_ready())
+    body = {name: value() if callable(value) else value for name, value in (body or {}).items()}
     first = program.ask(method, path, body, **KEYED)
     assert first.status_code in (200, 201), first.json
     if lost:

@@ -275,7 +275,9 @@ def lock_session(context: RequestContext) -> None:
     """Keep the session of the request open until the caller's transaction commits, so that none
     that was just revoked creates anything. Raises NotAuthenticated."""
     if context.session:
-        session = Session.objects(account=context.account, public_id=context.session)
+        # An operator acts without an account: the actor's id is that of it.
+        account_id = context.account or context.actor.id
+        session = Session.objects(account=account_id, public_id=context.session)
         if not session.update_one(inc__made=1):
             raise NotAuthenticated
 
