@@ -19,6 +19,7 @@ from portal.identity.api_keys.errors import NotForOperatorKeys, NotForProvisioni
 from portal.identity.authentication.authenticate import read_along
 from portal.identity.sessions.errors import NotAuthenticated
 from portal.identity.sessions.principals import OperatorPrincipal, ProvisioningPrincipal
+from portal.operators.access import Operator, operator_of
 from portal.organizations.access import lookup
 from portal.organizations.access.errors import (
     AmbiguousName,
@@ -32,9 +33,11 @@ from portal.organizations.access.errors import (
 )
 from portal.organizations.access.lookup import Access, stages_along
 from portal.web.errors import InvalidInput, MalformedJson
+from portal.web.requests import request_context
 
 _FOR_PROVISIONING = ("org.create_organization", "org.set_plan", "org.set_external")
 _OPERATORS_PREFIX = "/admin"
+_LOG_IN = "admin.log_in"
 _QUERY_MARK = "takes_query"
 
 OF_ACCESS: tuple[Refusal, ...] = (
@@ -124,6 +127,8 @@ class ApiBlueprint(Blueprint):
         """Refuse invalid credentials, keys except where they are for, and unknown or repeated query
         parameters."""
         _read_access_along()
+        if self.url_prefix == _OPERATORS_PREFIX and request.endpoint != _LOG_IN:
+            operator_by_request("console.view")
         if "Authorization" in request.headers and not current_user.is_authenticated:
             raise NotAuthenticated
         if is_provisioning() and request.endpoint not in _FOR_PROVISIONING:
@@ -148,6 +153,15 @@ def logged_in(view: View) -> View:
         return view(*args, **kwargs)
 
     return guarded  # type: ignore[return-value]
+
+
+def operator_by_request(permission: str) -> Operator:
+    """The operator that the request's bearer token or operators' key stands for, with the
+    ``permission``. Raises NotAuthenticated, OperatorForbidden, OperatorSecondFactorRequired;
+    NotFound for everybody who is no operator."""
+    if not current_user.is_authenticated:
+        raise NotAuthenticated
+    return operator_of(current_user, permission, request_context())
 
 
 def is_provisioning() -> bool:

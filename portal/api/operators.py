@@ -1,25 +1,21 @@
 """The console for programs: from a request to an operator, and calls that are repeated.
 
 A part of the console's API is an ``ApiBlueprint`` with the prefix ``/admin`` in a module of its
-own; each view begins with ``operator_by_request``, and names ``OF_OPERATORS`` among its refusals,
-or ``OF_OPERATOR_CHANGES`` where it ``takes_key``.
+own, which answers operators alone; each view begins with ``operator_by_request``, and names
+``OF_OPERATORS`` among its refusals, or ``OF_OPERATOR_CHANGES`` where it ``takes_key``.
 """
 
 from collections.abc import Callable
 
 import marshmallow as ma
 from flask import Response, request
-from flask_login import current_user
 
-from portal.api.guard import ApiBlueprint
+from portal.api.guard import ApiBlueprint, operator_by_request
 from portal.api.refusals import Refusal
 from portal.api.replay import REFUSALS, Answer, check_finished, install_by, kept_answer, replayed
 from portal.documents.idempotency import IdempotencyRecord
 from portal.errors import NotFound
-from portal.identity.sessions.errors import NotAuthenticated
-from portal.operators.access import Operator, operator_of
 from portal.operators.errors import OperatorForbidden, OperatorSecondFactorRequired
-from portal.web.requests import request_context
 
 OF_OPERATORS: tuple[Refusal, ...] = (NotFound, OperatorForbidden, OperatorSecondFactorRequired)
 """The errors of ``operator_by_request``."""
@@ -28,15 +24,6 @@ OF_OPERATOR_CHANGES: tuple[Refusal, ...] = (*OF_OPERATORS, *REFUSALS)
 
 # By view, the schema and the answer from what is there now, where the first one was lost.
 OperatorReplays = dict[str, tuple[type[ma.Schema], Callable[[IdempotencyRecord], Answer]]]
-
-
-def operator_by_request(permission: str) -> Operator:
-    """The operator that the request's bearer token or operators' key stands for, with the
-    ``permission``. Raises NotAuthenticated, and the errors in OF_OPERATORS: NotFound for everybody
-    who is no operator."""
-    if not current_user.is_authenticated:
-        raise NotAuthenticated
-    return operator_of(current_user, permission, request_context())
 
 
 def install_replays(blueprint: ApiBlueprint, replays: OperatorReplays) -> None:
