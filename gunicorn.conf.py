@@ -17,8 +17,8 @@ from portal.database import periodic, resealing, rolling_upgrades
 from portal.database.heartbeats import Heart
 from portal.jobs import runner as jobs
 from portal.mail import sender
-from portal.operators.listing import feeding
 from portal.operators import entering
+from portal.operators.listing import feeding
 from portal.organizations.credentials import tending
 from portal.organizations.lifecycle import runner
 from portal.organizations.moving import mover
