@@ -43,6 +43,7 @@ from portal.documents.mails import Mail
 from portal.documents.memberships import Invitation, Membership
 from portal.documents.moves import Move
 from portal.documents.operator_links import OperatorLink
+from portal.documents.organization_notes import OrganizationNote
 from portal.documents.organizations import Organization, Slug
 from portal.documents.placement_policy import PlacementPolicy
 from portal.documents.pools import Pool
@@ -122,6 +123,7 @@ DOCUMENTS = (
     RecoveryCodes,
     Challenge,
     Organization,
+    OrganizationNote,
     Slug,
     Membership,
     Invitation,

@@ -30,6 +30,7 @@ from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.identity.api_keys import credentials
 from portal.operators.keys import create_key as create_operator_key
+from portal.operators.organizations import notes
 from portal.organizations.api_keys import managing
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.permissions import OPERATOR_ROLES, ROLES, of_api_key
@@ -273,9 +274,30 @@ ROUTES = {
     "POST /trash/<organization_id>/restore": "organization.restore",
     "GET /trash/<organization_id>/purge": "organization.purge",
     "POST /trash/<organization_id>/purge": "organization.purge",
+    "GET /admin/organizations/<organization_id>": "console.view",
+    "GET /admin/organizations/<organization_id>/members": "console.view",
+    "PUT /admin/organizations/<organization_id>/name": "console.act",
+    "POST /admin/organizations/<organization_id>/trash": "console.act",
+    "POST /admin/organizations/<organization_id>/restore": "console.act",
+    "POST /admin/organizations/<organization_id>/purge": "console.act",
+    "PATCH /admin/organizations/<organization_id>/plan": "console.act",
+    "PATCH /admin/organizations/<organization_id>/external": "console.act",
+    "POST /admin/organizations/<organization_id>/owners": "console.act",
+    "GET /admin/organizations/<organization_id>/notes": "console.view",
+    "POST /admin/organizations/<organization_id>/notes": "console.act",
+    "DELETE /admin/organizations/<organization_id>/notes/<note_id>": "console.act",
     "GET /operator/organizations/<organization_id>": "console.view",
     "GET /operator/organizations/<organization_id>/members": "console.view",
     "GET /operator/organizations/<organization_id>/activity": "console.view",
+    "GET /operator/organizations/<organization_id>/notes": "console.view",
+    "POST /operator/organizations/<organization_id>/notes": "console.act",
+    "POST /operator/organizations/<organization_id>/notes/<note_id>/remove": "console.act",
+    "GET /operator/organizations/<organization_id>/plan": "console.act",
+    "POST /operator/organizations/<organization_id>/plan": "console.act",
+    "GET /operator/organizations/<organization_id>/metadata": "console.act",
+    "POST /operator/organizations/<organization_id>/metadata": "console.act",
+    "GET /operator/organizations/<organization_id>/owner": "console.act",
+    "POST /operator/organizations/<organization_id>/owner": "console.act",
     "GET /operator/organizations/<organization_id>/preview": "console.act",
     "GET /operator/organizations/<organization_id>/rename": "console.act",
     "POST /operator/organizations/<organization_id>/rename": "console.act",
@@ -528,6 +550,7 @@ class World:
             "view_id",
             "file_id",
             "export_id",
+            "note_id",
         ):
             if f"<{name}>" in address:
                 address = address.replace(f"<{name}>", self.theirs(name, role))
@@ -606,6 +629,7 @@ class World:
                 "edit_id": self._an_edit_of_it,
                 "file_id": lambda: self._a_file_of(role, Purpose.IMPORT),
                 "export_id": lambda: self._a_file_of(role, Purpose.EXPORT),
+                "note_id": lambda: notes.add_note(self.trashed.id, "Called.", a_context()).id,
             }[name]()
         )
 

@@ -24,6 +24,7 @@ from portal.api.indexes import indexes
 from portal.api.masks import masks
 from portal.api.members import org_members
 from portal.api.moves import org_moves
+from portal.api.operator_organizations import admin_organizations
 from portal.api.operator_roles import admin_operators
 from portal.api.organizations import org
 from portal.api.placements import placements
@@ -146,6 +147,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         transfers,
         audit,
         admin_operators,
+        admin_organizations,
     )
     for part in parts:
         csrf.exempt(part)  # it takes no cookie

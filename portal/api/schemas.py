@@ -12,8 +12,9 @@ from portal.documents.api_keys import OPERATOR_KEY_ROLES
 from portal.documents.credentials import Reach
 from portal.documents.memberships import GRANTABLE_ROLES, InvitationState, Role
 from portal.documents.moves import MoveState, Outcome
-from portal.documents.organizations import SLUG
+from portal.documents.organizations import SLUG, OrganizationState
 from portal.identity.authentication.passwords import LONGEST
+from portal.operators.organizations.planning import PlannedAction
 from portal.organizations.api_keys import managing
 from portal.organizations.credentials import managing as credentials
 from portal.organizations.lifecycle.external import LONGEST_ID, LONGEST_VALUE, MOST_ENTRIES
@@ -86,6 +87,8 @@ CHOICES = {
     "OperatorKeyRole": list(OPERATOR_KEY_ROLES),
     "MoveState": list(MoveState),
     "MoveOutcome": list(Outcome),
+    "OrganizationState": list(OrganizationState),
+    "PlannedAction": list(PlannedAction),
 }
 
 

@@ -14,6 +14,7 @@ from portal.documents.figures import OrganizationFigures
 from portal.documents.index_suggestions import IndexSuggestion
 from portal.documents.jobs import Job, JobItem
 from portal.documents.memberships import Invitation, Membership
+from portal.documents.organization_notes import OrganizationNote
 from portal.documents.organizations import Organization, Slug
 from portal.documents.restrictions import Hold, Suspension
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
@@ -38,6 +39,7 @@ BELONGS_TO = (
     BelongsTo(Invitation, Organization, "organization"),
     BelongsTo(Credential, Organization, "organization"),
     BelongsTo(SupportGrant, Organization, "organization"),
+    BelongsTo(OrganizationNote, Organization, "organization"),
     BelongsTo(OrganizationFigures, Organization, "_id"),
     BelongsTo(Job, Organization, "organization"),
     BelongsTo(JobItem, Organization, "organization"),

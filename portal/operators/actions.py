@@ -6,8 +6,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class OperatorAction:
     """An action in ``words``, with the endpoint of its ``page``, the ``operationId`` of its call
-    and its ``command`` behind ``flask``. One that ``destroys`` something can be planned first in
-    each of the three."""
+    and its ``command`` behind ``flask``. One that ``destroys`` something, or touches many, can be
+    planned first in each of the three."""
 
     name: str
     words: str
@@ -17,5 +17,73 @@ class OperatorAction:
     destroys: bool = False
 
 
-ACTIONS: tuple[OperatorAction, ...] = ()
+ACTIONS = (
+    OperatorAction(
+        "rename",
+        "Rename an organization",
+        "operator_organizations.rename",
+        "rename_organization_as_operator",
+        "organizations rename",
+        destroys=True,
+    ),
+    OperatorAction(
+        "trash",
+        "Move an organization to the trash",
+        "operator_organizations.trash",
+        "trash_organization_as_operator",
+        "organizations trash",
+        destroys=True,
+    ),
+    OperatorAction(
+        "restore",
+        "Restore an organization",
+        "operator_organizations.restore",
+        "restore_organization_as_operator",
+        "organizations restore",
+        destroys=True,
+    ),
+    OperatorAction(
+        "purge",
+        "Purge an organization",
+        "operator_organizations.purge",
+        "purge_organization_as_operator",
+        "organizations purge",
+        destroys=True,
+    ),
+    OperatorAction(
+        "plan",
+        "Set an organization’s plan and region",
+        "operator_organizations.plan",
+        "set_plan_as_operator",
+        "organizations set",
+    ),
+    OperatorAction(
+        "external",
+        "Set an organization’s external id and metadata",
+        "operator_organizations.metadata",
+        "set_external_as_operator",
+        "organizations metadata",
+    ),
+    OperatorAction(
+        "owner",
+        "Make somebody an owner",
+        "operator_organizations.owner",
+        "set_owner_as_operator",
+        "organizations set-owner",
+    ),
+    OperatorAction(
+        "note",
+        "Keep a note",
+        "operator_organizations.show_notes",
+        "add_note",
+        "organizations note",
+    ),
+    OperatorAction(
+        "remove note",
+        "Remove a note",
+        "operator_organizations.remove_note",
+        "remove_note",
+        "organizations remove-note",
+    ),
+)
 """Every action of operators. A test finds each in all three ways."""

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 from markupsafe import Markup
 from werkzeug.datastructures import MultiDict
-from wtforms import DateField, Field, HiddenField, SelectMultipleField
+from wtforms import DateField, Field, HiddenField, SelectMultipleField, TextAreaField
 from wtforms.widgets import DateInput
 
 from portal.errors import PortalError, SeveralErrors
@@ -116,7 +116,7 @@ class Form(FlaskForm):
     def _join_lines(self) -> None:
         """Join the lines of each value, since an input shows only one."""
         for field in self:
-            if isinstance(field.data, str):
+            if isinstance(field.data, str) and not isinstance(field, TextAreaField):
                 field.data = " ".join(field.data.splitlines())
 
     def _show(self, raised: PortalError) -> None:

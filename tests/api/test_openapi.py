@@ -149,6 +149,12 @@ def test_every_query_parameter_there_is_is_documented(document):
         "get_document": {"projection", "json"},
         "list_edits": {"document", "after"},
         "get_edit": {"after"},
+        "list_members_as_operator": {"after"},
+        "list_notes": {"after"},
+        "rename_organization_as_operator": {"dry_run"},
+        "trash_organization_as_operator": {"dry_run"},
+        "restore_organization_as_operator": {"dry_run"},
+        "purge_organization_as_operator": {"dry_run"},
     }
 
 

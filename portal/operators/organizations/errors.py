@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from portal.errors import Conflict, Malformed
+from portal.errors import Conflict, Invalid, Malformed, NotFound
 
 
 @dataclass
@@ -30,3 +30,57 @@ class UnreadableActionPlan(Malformed):
     code = "unreadable_action_plan"
     title = "That is no plan of this action"
     message = "Send the plan as it was told, or leave it out and plan again. Nothing was changed."
+
+
+@dataclass
+class InvalidNote(Invalid):
+    """A note that is empty, or too long."""
+
+    longest: int
+
+    code = "invalid_note"
+    field = "text"
+    message = "Write a note of 1 to {longest} characters"
+
+
+class NoteNotFound(NotFound):
+    """The organization has no such note."""
+
+    code = "note_not_found"
+    message = "There is no such note: somebody may have removed it. Nothing was changed."
+
+
+@dataclass
+class UnknownAddress(Invalid):
+    """No account has the address."""
+
+    email: str
+
+    code = "unknown_address"
+    field = "email"
+    message = "No account has the address {email}: its owner signs up first"
+
+
+@dataclass
+class UnverifiedAddress(Conflict):
+    """The address of the account is not verified."""
+
+    email: str
+
+    code = "unverified_address"
+    field = "email"
+    message = (
+        "{email} is not verified, so anybody may have typed it: have its owner follow the link "
+        "that was mailed there"
+    )
+
+
+@dataclass
+class OwnerAlready(Conflict):
+    """The account is an owner already."""
+
+    email: str
+
+    code = "owner_already"
+    field = "email"
+    message = "{email} is an owner already"

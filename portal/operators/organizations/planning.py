@@ -7,10 +7,10 @@ that begins the action, so what was shown is what happens, or nothing does.
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from bson import ObjectId
 from humanize import intcomma, naturalsize
@@ -91,6 +91,26 @@ class ActionPlan:
     def planned(self) -> "Planned":
         """The part of it that is compared with the world when it is applied."""
         return Planned(self.action, self.organization, self.documents, dict(self.facts))
+
+    def as_told(self) -> dict[str, Any]:
+        """The plan for programs, with the text that applies it."""
+        told = asdict(self)
+        return {**{name: told[name] for name in _TOLD}, "plan": self.planned.dumps()}
+
+
+_TOLD = (
+    "action",
+    "organization",
+    "at",
+    "documents",
+    "bytes",
+    "people",
+    "keys",
+    "credentials",
+    "redirects",
+    "mails",
+    "effects",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from portal.database.errors import ClusterUnavailable
 from portal.documents.figures import OrganizationFigures
 from portal.documents.organizations import Organization, OrganizationState, Strategy
 from portal.errors import PortalError
+from portal.organizations.directory import details_of
 from portal.organizations.storage import Stored, stored_by
 
 
@@ -50,3 +52,41 @@ def figures_of(organization: Organization) -> Figures:
         return Figures(Stored(), measured, measured_at, error.words)
     except PortalError:  # it is being purged just now
         return Figures(Stored(), measured, measured_at)
+
+
+def as_told(organization: Organization) -> dict[str, Any]:
+    """All that is known of the organization but its documents, for programs. Raises NotFound where
+    its creation was just rolled back."""
+    figures, details = figures_of(organization), details_of(organization)
+    placement, operation = organization.placement, organization.operation
+    return {
+        **{name: organization[name] for name in _OF_RECORD},
+        "strategy": placement.strategy,
+        "cluster": placement.cluster,
+        "uuid": str(placement.uuid) if placement.uuid else None,
+        "collection_name": placement.collection,
+        "metadata": dict(organization.metadata or {}),
+        "documents": figures.documents,
+        "bytes": figures.size_bytes,
+        "measured_at": figures.measured_at,
+        "members": details.member_count,
+        "owners": details.owners,
+        "earlier_slugs": details.old_slugs,
+        "operation": operation and {"kind": operation.kind, "started_at": operation.started_at},
+    }
+
+
+_OF_RECORD = (
+    "id",
+    "name",
+    "slug",
+    "state",
+    "plan",
+    "region",
+    "external_id",
+    "version",
+    "created_at",
+    "trashed_at",
+    "purge_at",
+    "purged_at",
+)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from bson import ObjectId
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
@@ -17,17 +18,27 @@ from portal.operators.organization_pages import (
     render_page,
     with_organization,
 )
+from portal.operators.organizations import notes
 from portal.operators.organizations.acting import apply_action
 from portal.operators.organizations.errors import PlanOutdated
-from portal.operators.organizations.forms import PlannedForm, PlannedNameForm
+from portal.operators.organizations.forms import (
+    ExternalForm,
+    NoteForm,
+    OwnerForm,
+    PlanForm,
+    PlannedForm,
+    PlannedNameForm,
+)
+from portal.operators.organizations.owners import set_owner
 from portal.operators.organizations.planning import PlannedAction, plan_action
 from portal.operators.organizations.reading import figures_of
-from portal.organizations import moves
+from portal.organizations import external, moves, planning
+from portal.organizations.access.lookup import parse_object_id
 from portal.organizations.directory import Preview, details_of, preview_of
 from portal.organizations.lifecycle.names import slug_of
 from portal.organizations.members import listing
 from portal.web import rate_limits
-from portal.web.forms import see_other
+from portal.web.forms import IdempotentForm, see_other
 from portal.web.requests import number_argument, sort_key_argument
 
 blueprint = Blueprint(
@@ -46,6 +57,7 @@ def show(operator: Operator, organization: Organization) -> ResponseReturnValue:
         figures=figures_of(organization),
         details=details_of(organization),
         moving=moves.shown_move(organization),
+        notes=notes.notes_of(organization.id, size=2),
         trash_days=settings.current().trash_days,
     )
 
@@ -78,6 +90,86 @@ def activity(operator: Operator, organization: Organization) -> ResponseReturnVa
         after=number_argument("after", HIGHEST_SEQ),
     )
     return render_page("operators/organizations/activity.html", operator, organization, page=page)
+
+
+@blueprint.route("/notes", methods=["GET", "POST"])
+@with_organization("console.view")
+def show_notes(operator: Operator, organization: Organization) -> ResponseReturnValue:
+    form = NoteForm()
+    if form.is_submitted():
+        operator.require("console.act")
+    note = form.submit(lambda: notes.add_note(organization.id, form.text.data, operator.context))
+    if note:
+        return see_other(".show_notes", "The note is kept.", organization_id=organization.id)
+    page = notes.notes_of(
+        organization.id, before=_id_argument("before"), after=_id_argument("after")
+    )
+    return render_page(
+        "operators/organizations/notes.html", operator, organization, form, page=page
+    )
+
+
+@blueprint.post("/notes/<note_id>/remove")
+@with_organization("console.act")
+def remove_note(
+    operator: Operator, organization: Organization, note_id: str
+) -> ResponseReturnValue:
+    form = IdempotentForm()
+    form.submit(
+        lambda: notes.remove_note(organization.id, parse_object_id(note_id), operator.context)
+    )
+    return see_other(".show_notes", "The note is removed.", organization_id=organization.id)
+
+
+@blueprint.route("/plan", methods=["GET", "POST"])
+@with_organization("console.act")
+def plan(operator: Operator, organization: Organization) -> ResponseReturnValue:
+    form = PlanForm()
+    if not form.is_submitted():
+        form.plan.data, form.region.data = organization.plan, organization.region
+    planned = form.submit(
+        lambda: planning.set_plan(
+            organization.id,
+            operator.context,
+            plan=(form.plan.data or "").strip() or None,
+            region=(form.region.data or "").strip() or None,
+        )
+    )
+    if planned:
+        words = f"Plan {planned.plan or 'none'}, region {planned.region or 'any'}."
+        return see_other(".show", words, organization_id=organization.id)
+    return render_page("operators/organizations/plan.html", operator, organization, form)
+
+
+@blueprint.route("/metadata", methods=["GET", "POST"])
+@with_organization("console.act")
+def metadata(operator: Operator, organization: Organization) -> ResponseReturnValue:
+    form = ExternalForm()
+    if not form.is_submitted():
+        form.show(organization)
+    changed = form.submit(
+        lambda: external.set_external(
+            organization.id,
+            operator.context,
+            external_id=form.external_id.data or None,
+            metadata=form.entries,
+        )
+    )
+    if changed:
+        return see_other(".show", "That is how others know it now.", organization_id=changed.id)
+    return render_page("operators/organizations/metadata.html", operator, organization, form)
+
+
+@blueprint.route("/owner", methods=["GET", "POST"])
+@with_organization("console.act")
+@reauthenticated
+def owner(operator: Operator, organization: Organization) -> ResponseReturnValue:
+    form = OwnerForm()
+    made = form.submit(lambda: set_owner(organization.id, form.email.data or "", operator.context))
+    if made:
+        words = f"{isolated(form.email.data)} is an owner. All owners are told by mail."
+        return see_other(".members", words, organization_id=organization.id)
+    return render_page("operators/organizations/owner.html", operator, organization, form)
 
 
 @blueprint.get("/preview")
@@ -195,6 +287,11 @@ def _done(
     }[action]
     unfinished = "" if organization.operation else words
     return see_other(".show", unfinished, organization_id=organization.id)
+
+
+def _id_argument(name: str) -> ObjectId | None:
+    value = request.args.get(name, "")
+    return ObjectId(value) if ObjectId.is_valid(value) else None
 
 
 def _preview(typed: Mapping[str, str | None], organization: Organization) -> Preview:

@@ -1,0 +1,28 @@
+"""Owners made by operators: for an organization that nobody can manage any more."""
+
+from bson import ObjectId
+
+from portal.documents.accounts import Account
+from portal.documents.organizations import Organization
+from portal.email_addresses import parse_email
+from portal.identity.sessions.errors import AddressNotVerified
+from portal.operators.organizations.errors import OwnerAlready, UnknownAddress, UnverifiedAddress
+from portal.organizations.members import ownership
+from portal.organizations.members.errors import AlreadyOwner
+from portal.web.context import RequestContext
+
+
+def set_owner(organization_id: ObjectId, email: str, context: RequestContext) -> Organization:
+    """Make the account with this address an owner, a member or not. Other owners stay, and all are
+    told by mail. Raises InvalidEmail, UnknownAddress, UnverifiedAddress, OwnerAlready, NotFound;
+    then nothing was changed."""
+    address = parse_email(email)
+    account = Account.objects(email_key=address.key, closed_at=None).only("id").first()
+    if account is None:
+        raise UnknownAddress(address.shown)
+    try:
+        return ownership.set_owner(organization_id, account.id, context)
+    except AddressNotVerified as error:
+        raise UnverifiedAddress(address.shown) from error
+    except AlreadyOwner as error:
+        raise OwnerAlready(address.shown) from error

@@ -1,0 +1,58 @@
+"""Everything that operators do, they do on a page, by the API, or by a command."""
+
+import pytest
+
+from portal.cli import COMMANDS
+from portal.operators.actions import ACTIONS
+
+each_action = pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.name)
+
+
+@pytest.fixture(scope="module")
+def calls(app):
+    """Each call of the API by its ``operationId``."""
+    spec = app.test_client().get("/docs/openapi.json").json
+    return {
+        call["operationId"]: (path, call)
+        for path, methods in spec["paths"].items()
+        for method, call in methods.items()
+        if method != "parameters"
+    }
+
+
+def command_of(action):
+    found = {command.name: command for command in COMMANDS}
+    for name in action.command.split():
+        command = found[name]
+        found = getattr(command, "commands", {})
+    return {option for parameter in command.params for option in parameter.opts}
+
+
+@each_action
+def test_it_is_on_a_page_of_the_console(app, action):
+    [*rules] = app.url_map.iter_rules(action.page)
+    assert all(rule.rule.startswith("/operator") for rule in rules)
+    assert any("POST" in rule.methods for rule in rules)
+    if action.destroys:
+        assert any("GET" in rule.methods for rule in rules)
+
+
+@each_action
+def test_it_is_in_the_api_of_operators(calls, action):
+    path, call = calls[action.api]
+    assert path.startswith("/admin/")
+    if action.destroys:
+        assert "dry_run" in {parameter.get("name") for parameter in call["parameters"]}
+
+
+@each_action
+def test_it_is_a_command_that_prints_json(action):
+    options = command_of(action)
+    assert "--json" in options
+    if action.destroys:
+        assert "--dry-run" in options
+
+
+def test_no_action_is_there_twice():
+    for name in ("name", "page", "api", "command"):
+        assert len({getattr(action, name) for action in ACTIONS}) == len(ACTIONS)
