@@ -43,6 +43,7 @@ from portal.organizations.lifecycle.errors import (
     NameUnchanged,
     NotReplaced,
     OperationInProgress,
+    OperationUndone,
     SlugTaken,
     TenantCollectionMissing,
 )
@@ -74,6 +75,7 @@ _OF_RENAMING = (
     OrganizationRenamed,
     TenantCollectionMissing,
     CredentialsNotCarried,
+    OperationUndone,
 )
 _OF_DELETING = (
     *OF_ACCESS,
@@ -83,6 +85,7 @@ _OF_DELETING = (
     TenantCollectionMissing,
     CollectionNameConflict,
     CredentialsNotCarried,
+    OperationUndone,
 )
 _OF_TRASHED = (NotFound, AccountRequired, SecondFactorRequired, NotInTrash, *_OF_OPERATIONS)
 _MAX_TRASHED = 10_000
@@ -331,7 +334,7 @@ def delete_organization_by_body(query: dict[str, bool], body: dict[str, str]) ->
 
 @org.post(
     "/trash/<organization_id>/restore",
-    refusals=(*_OF_NAMING, *_OF_TRASHED, TenantCollectionMissing),
+    refusals=(*_OF_NAMING, *_OF_TRASHED, TenantCollectionMissing, OperationUndone),
 )
 @takes_key
 @logged_in

@@ -80,6 +80,8 @@ WORDS = {
     "organization.note_removed": "Note removed",
     "organization.documents_hidden": "Viewers may no longer read documents",
     "organization.documents_shared": "Viewers may read documents",
+    "organization.operation_retried": "Tried again, after attempt {attempt}: {operation}",
+    "organization.operation_undone": "Undone while it ran: {operation}",
     "organization.plan_set": "Plan or region set",
     "organization.purged": "Purged",
     "organization.rename_failed": "Rename to {name} undone: {reason}",

@@ -282,8 +282,8 @@ def _run(organization: Organization) -> Organization:
     raise rollback
 
 
-@transactional
-def _write_failure(organization: Organization, failure: Failure) -> Organization:
+@within_transaction
+def fail(organization: Organization, failure: Failure) -> Organization:
     """Have the operation rolled back, and release its idempotency key: the request may be retried.
     Raises LeaseLost."""
     operation = organization.operation
@@ -295,6 +295,9 @@ def _write_failure(organization: Organization, failure: Failure) -> Organization
     )
     release_key(failed.operation.request_key, failed.operation.id)
     return failed
+
+
+_write_failure = transactional(fail)
 
 
 def run_now(organization: Organization) -> Organization:
@@ -323,6 +326,20 @@ def run_now(organization: Organization) -> Organization:
         level("operation.left_to_runner", error=str(error), **log_context(organization))
         reschedule(organization, error)
         return organization
+
+
+def roll_back_now(organization: Organization) -> Organization:
+    """Undo the organization's operation, whose failure is written, as far as possible; the runner
+    finishes the rest. Returns the organization after that, with its operation if it isn't undone
+    yet."""
+    try:
+        run(organization)
+    except (RollBack, LeaseLost):
+        pass
+    except (PyMongoError, MongoEngineException, CollectionError, Unavailable) as error:
+        log.warning("operation.left_to_runner", error=str(error), **log_context(organization))
+        reschedule(organization, error)
+    return Organization.objects.get(id=organization.id)
 
 
 def repair_organization(organization: Organization, context: RequestContext) -> Organization:
@@ -408,8 +425,12 @@ def _error_of(organization: Organization, failure: Failure) -> PortalError:
         if operation.kind == OperationKind.CREATE:
             return DatabaseUnavailable()
         return errors.TenantCollectionMissing(organization.name)
-    if failure == Failure.USERS_REFUSED:
-        return errors.CredentialsNotCarried(organization.name)
+    by_name = {
+        Failure.USERS_REFUSED: errors.CredentialsNotCarried,
+        Failure.ABORTED: errors.OperationUndone,
+    }
+    if failure in by_name:
+        return by_name[failure](organization.name)
     if failure == Failure.CLUSTER_LOST:
         return lost_cluster(organization.placement.cluster)
     return _name_taken(organization)
@@ -524,6 +545,19 @@ def title_of(operation: Operation) -> str:
     if operation.kind not in PLANS:
         return "A change is running"
     return PLANS[operation.kind].title.format(name=isolated(operation.name or ""))
+
+
+@within_transaction
+def overtake(organization_id: ObjectId, operation_id: ObjectId) -> Organization | None:
+    """Acquire this operation, whoever holds its lease; ``None`` where it is over, or where only a
+    newer version knows it."""
+    this = {"_id": organization_id, "operation.id": operation_id}
+    overtaken = Organization._get_collection().find_one_and_update(
+        {**this, "operation.kind": {"$in": list(PLANS)}, **KNOWN},
+        [{"$set": {**_QUEUE.lease, "operation.attempt": {"$add": ["$operation.attempt", 1]}}}],
+        return_document=ReturnDocument.AFTER,
+    )
+    return Organization._from_son(overtaken) if overtaken else None
 
 
 def acquire_lease(*kinds: OperationKind) -> Organization | None:

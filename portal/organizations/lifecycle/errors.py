@@ -146,6 +146,45 @@ class OperationInProgress(LeadsBack, Conflict):
 
 
 @dataclass
+class OperationUndone(Conflict):
+    """An operator undid the operation while it ran."""
+
+    name: str
+
+    code = "operation_undone"
+    title = "It was undone"
+    message = (
+        "Whoever runs this portal undid the change of {name} before it was done. All is as before."
+    )
+
+
+class OperationOver(Conflict):
+    """The operation that was to be tried again or undone is over."""
+
+    code = "operation_over"
+    title = "It is over"
+    message = (
+        "The operation that you saw has ended, so there is nothing to try again or to undo. "
+        "Nothing was changed. Look at the organization to see how it ended."
+    )
+
+
+@dataclass
+class OperationStays(Conflict):
+    """The operation has no way back, or is on it."""
+
+    name: str
+    doing: str
+
+    code = "operation_stays"
+    title = "It can’t be undone"
+    message = (
+        "{name} is {doing}, and that has no way back, or is being undone already. Nothing was "
+        "changed."
+    )
+
+
+@dataclass
 class TenantCollectionMissing(Conflict):
     """Somebody dropped the tenant collection in the database."""
 
