@@ -31,6 +31,8 @@ from portal.documents.organizations import Organization
 from portal.identity.api_keys import credentials
 from portal.operators.keys import create_key as create_operator_key
 from portal.operators.organizations import notes
+from portal.jobs.managing import start_job
+from portal.jobs.running import KINDS
 from portal.organizations.api_keys import managing
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.permissions import OPERATOR_ROLES, ROLES, of_api_key
@@ -399,6 +401,15 @@ ROUTES = {
     "GET /operator/capacity": "console.view",
     "GET /operator/doctor": "console.view",
     "POST /operator/doctor/examine": "console.act",
+    "GET /operator/operations": "console.view",
+    "POST /operator/operations/<organization_id>/<operation_id>/retry": "console.act",
+    "POST /operator/operations/<organization_id>/<operation_id>/undo": "console.act",
+    "POST /operator/jobs/<job_id>/pause": "console.act",
+    "POST /operator/jobs/<job_id>/resume": "console.act",
+    "POST /operator/jobs/<job_id>/cancel": "console.act",
+    "GET /operator/outbox": "console.view",
+    "GET /operator/activity": "console.view",
+    "POST /operator/outbox/retry": "console.act",
     "POST /operator/runners/<runner_id>/forget": "console.act",
     "GET /operator/organizations": "console.view",
     "GET /operator/organizations.csv": "console.view",
@@ -551,6 +562,9 @@ class World:
             "file_id",
             "export_id",
             "note_id",
+            "operation_id",
+            "runner_id",
+            "job_id",
         ):
             if f"<{name}>" in address:
                 address = address.replace(f"<{name}>", self.theirs(name, role))
@@ -630,6 +644,9 @@ class World:
                 "file_id": lambda: self._a_file_of(role, Purpose.IMPORT),
                 "export_id": lambda: self._a_file_of(role, Purpose.EXPORT),
                 "note_id": lambda: notes.add_note(self.trashed.id, "Called.", a_context()).id,
+                "operation_id": ObjectId,  # which is over
+                "runner_id": ObjectId,
+                "job_id": lambda: start_job(KINDS["moves"], f"{ObjectId()}", "", a_context()).id,
             }[name]()
         )
 

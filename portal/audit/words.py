@@ -116,6 +116,7 @@ WORDS = {
     "invitation.sent_again": "Invited {target} again, as {role}",
     "invitation.withdrawn": "Invitation of {target} withdrawn",
     "invitation.withdrawn_with_role": "Open invitations sent by {target} withdrawn: {count}",
+    "mails.retried": "Mails that could not leave are tried at once: {count}",
     "process.forgotten": "Process {pid} on {host}, which had stopped, is told of no more",
     "view.changed": "View of documents changed, {whose}",
     "view.deleted": "View of documents deleted, {whose}",
@@ -165,10 +166,13 @@ _OTHER_GROUPS = (
     "account",
     "application",
     "cluster",
+    "doctor",
     "installation",
     "operator",
     "operator_key",
+    "mails",
     "placement_policy",
+    "process",
     "provisioning_key",
 )
 

@@ -64,7 +64,7 @@ class Record:
         """The reason why the task was not done since ``done_at``, where it was missed twice."""
         if self.done_at and now - self.done_at <= 2 * timedelta(seconds=task.every_seconds):
             return None
-        return self.last_error or "no portal has done it"
+        return self.last_error or ("no portal did" if self.done_at else "the first time is to come")
 
 
 def start(tasks: tuple[Task, ...]) -> None:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from bson import ObjectId
 from pymongo.errors import AutoReconnect
 
 from portal import clock
@@ -13,12 +14,13 @@ from portal.doctor import keeping
 from portal.doctor.findings import Finding, Kind
 from portal.documents.accounts import OperatorRole
 from portal.documents.doctor import ExaminedCheck
+from portal.documents.jobs import Job
 from portal.documents.mails import Mail
 from portal.documents.processes import PeriodicTask, Process
 from portal.operators.overview import census
 from portal.placement import capacity
 from portal.web import traffic
-from tests.factories import an_organization
+from tests.factories import an_organization, fresh
 
 LONG_AGO = timedelta(hours=5)
 
@@ -60,6 +62,13 @@ def a_process(host, **values):
     """A process of the portal that began long ago."""
     born = {"host": host, "pid": 12, "version": "1.0", "started_at": clock.now() - LONG_AGO}
     return Process(**{**born, **values}).save()
+
+
+def a_job(title, **values):
+    """A job, as it stands in the database."""
+    return Job(
+        kind="moves", subject=title, title=title, origin={}, created_at=clock.now(), **values
+    ).save()
 
 
 def begin(organization, master_db, **values):
@@ -231,3 +240,90 @@ def test_support_sees_all_of_it_and_no_button(desk_of, cared_for):
     assert not page.html.select(".needs form")
     path = f"/operator/runners/{killed.id}/forget"
     assert desk.send(path, {"csrf_token": desk.token("/account/profile")}).status == 403
+
+
+def test_a_failed_operation_is_undone_from_the_first_page(desk, cared_for, master_db):
+    acme = an_organization("Acme Corp")
+    master_db.slugs.insert_one({"_id": "other", "organization": acme.id, "state": "target"})
+    begin(acme, master_db, attempt=5, last_error="a disk is full", collection="org_other")
+    page = desk.get("/operator")
+    words = [button.get_text() for button in page.html.select(".needs button")]
+    assert words == ["Try again", "Undo rename"]
+    path = page.html.select(".needs form")[1]["action"]
+    answer = desk.post(path, form_at="/operator")
+    assert answer.location == "/operator/operations"
+    assert "Acme Corp is as before." in desk.get("/operator/operations").text
+    assert told(desk) == []
+    assert master_db.slugs.find_one({"_id": "other"}) is None
+
+
+def test_a_failed_operation_is_tried_again_from_the_first_page(desk, cared_for, master_db):
+    acme = an_organization("Acme Corp")
+    master_db.slugs.insert_one({"_id": "other", "organization": acme.id, "state": "target"})
+    begin(acme, master_db, attempt=5, last_error="a disk is full", collection="org_other")
+    path = desk.get("/operator").html.select_one(".needs form")["action"]
+    key = desk.hidden("/operator")
+    assert desk.send(path, key).status == 303
+    assert desk.send(path, key).location == "/operator/operations"  # the second click
+    assert "It is done: Other is active." in desk.get("/operator/operations").text
+    assert fresh(acme).slug == "other"
+    trail = desk.get(f"/operator/organizations/{acme.id}/activity").text
+    assert "Tried again, after attempt 5: rename" in trail
+    assert "by the operator" in desk.get(f"/operator/organizations/{acme.id}").text
+
+
+def test_two_operators_who_undo_the_same_undo_it_once(desk_of, cared_for, master_db):
+    acme = an_organization("Acme Corp")
+    master_db.slugs.insert_one({"_id": "other", "organization": acme.id, "state": "target"})
+    begin(acme, master_db, attempt=5, last_error="a disk is full", collection="org_other")
+    path = f"/operator/operations/{acme.id}/{acme.id}/undo"
+    first, second = desk_of(), desk_of(email="ops.other@portal.example")
+    sent = [(desk, desk.hidden("/operator")) for desk in (first, second)]
+    answers = [desk.send(path, hidden) for desk, hidden in sent]
+    assert [answer.status for answer in answers] == [303, 409]
+    assert "has ended" in answers[1].text
+
+
+def test_all_that_runs_is_on_one_page(desk, cared_for, master_db):
+    begin(an_organization("Acme Corp"), master_db, attempt=2, last_error="<b>a disk is full</b>")
+    a_job("Import of <i>files</i>", state="failed", reason="no room", ended_at=clock.now())
+    a_job("Moves to fra-2", state="running", open=True)
+    page = desk.get("/operator/operations")
+    assert page.status == 200
+    told = [table.caption.get_text() for table in page.html.select("table")]
+    assert told == ["Lifecycle operations", "Jobs", "Runners"]
+    assert "&lt;b&gt;a disk is full&lt;/b&gt;" in page.response.text
+    assert "Import of <i>files</i>" in page.text
+
+
+def test_a_failed_job_of_operators_is_told_for_a_week(desk, cared_for):
+    a_job("Moves to fra-2", state="failed", reason="no room", ended_at=clock.now())
+    a_job("Moves to fra-1", state="failed", ended_at=clock.now() - timedelta(days=8))
+    a_job("An import", state="failed", ended_at=clock.now(), organization=ObjectId())
+    assert told(desk) == ["Failed: Moves to fra-2 failed no room"]
+
+
+@pytest.mark.parametrize(
+    ("act", "state", "then"),
+    [
+        ("pause", "running", "paused"),
+        ("resume", "paused", "running"),
+        ("cancel", "running", "cancelled"),
+    ],
+)
+def test_a_job_is_paused_resumed_and_cancelled(desk, cared_for, act, state, then):
+    job = a_job("Moves to fra-2", state=state, open=True)
+    path = f"/operator/jobs/{job.id}/{act}"
+    assert desk.post(path, form_at="/operator/operations").status == 303
+    assert Job.objects.get(id=job.id).state == then
+
+
+def test_mails_that_wait_are_tried_at_once(desk, cared_for, master_db):
+    later = {"created_at": clock.now(), "due_at": clock.now() + timedelta(hours=1)}
+    failed = Mail(kind="purge_near", to="mara@acme.example", last_error="451", **later).save()
+    page = desk.get("/operator/outbox")
+    assert "mara@acme.example" in page.text
+    assert desk.post("/operator/outbox/retry", form_at="/operator/outbox").status == 303
+    assert Mail.objects.get(id=failed.id).due_at <= clock.now()
+    event = master_db.audit_events.find_one({"action": "mails.retried"})
+    assert event["details"] == {"count": "1"}

@@ -81,7 +81,7 @@ def source(at: datetime, record: Record | None, clusters: list[ClusterState]) ->
     """What clusters need."""
     needs = [need for state in clusters if (need := _need(state))]
     done_at = record.done_at if record else None
-    trouble = record.trouble(capacity.TASK, at) if record else "no portal has done it"
+    trouble = record.trouble(capacity.TASK, at) if record else "the first time is to come"
     return source_of("clusters", "Clusters", needs, done_at, trouble=trouble)
 
 
@@ -101,9 +101,9 @@ def chart_of(state: ClusterState) -> Chart | None:
     return line_chart(
         list(_points(readings, gauge)),
         intcomma,
-        last_words=f"{gauge.held:,} on {reading.at:%-d %b}",
+        last_words=f"{gauge.held:,} now",
         limit=state.wall,
-        limit_words=f"Full at {state.wall:,}: sign-ups share collections from here",
+        limit_words=f"Full at {state.wall:,}",
         forecast=_forecast(state),
     )
 
@@ -125,7 +125,7 @@ def _forecast(state: ClusterState) -> Forecast | None:
     """Where the line goes on to: to the wall, or as far as it was drawn back."""
     if not (state.growing and state.reading and state.rate and state.full_at and state.wall):
         return None
-    rate = f"{state.rate:,.0f} organizations a day"
+    rate = f"{state.rate:,.0f} a day"
     end = state.reading.at + DRAWN
     if state.full_at <= end:
         return Forecast(state.full_at, state.wall, (f"full {state.full_at:%-d %b}", rate))

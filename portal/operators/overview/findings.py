@@ -8,7 +8,11 @@ from portal.database import periodic
 from portal.database.transactions import transactional
 from portal.doctor import keeping
 from portal.documents.doctor import ExaminedCheck, KeptFinding
+from portal.documents.installation import INSTALLATION
 from portal.web.context import RequestContext
+from portal.web.idempotency import claim_key
+
+EXAMINED = "examination_asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,9 @@ def last_examination() -> Examination:
 
 
 @transactional
-def examine_now(context: RequestContext) -> None:
+def examine_now(context: RequestContext) -> bool:
     """Have the doctor examine all as soon as a portal looks, unless it does already."""
+    claim_key(context, INSTALLATION, EXAMINED, INSTALLATION)
     periodic.have_due(keeping.TASK.name)
     record(installation(), "doctor.examination_asked", context.origin)
+    return True

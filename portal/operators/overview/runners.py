@@ -11,11 +11,14 @@ from humanize import naturaldelta
 
 from portal.audit.trail import installation, record
 from portal.database.transactions import transactional
+from portal.documents.installation import INSTALLATION
 from portal.documents.processes import Process
 from portal.operators.overview.needs import Need, Source, Way, source_of
 from portal.web.context import RequestContext
+from portal.web.idempotency import claim_key
 from portal.web.traffic import percentile_ms
 
+FORGOTTEN = "process_forgotten"
 SILENT_SECONDS = 60
 FAILING_SECONDS = 60
 HANGING_SECONDS = 900
@@ -120,13 +123,15 @@ def source(at: datetime, runners: Runners) -> Source:
 
 
 @transactional
-def forget(runner: ObjectId, context: RequestContext) -> None:
+def forget(runner: ObjectId, context: RequestContext) -> bool:
     """Tell of a process no more that fell silent; one that lives comes back by itself."""
+    claim_key(context, INSTALLATION, FORGOTTEN, runner)
     found = Process.objects(id=runner).first()
     if found is None:
-        return
+        return True
     found.delete()
     record(installation(), "process.forgotten", context.origin, host=found.host, pid=str(found.pid))
+    return True
 
 
 def _is_replaced(runner: Runner, began: dict[str, datetime]) -> bool:

@@ -22,6 +22,7 @@ from portal.operators.overview import clusters, runners
 from portal.operators.overview.clusters import ClusterState
 from portal.operators.overview.needs import TOLD_OF_EACH, Need, Needs, Source, Way, source_of
 from portal.operators.overview.runners import Runners
+from portal.organizations.lifecycle.retrying import may_undo
 from portal.placement import capacity
 from portal.web.counting import counted
 
@@ -30,6 +31,7 @@ MANY_ATTEMPTS = 3
 SOON = timedelta(days=2)
 LATELY = timedelta(days=7)
 _MOST = 1000
+_PAGE = ".show_operations"
 _COPIED = (MoveState.COPYING, MoveState.VERIFYING)
 _TOLD_ELSEWHERE = (
     "stuck_operation",
@@ -88,10 +90,12 @@ def operations(at: datetime) -> Source:
         "$or": [failing, {"operation.started_at": {"$lt": at - LONG}}],
     }
     found = Organization._get_collection()
-    rows = found.find(late, {"name": 1, "operation": 1}).sort("operation.lease_until", 1)
+    rows = found.find(late, {"name": 1, "placement": 1, "operation": 1}).sort(
+        "operation.lease_until", 1
+    )
     needs = [_operation(row, at) for row in rows.limit(TOLD_OF_EACH)]
     more = found.count_documents(late, limit=_MOST) - len(needs) if needs else 0
-    return source_of("operations", "Operations", needs, at, more=max(more, 0))
+    return source_of("operations", "Operations", needs, at, more=max(more, 0), page=_PAGE)
 
 
 def moves(at: datetime) -> Source:
@@ -109,7 +113,7 @@ def moves(at: datetime) -> Source:
     told = Move.objects(__raw__=amiss).order_by("state", "id").limit(TOLD_OF_EACH)
     needs = [_move(move, at) for move in told]
     more = Move._get_collection().count_documents(amiss, limit=_MOST) - len(needs) if needs else 0
-    return source_of("moves", "Moves and ways back", needs, at, more=max(more, 0))
+    return source_of("moves", "Moves and ways back", needs, at, more=max(more, 0), page=_PAGE)
 
 
 def jobs(at: datetime) -> Source:
@@ -117,7 +121,7 @@ def jobs(at: datetime) -> Source:
     failed = {"state": JobState.FAILED, "organization": None, "ended_at": {"$gt": at - LATELY}}
     rows = Job._get_collection().find(failed, {"title": 1, "reason": 1}).limit(_MOST)
     needs = [Need(f"{row['title']} failed", row.get("reason", ""), failed=True) for row in rows]
-    return source_of("jobs", "Jobs", needs, at)
+    return source_of("jobs", "Jobs", needs, at, page=_PAGE)
 
 
 def mails(at: datetime) -> Source:
@@ -128,6 +132,7 @@ def mails(at: datetime) -> Source:
     need = Need(
         f"{counted(backlog.number, 'e-mail')} can’t leave",
         f"The oldest waits for {naturaldelta(at - backlog.since)}. {backlog.last_error}",
+        ways=(Way("Outbox", ".show_outbox"),),
     )
     return source_of("mails", "Mail", [need], at)
 
@@ -137,7 +142,7 @@ def doctor(at: datetime, record: Record | None) -> Source:
     checks = list(ExaminedCheck.objects.only("id", "examined_at", "error", "number"))
     needs = list(_findings()) if any(check.number for check in checks) else []
     broken = next((f"{check.id}: {check.error}" for check in checks if check.error), None)
-    late = record.trouble(keeping.TASK, at) if record else "no portal has done it"
+    late = record.trouble(keeping.TASK, at) if record else "the first time is to come"
     examined = [check.examined_at for check in checks]
     since = min(examined) if examined and all(examined) else None
     return source_of("doctor", "Doctor", needs, since, trouble=late or broken)
@@ -145,14 +150,25 @@ def doctor(at: datetime, record: Record | None) -> Source:
 
 def _operation(row: dict[str, Any], at: datetime) -> Need:
     operation = row["operation"]
-    noun = f"{NOUNS.get(operation['kind'], 'Change')} of {isolated(row['name'])}"
+    kind = NOUNS.get(operation["kind"], "Change")
+    noun, ways = (
+        f"{kind} of {isolated(row['name'])}",
+        tuple(_ways(Organization._from_son(row), kind)),
+    )
     ran = naturaldelta(at - operation["started_at"])
     if error := operation.get("last_error"):
         due = operation["lease_until"] - at
         on = f"Next try in {naturaldelta(due)}." if due > timedelta() else "It is tried again now."
         times = counted(operation["attempt"], "time")
-        return Need(f"{noun} failed {times}", f"Begun {ran} ago. {error}. {on}", failed=True)
-    return Need(f"{noun} has run for {ran}", "It takes less than a minute as a rule.")
+        return Need(f"{noun} failed {times}", f"Begun {ran} ago. {error}. {on}", True, ways)
+    return Need(f"{noun} has run for {ran}", "It takes less than a minute as a rule.", ways=ways)
+
+
+def _ways(organization: Organization, kind: str) -> Iterator[Way]:
+    ids = {"organization_id": organization.id, "operation_id": organization.operation.id}
+    yield Way("Try again", ".retry_operation", ids, posts=True)
+    if may_undo(organization):
+        yield Way(f"Undo {kind.lower()}", ".undo_operation", ids, posts=True)
 
 
 def _move(move: Move, at: datetime) -> Need:
