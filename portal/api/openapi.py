@@ -25,6 +25,7 @@ from portal.api.masks import masks
 from portal.api.members import org_members
 from portal.api.moves import org_moves
 from portal.api.operator_organizations import admin_organizations
+from portal.api.operator_listing import admin_listing
 from portal.api.operator_roles import admin_operators
 from portal.api.organizations import org
 from portal.api.placements import placements
@@ -148,6 +149,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         audit,
         admin_operators,
         admin_organizations,
+        admin_listing,
     )
     for part in parts:
         csrf.exempt(part)  # it takes no cookie

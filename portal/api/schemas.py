@@ -10,9 +10,11 @@ from portal import display_names
 from portal.documents.accounts import OperatorRole
 from portal.documents.api_keys import OPERATOR_KEY_ROLES
 from portal.documents.credentials import Reach
+from portal.documents.listing import ListedState, SizeClass, UseClass
 from portal.documents.memberships import GRANTABLE_ROLES, InvitationState, Role
 from portal.documents.moves import MoveState, Outcome
 from portal.documents.organizations import SLUG, OrganizationState
+from portal.documents.organizations import SLUG, Strategy
 from portal.identity.authentication.passwords import LONGEST
 from portal.operators.organizations.planning import PlannedAction
 from portal.organizations.api_keys import managing
@@ -85,6 +87,10 @@ CHOICES = {
     "CollectionState": list(CollectionState),
     "OperatorRole": list(OperatorRole),
     "OperatorKeyRole": list(OPERATOR_KEY_ROLES),
+    "ListedState": list(ListedState),
+    "SizeClass": list(SizeClass),
+    "UseClass": list(UseClass),
+    "Strategy": list(Strategy),
     "MoveState": list(MoveState),
     "MoveOutcome": list(Outcome),
     "OrganizationState": list(OrganizationState),

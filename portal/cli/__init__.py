@@ -1,7 +1,8 @@
 """The services as commands: ``flask lifecycle run``, ``flask mail list``, ``flask audit verify``,
 ``flask keys``, ``flask accounts``, ``flask operators``, ``flask organizations``, ``flask
-placements``, ``flask applications``, ``flask clusters``, ``flask moves``, ``flask tenants
-apply``, ``flask data``, ``flask jobs``, ``flask migrate status``, ``flask doctor``.
+listing``, ``flask placements``, ``flask applications``, ``flask clusters``, ``flask moves``,
+``flask tenants apply``, ``flask data``, ``flask jobs``, ``flask migrate status``, ``flask
+doctor``.
 
 Commands need the portal's settings. Beside a ``make run`` with a MongoDB of its own they use
 those that the supervisor stored in ``instance/``.
@@ -18,6 +19,7 @@ from portal.cli.doctor import examine_installation
 from portal.cli.jobs import jobs
 from portal.cli.keys import keys
 from portal.cli.lifecycle import lifecycle
+from portal.cli.listing import listing
 from portal.cli.mail import mail
 from portal.cli.migrate import migrate
 from portal.cli.moves import moves
@@ -34,6 +36,7 @@ COMMANDS = (
     accounts,
     operators,
     organizations,
+    listing,
     placements,
     applications,
     clusters,

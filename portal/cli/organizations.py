@@ -7,6 +7,7 @@ from bson import ObjectId
 from flask.cli import AppGroup
 
 from portal.cli.accounts import account_with
+from portal.cli.listing import list_organizations
 from portal.cli.organization_actions import act, planned_command, print_organization
 from portal.cli.running import CommandFailed, on_database, plain, refusals
 from portal.cli.tables import json_option, print_json
@@ -171,6 +172,9 @@ def set_metadata(
             print_json(as_told(organization))
         else:
             print_organization(organization)
+
+
+organizations.add_command(list_organizations)
 
 
 @organizations.command("set-owner")

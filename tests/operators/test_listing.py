@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 
 from portal.documents.organizations import Strategy
 from portal.operators.listing.feeding import feed, feed_marked
@@ -57,3 +58,16 @@ def test_all_that_match_go_into_a_file(desk):
         csv.DictReader(io.StringIO(answer.response.get_data(as_text=True).lstrip("\ufeff")))
     )
     assert [row["name"] for row in rows] == ["HYPERLINK", "Acme Corp"]
+
+
+def test_the_list_is_answered_to_programs_and_by_a_command(program_of, flask):
+    a_shared("Verdant Grocers", an_account("mara@verdant.example"))
+    a_shared("Acme Corp")
+    feed_marked()
+    answer = program_of().get("/admin/organizations?sort=-name&limit=1").json
+    assert [one["name"] for one in answer["organizations"]] == ["Verdant Grocers"]
+    further = f"/admin/organizations?sort=-name&limit=1&after={answer['next']}"
+    [other] = program_of(email="b@portal.example").get(further).json["organizations"]
+    assert other["name"] == "Acme Corp"
+    listed = json.loads(flask("organizations", "list", "mara@verdant.example", "--json").stdout)
+    assert [one["name"] for one in listed] == ["Verdant Grocers"]

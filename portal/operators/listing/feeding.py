@@ -11,7 +11,8 @@ row in the transaction that read the truth. Rows are never deleted but where the
 gone, which happens to none that was ever listed; so no late write brings one back.
 """
 
-from collections import defaultdict
+import itertools
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -65,17 +66,22 @@ def start() -> None:
 
 def feed() -> None:
     """Bring the listing up to date, unless another process does; fill it where it isn't yet."""
+    deque(steps(), maxlen=0)
+
+
+def steps() -> Iterator[int]:
+    """What ``feed`` does, part by part; yields how many organizations each listed."""
     if not _has_work() or (held := _QUEUE.acquire({"_id": LISTING})) is None:
         return
     try:
-        for _ in _feed_marked():
+        for fed in itertools.chain(_feed_marked(), _age(held)):
             _renew(held)
-        for _ in _age(held):
-            _renew(held)
+            yield fed
         while not is_built(held):
-            _build_on(held)
-            for _ in _feed_marked():
+            yield _build_on(held)
+            for fed in _feed_marked():
                 _renew(held)
+                yield fed
     except Interrupted:
         log.info("listing.taken_over")
     else:
@@ -287,8 +293,8 @@ def _age(held: ListingFeed) -> Iterator[int]:
         older = classes[classes.index(use) + 1]
         younger = {"use": {"$in": classes[: classes.index(older)]}, "used_at": {"$lt": now - ago}}
         while ids := [row["_id"] for row in rows.find(younger, {"_id": 1}).limit(_AGED_AT_ONCE)]:
-            due = {**younger, "_id": {"$in": ids}}
-            yield rows.update_many(due, {"$set": {"use": older}}).modified_count
+            rows.update_many({**younger, "_id": {"$in": ids}}, {"$set": {"use": older}})
+            yield 0
     _renew(held, aged_at=now)
 
 
@@ -296,14 +302,15 @@ def _ages(feed: ListingFeed) -> bool:
     return feed.aged_at is None or clock.now() - feed.aged_at >= _AGED_EVERY
 
 
-def _build_on(held: ListingFeed) -> None:
-    """List the next organizations that the listing wasn't filled with yet. Raises Interrupted."""
+def _build_on(held: ListingFeed) -> int:
+    """List the next organizations that the listing wasn't filled with yet; how many there were.
+    Raises Interrupted."""
     if held.format != FORMAT:
         held.built_to = held.built_at = None
     after = {"_id": {"$gt": held.built_to}} if held.built_to else {}
     page = Organization._get_collection().find(after, {"_id": 1}).sort("_id", 1)
     ids = [row["_id"] for row in page.limit(AT_ONCE)]
-    list_organizations(ids, all_words=True)
+    listed = list_organizations(ids, all_words=True)
     if ids:
         held.built_to = ids[-1]
         _renew(held, format=FORMAT, built_to=ids[-1])
@@ -312,6 +319,7 @@ def _build_on(held: ListingFeed) -> None:
         _renew(held, format=FORMAT, built_at=held.built_at)
         log.info("listing.built")
     held.format = FORMAT
+    return listed
 
 
 def _renew(held: ListingFeed, **values: object) -> None:

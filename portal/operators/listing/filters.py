@@ -1,5 +1,6 @@
 """The choice of organizations: what was typed, and filters."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -10,12 +11,16 @@ from bson import ObjectId
 from portal.documents.listing import CLASSES, OPEN_CLASSES, ListedOrganization
 from portal.operators.listing import feeding
 from portal.operators.listing.classes import EXISTING, VALUES, WORDS, wanted_uses
+from portal.operators.listing.errors import InvalidFilter
 from portal.operators.listing.searching import LONGEST_SEARCH, every_hit, find_hits, parse_search
 from portal.operators.listing.sorting import BY_AGE, Order
-from portal.placement.identifiers import IDENTIFIER
 
 MOST_COUNTED = 1001
 _AT_ONCE = 1000
+_LONGEST_TOLD = 40
+# Plans, regions and clusters that are gone are asked for too, and match nothing.
+_NAME = re.compile(r"[\w.-]{1,64}")
+_DAYS = ("created_from", "created_to")
 _FIRST, _LAST = date(1970, 1, 2), date(9999, 12, 30)
 
 
@@ -42,14 +47,10 @@ class OrganizationFilter:
 
     @classmethod
     def from_args(cls, args: Mapping[str, str]) -> Self:
-        """From the arguments of an address, a form or a job; what isn't valid is left out."""
-        chosen: dict[str, Any] = {"search": _typed(args.get("search", ""))}
-        for name, words in WORDS.items():
-            chosen[name] = args.get(name) if args.get(name) in words else None
-        for name in OPEN_CLASSES:
-            chosen[name] = args.get(name) if IDENTIFIER.fullmatch(args.get(name, "")) else None
-        for name in ("created_from", "created_to"):
-            chosen[name] = _day(args.get(name, ""))
+        """From the arguments of an address, a form or a job; an empty one is none. Raises
+        InvalidFilter for a value that there is none of."""
+        given = {own.name: args.get(own.name, "").strip() for own in fields(cls)}
+        chosen = {name: _parsed(name, value) for name, value in given.items() if value}
         return cls(**chosen)
 
     def to_args(self) -> dict[str, str]:
@@ -177,18 +178,30 @@ class OrganizationFilter:
         return match, [(name, 1) for name in names]
 
 
+def _parsed(name: str, value: str) -> Any:
+    if name == "search":
+        return _typed(value)
+    if name in _DAYS:
+        return _day(name, value)
+    if value not in WORDS[name] if name in WORDS else not _NAME.fullmatch(value):
+        raise InvalidFilter(name, value[:_LONGEST_TOLD])
+    return value
+
+
 def _typed(text: str) -> str | None:
-    """What was typed to search for; nothing where it can't be looked for."""
-    shown = " ".join(text.split())[:LONGEST_SEARCH]
-    return shown if shown and shown.isprintable() else None
+    """What was typed to search for, without what can't be seen."""
+    seen = "".join(character for character in text if character.isprintable() or character == " ")
+    return " ".join(seen.split())[:LONGEST_SEARCH] or None
 
 
-def _day(typed: str) -> date | None:
+def _day(name: str, typed: str) -> date:
     try:
         day = date.fromisoformat(typed) if len(typed) == len("2026-11-25") else None
     except ValueError:
-        return None
-    return day if day and _FIRST <= day <= _LAST else None
+        day = None
+    if day is None or not _FIRST <= day <= _LAST:
+        raise InvalidFilter(name, typed[:_LONGEST_TOLD])
+    return day
 
 
 def _midnight(day: date) -> datetime:
