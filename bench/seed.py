@@ -16,16 +16,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pymongo
 from bson import Binary, ObjectId
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from portal import clock
+from portal.database.paging import in_batches
 from portal.documents.accounts import Account
 from portal.documents.figures import OrganizationFigures
+from portal.documents.listing import ListedOrganization, ListedWord
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, Slug, SlugState
+from portal.operators.listing.feeding import true_rows
 
 _AT_ONCE = 5000
+_INDEXING_SECONDS = 3600
 _YEARS = 3
 _FIRST = ("ver", "con", "sal", "mar", "nor", "bel", "pri", "tan", "flo", "gra", "alp", "cy", "zen")
 _MIDDLE = ("", "da", "ni", "to", "ra", "li", "mo", "ves", "can", "du")
@@ -82,6 +88,21 @@ def fill(master: Database, number: int, accounts: int) -> None:
             for n in range(first, min(first + _AT_ONCE, others))
         ]
         master[Account._get_collection_name()].insert_many(rest, ordered=False)
+
+
+def fill_listing(master: Database) -> None:
+    """List them all as the feeder would, but in bulk, and with the indexes made at the end. A
+    portal is connected to the database in this process."""
+    rows, words = (master[one._get_collection_name()] for one in (ListedOrganization, ListedWord))
+    rows.drop_indexes()
+    now = clock.now()
+    for page in in_batches(Organization, {}):
+        listed = true_rows([row["_id"] for row in page], now)
+        rows.insert_many([{**row, "fed": row["_id"]} for row in listed], ordered=False)
+        found = [{"_id": {"w": w, "o": row["_id"]}} for row in listed for w in row["words"]]
+        words.insert_many(found, ordered=False)
+    with pymongo.timeout(_INDEXING_SECONDS):
+        ListedOrganization.ensure_indexes()
 
 
 def _organization(n: int, at: datetime, chance: random.Random, now: datetime) -> Seeded:

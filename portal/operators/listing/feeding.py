@@ -20,7 +20,7 @@ from typing import Any
 import structlog
 from bson import ObjectId
 from mongoengine import Document
-from pymongo import DeleteOne, ReplaceOne, UpdateOne
+from pymongo import ReplaceOne, UpdateOne
 
 from portal import clock
 from portal.database.background import start_loop
@@ -140,21 +140,32 @@ def list_organizations(ids: list[ObjectId], *, all_words: bool = False) -> int:
         row["_id"]: set(row["words"])
         for row in ListedOrganization._get_collection().find({"_id": {"$in": ids}}, {"words": 1})
     }
-    rows: list[ReplaceOne | DeleteOne] = []
-    words: list[ReplaceOne | DeleteOne] = []
+    rows, words = ListedOrganization._get_collection(), ListedWord._get_collection()
+    new, changed, lost = [], [], []
+    wanted: list[dict[str, Any]] = []
     for row in truth:
         own_id, now = row["_id"], set(row["words"])
-        rows.append(ReplaceOne({"_id": own_id}, {**row, "fed": ObjectId()}, upsert=True))
-        before = listed.pop(own_id, set())
-        words += [_add(word, own_id) for word in sorted(now if all_words else now - before)]
-        words += [_remove(word, own_id) for word in sorted(before - now)]
-    for own_id in _nowhere(listed):
-        rows.append(DeleteOne({"_id": own_id}))
-        words += [_remove(word, own_id) for word in listed[own_id]]
-    if rows:
-        ListedOrganization._get_collection().bulk_write(rows, ordered=False)
-    if words:
-        ListedWord._get_collection().bulk_write(words, ordered=False)
+        before = listed.pop(own_id, None)
+        stored = {**row, "fed": ObjectId()}
+        if before is None:
+            new.append(stored)
+        else:
+            changed.append(ReplaceOne({"_id": own_id}, stored))
+            lost += _ids_of(before - now, own_id)
+        wanted += _ids_of(now if all_words else now - (before or set()), own_id)
+    gone = _nowhere(listed)
+    for own_id in gone:
+        lost += _ids_of(listed[own_id], own_id)
+    if new:
+        rows.insert_many(new)
+    if changed:
+        rows.bulk_write(changed, ordered=False)
+    if gone:
+        rows.delete_many({"_id": {"$in": gone}})
+    if lost:
+        words.delete_many({"_id": {"$in": lost}})
+    if missing := _missing(wanted):
+        words.insert_many(missing)
     return len(truth)
 
 
@@ -237,13 +248,15 @@ def _nowhere(listed: Iterable[ObjectId]) -> list[ObjectId]:
     return sorted(set(ids) - {row["_id"] for row in there})
 
 
-def _add(word: str, organization: ObjectId) -> ReplaceOne:
-    own_id = {"w": word, "o": organization}
-    return ReplaceOne({"_id": own_id}, {"_id": own_id}, upsert=True)
+def _ids_of(words: Iterable[str], organization: ObjectId) -> list[dict[str, Any]]:
+    return [{"w": word, "o": organization} for word in sorted(words)]
 
 
-def _remove(word: str, organization: ObjectId) -> DeleteOne:
-    return DeleteOne({"_id": {"w": word, "o": organization}})
+def _missing(ids: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of these words that aren't there, as they are stored."""
+    there = ListedWord._get_collection().find({"_id": {"$in": ids}}) if ids else ()
+    found = {(row["_id"]["w"], row["_id"]["o"]) for row in there}
+    return [{"_id": one} for one in ids if (one["w"], one["o"]) not in found]
 
 
 def _feed_marked() -> Iterator[int]:

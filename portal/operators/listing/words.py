@@ -16,6 +16,8 @@ _APOSTROPHES = regex.compile(r"['’‘`´ʼ]")
 def fold(text: str) -> str:
     """The text without case, accents and forms of one letter, as words are compared and names
     sorted."""
+    if text.isascii():  # most are, and it takes a tenth of the time
+        return text.lower()
     apart = unicodedata.normalize("NFKD", text).casefold()
     letters = "".join(letter for letter in apart if unicodedata.category(letter) != "Mn")
     return unicodedata.normalize("NFC", letters)
