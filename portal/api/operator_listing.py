@@ -55,9 +55,11 @@ class ListedOrganizationInfo(Response):
     name = fields.String(required=True, metadata={"example": "Acme Corp"})
     slug = fields.String(required=True, metadata={"example": "acme-corp"})
     state = fields.String(required=True, metadata={"example": "active"})
-    restricted = fields.String(required=True, allow_none=True)
+    restricted = fields.String(required=True, allow_none=True, metadata={"example": "read-only"})
     running = fields.String(
-        required=True, allow_none=True, metadata={"description": "the operation that runs"}
+        required=True,
+        allow_none=True,
+        metadata={"description": "the operation that runs", "example": "rename"},
     )
     plan = fields.String(required=True, allow_none=True, metadata={"example": "team"})
     region = fields.String(required=True, allow_none=True, metadata={"example": "eu"})
@@ -67,23 +69,31 @@ class ListedOrganizationInfo(Response):
     bytes = fields.Integer(required=True, allow_none=True, metadata={"example": 3100000})
     used_at = fields.AwareDateTime(format="iso", required=True, metadata=_TIME)
     created_at = fields.AwareDateTime(format="iso", required=True, metadata=_TIME)
-    external_id = fields.String(required=True, allow_none=True)
-    owners = fields.List(fields.String(), required=True)
+    external_id = fields.String(required=True, allow_none=True, metadata={"example": "C-1042"})
+    owners = fields.List(fields.String(metadata={"example": "mara@acme.example"}), required=True)
 
 
 class ListingAnswer(Success):
     organizations = fields.List(fields.Nested(ListedOrganizationInfo), required=True)
     next = fields.String(
-        required=True, allow_none=True, metadata={"description": "what to send as `after`"}
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "what to send as `after`",
+            "example": "692588d0a7c4f2b91e03d65aver",
+        },
     )
     first_hits = fields.Boolean(
         required=True,
-        metadata={"description": f"whether only the first {MOST_HITS} hits were looked at"},
+        metadata={
+            "description": f"whether only the first {MOST_HITS} hits were looked at",
+            "example": False,
+        },
     )
     matching = fields.Integer(
         required=True,
         allow_none=True,
-        metadata={"description": f"how many match, counted to {MOST_COUNTED}"},
+        metadata={"description": f"how many match, counted to {MOST_COUNTED}", "example": 16},
     )
     lag_seconds = fields.Float(
         required=True, metadata={"description": "how far the list is behind", "example": 0.0}
