@@ -38,6 +38,7 @@ from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.index_suggestions import IndexSuggestion
 from portal.documents.installation import Installation
 from portal.documents.jobs import Job, JobItem
+from portal.documents.limits import LimitNotice, PlanLimits
 from portal.documents.listing import ListedOrganization, ListedWord, ListingFeed
 from portal.documents.mails import Mail
 from portal.documents.memberships import Invitation, Membership
@@ -159,6 +160,8 @@ DOCUMENTS = (
     PeriodicTask,
     ExaminedCheck,
     InstallationDay,
+    PlanLimits,
+    LimitNotice,
     UsageHour,
     UsageDay,
     ClusterUsage,

@@ -85,6 +85,12 @@ class Refused(PortalError):
     status = 403
 
 
+class LimitReached(PortalError):
+    """A limit of what may be kept is reached: it takes another one, or less that is kept."""
+
+    status = 402
+
+
 class NotFound(PortalError):
     """It doesn't exist, or not for this principal: the responses are the same."""
 

@@ -9,9 +9,11 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
+from portal import clock
 from portal.database import directory
 from portal.database.transactions import transactional
-from portal.documents.organizations import OperationKind, Restriction, SlugState
+from portal.documents.limits import PlanLimits
+from portal.documents.organizations import OperationKind, OwnLimits, Restriction, SlugState
 from portal.documents.pools import Pool
 from portal.documents.restrictions import Cause
 from portal.organizations.access.lookup import access_to
@@ -73,6 +75,7 @@ def test_an_entry_tells_slug_state_and_placement(acme, entry, tenant_db):
             "collection": "org_acme_corp",
             "uuid": acme.placement.uuid,
         },
+        "home": tenant_db.name,
         "format": directory.FORMAT,
     }
     assert epoch > 1_700_000_000
@@ -93,6 +96,15 @@ def test_an_entry_of_a_shared_placement_names_its_pool(acme, entry, master_db, t
     shared = {"strategy": "shared", "cluster": "main", "pool": 3}
     master_db.organizations.update_one({"_id": acme.id}, {"$set": {"placement": shared}})
     assert entry(acme)["placement"] == {**shared, "database": tenant_db.name}
+
+
+def test_an_entry_tells_its_limits_and_those_of_its_plan(acme, entry):
+    PlanLimits(id="large", limits=OwnLimits(bytes=10), changed_at=clock.now()).save()
+    acme.modify(set__plan="large", set__limits=OwnLimits(documents=5))
+    found = entry(acme)
+    assert found["plan"] == "large"
+    assert found["limits"] == {"documents": 5}
+    assert found["plan_limits"] == {"bytes": 10}
 
 
 def test_one_that_leaves_a_pool_has_a_state_that_older_libraries_refuse(acme, entry, master_db):
@@ -207,7 +219,8 @@ def test_entries_are_read_by_index(acme, master_db):
         explained = master_db.command(
             "explain", {"find": view, "filter": {"_id": key}}, verbosity="executionStats"
         )
-        assert explained["executionStats"]["totalDocsExamined"] == 1
+        found = explained.get("stages", [{"$cursor": explained}])[0]["$cursor"]
+        assert found["executionStats"]["totalDocsExamined"] == 1
         assert "COLLSCAN" not in str(explained)
 
 
@@ -239,8 +252,8 @@ def test_an_application_reads_the_views_and_nothing_behind_them(acme, applicatio
 def test_a_portal_that_starts_later_leaves_what_a_newer_one_made(app, acme, entry, master_db):
     [listed] = master_db.list_collections(filter={"name": directory.ORGANIZATIONS})
     pipeline = listed["options"]["pipeline"]
-    later = {"$literal": directory.FORMAT + 1}
-    newer = [{"$project": {**pipeline[0]["$project"], "format": later}}]
+    later = {**pipeline[-1]["$project"], "format": {"$literal": directory.FORMAT + 1}}
+    newer = [*pipeline[:-1], {"$project": later}]
     master_db.command("collMod", directory.ORGANIZATIONS, viewOn="organizations", pipeline=newer)
     try:
         directory.prepare(master_db, "tenant_test")

@@ -13,6 +13,7 @@ from portal.documents.document_views import DocumentView
 from portal.documents.figures import OrganizationFigures
 from portal.documents.index_suggestions import IndexSuggestion
 from portal.documents.jobs import Job, JobItem
+from portal.documents.limits import LimitNotice
 from portal.documents.memberships import Invitation, Membership
 from portal.documents.organization_notes import OrganizationNote
 from portal.documents.organizations import Organization, Slug
@@ -45,6 +46,7 @@ BELONGS_TO = (
     BelongsTo(JobItem, Organization, "organization"),
     BelongsTo(DocumentView, Organization, "organization"),
     BelongsTo(IndexSuggestion, Organization, "organization"),
+    BelongsTo(LimitNotice, Organization, "organization"),
     BelongsTo(UsageHour, Organization, "organization"),
     BelongsTo(UsageDay, Organization, "organization"),
     BelongsTo(Suspension, Organization, "organization"),

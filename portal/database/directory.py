@@ -13,6 +13,9 @@ the view's definition and writing are refused, code 13.)
   its cluster up to which changes there were the organization's, and ``moved_at``, the time of this
   place's cluster after which changes here are;
 - ``operation``, while one runs: its ``kind``, and the ``collection`` that it is about;
+- ``limits``, its own, and ``plan`` with ``plan_limits``: at most so many ``documents`` and
+  ``bytes``, and ``operations`` per second;
+- ``home``, the tenant database of the first cluster, where changed limits and budgets are;
 - ``epoch`` of the installation, within which versions are comparable;
 - ``format`` of the view: a later one may have further fields, none of another meaning.
 
@@ -49,6 +52,14 @@ POOLS = "directory_pools"
 FORMAT = 4
 
 _NAMESPACE_EXISTS = 48
+_WITH_PLAN_LIMITS = {
+    "$lookup": {
+        "from": "plan_limits",
+        "localField": "plan",
+        "foreignField": "_id",
+        "as": "plan_limits",
+    }
+}
 _NOW_SECONDS = {"$toLong": {"$divide": [{"$toLong": "$$NOW"}, 1000]}}
 
 
@@ -127,6 +138,10 @@ def _definitions(tenant_database: str, epoch: int) -> dict[str, tuple[str, list[
         "placement": placement,
         "operation.kind": 1,
         "operation.collection": 1,
+        "limits": 1,
+        "plan": 1,
+        "plan_limits": {"$first": "$plan_limits.limits"},
+        "home": {"$literal": tenant_database},
         "epoch": {"$literal": epoch},
         "format": {"$literal": FORMAT},
     }
@@ -149,7 +164,7 @@ def _definitions(tenant_database: str, epoch: int) -> dict[str, tuple[str, list[
         "format": {"$literal": FORMAT},
     }
     return {
-        ORGANIZATIONS: ("organizations", [{"$project": organization}]),
+        ORGANIZATIONS: ("organizations", [_WITH_PLAN_LIMITS, {"$project": organization}]),
         SLUGS: ("slugs", [{"$match": leading}, {"$project": slug}]),
         POOLS: ("pools", [{"$project": pool}]),
     }

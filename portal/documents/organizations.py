@@ -140,6 +140,15 @@ class Deletion(MasterPart):
     until = fields.DateTimeField(required=True)
 
 
+class OwnLimits(MasterPart):
+    """Limits of an organization or of a plan: documents and bytes that are kept, operations per
+    second. Without one there is none."""
+
+    documents = fields.LongField()
+    bytes = fields.LongField()
+    operations = fields.LongField()
+
+
 class RolledBack(MasterPart):
     """The last operation that was rolled back, for the executor that was overtaken meanwhile."""
 
@@ -177,6 +186,8 @@ class Organization(MasterDocument):
     # Set while a legal hold is open: whatever deletes asks for it in the write that begins it.
     held = fields.BooleanField()
     deletions = fields.EmbeddedDocumentListField(Deletion, default=None)
+    # Its own, which go before those of its plan.
+    limits = fields.EmbeddedDocumentField(OwnLimits)
     operation = fields.EmbeddedDocumentField(Operation)
     rolled_back = fields.EmbeddedDocumentField(RolledBack, db_field="turned_back")
     created_at = fields.DateTimeField(required=True)

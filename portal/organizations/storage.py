@@ -38,8 +38,10 @@ from portal.organizations.lifecycle import errors, pools
 from portal.organizations.lifecycle.engine import in_progress, repair_organization
 from portal.organizations.support import reading as support
 from portal.organizations.support.errors import DocumentsNotGranted
+from portal.organizations.usage import metering as usage
 from portal.tenants import Tenant, collections
 from portal.tenants._sync.connections import Connection
+from portal.tenants._sync.metering import Metering
 from portal.tenants.collections import CollectionElsewhere, CollectionMissing, Figures
 from portal.tenants.directory import Entry, Located, PoolEntry, follow
 from portal.tenants.errors import CollectionMissing as Missing
@@ -299,6 +301,10 @@ class _Place:
         home = located.entry.cluster, located.entry.database
         return support.connection_to(operator.grant, self.id, home)
 
+    @property
+    def metering(self) -> Metering:
+        return usage.metering()
+
 
 class _Connections:
     """The connections of this process's clients, which are others after a reconfiguration."""
@@ -331,6 +337,7 @@ def _entry(organization: Organization) -> Entry:
         operation=operation and operation.kind,
         target=operation and operation.collection,
         pool=placement.pool,
+        entitled=usage.entitled(organization),
     )
 
 

@@ -23,11 +23,13 @@ _FIELDS = {"insert": "documents", "update": "updates", "delete": "deletes"}
 
 
 class Encoded(list[Any]):
-    """Statements that are encoded, and as they were ``given``."""
+    """Statements that are encoded, and as they were ``given``; of ``size_bytes``, if that is
+    known."""
 
-    def __init__(self, encoded: list[Any], given: list[Any]) -> None:
+    def __init__(self, encoded: list[Any], given: list[Any], size_bytes: int = 0) -> None:
         super().__init__(encoded)
         self.given = given
+        self.size_bytes = size_bytes
 
 
 class Statement(NamedTuple):
@@ -52,7 +54,7 @@ class Batch:
     @property
     def content(self) -> dict[str, Encoded]:
         """The command's field for them."""
-        return {_FIELDS[self.verb]: Encoded(self.encoded, self.bodies)}
+        return {_FIELDS[self.verb]: Encoded(self.encoded, self.bodies, self.size_bytes)}
 
     def add(self, bodies: list[Any], encoded: list[Any], size_bytes: int) -> None:
         """Take these in too."""

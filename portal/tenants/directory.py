@@ -48,6 +48,7 @@ from .errors import (
     UnknownStrategy,
 )
 from .placements import SHARED, Placement, is_known, placement_of
+from .quotas import Entitled
 
 ORGANIZATIONS = "directory_organizations"
 SLUGS = "directory_slugs"
@@ -112,7 +113,7 @@ class Entry:
     running ``operation`` is done. One that shares a collection has the number of its ``pool``,
     and neither name nor UUID: those are the pool's. One that has moved tells the UUID of the
     collection that it came from, until when changes there were its own, and since when they are at
-    its place."""
+    its place. ``home`` is the tenant database of the first cluster."""
 
     id: ObjectId
     slug: str
@@ -129,6 +130,8 @@ class Entry:
     moved_from: UUID | None = None
     moved_at: Timestamp | None = None
     left_at: Timestamp | None = None
+    entitled: Entitled | None = None
+    home: str = ""
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Entry":
@@ -150,6 +153,8 @@ class Entry:
             moved_from=placement.get("moved_from"),
             moved_at=placement.get("moved_at"),
             left_at=placement.get("left_at"),
+            entitled=Entitled.of(document),
+            home=sys.intern(document.get("home", "")),
         )
 
     @property

@@ -138,6 +138,24 @@ class Moving(StateError):
     version: tuple[int, int]
 
 
+@dataclass(eq=False)
+class LimitExceeded(StateError):
+    """A limit of the organization refused the operation, of which nothing was done.
+
+    ``limit`` is ``documents`` or ``bytes`` where no more may be kept, of which ``used`` are:
+    reading and deleting go on. Of ``operations`` per second, it may be tried again after
+    ``retry_after_seconds``.
+    """
+
+    words = (
+        "organization {organization} has reached its limit of {allowed} {limit}: nothing was done"
+    )
+    limit: str
+    allowed: int
+    used: int | None = None
+    retry_after_seconds: float | None = None
+
+
 class CollectionMissing(StateError):
     """The organization's collection is gone from the database; the portal's doctor says more."""
 

@@ -28,6 +28,12 @@ Read = Callable[[], Result]
 
 async_sleep = asyncio.sleep
 sleep = time.sleep
+async_in_thread = asyncio.to_thread
+
+
+def in_thread(call: Callable[[], Result]) -> Result:
+    """The result of a call that blocks, which here it may."""
+    return call()
 
 
 class _Forked(Protocol):

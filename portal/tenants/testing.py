@@ -37,11 +37,13 @@ from .elements import with_unwrapped_id, with_wrapped_id
 from .placements import COLLECTION, DATABASE, SHARED
 from .placements.database import ARRIVING, DOCUMENTS, LEFT, database_name
 from .placements.shared import Shared
+from .quotas import LIMITS
 from .reports import reports_of
+from .usage import USAGE
 
 _EPOCH = 1
 _MOVE = "move"
-_FORMAT = 3
+_FORMAT = 4
 
 
 class FakePortal:
@@ -93,6 +95,7 @@ class FakePortal:
         for data in self._databases.values():
             for name in data.list_collection_names():
                 data.drop_collection(name)
+        self.client[reports_of(self.data.name)].drop_collection(USAGE)
         for view in (ORGANIZATIONS, SLUGS, POOLS):
             self.master[view].delete_many({})
 
@@ -126,6 +129,7 @@ class FakePortal:
                 "state": "active",
                 "version": 1,
                 "placement": placement,
+                "home": self.data.name,
                 "epoch": _EPOCH,
                 "format": _FORMAT,
             }
@@ -173,6 +177,23 @@ class FakePortal:
             self.update(organization_id, state="purged")
             self._slugs.delete_many({"organization": organization_id})
         return organization_id
+
+    def limit(self, organization: str | ObjectId, **limits: int) -> None:
+        """Set an organization's limits, of ``documents``, ``bytes`` and ``operations`` per second;
+        without any it has none. Processes that know it hear of that within seconds."""
+        self.update(organization, limits=limits)
+        entry = self.entry(organization)
+        change = {"limits": limits, "version": entry["version"], "epoch": entry["epoch"]}
+        self.data[LIMITS].update_one(
+            {"_id": entry["_id"]},
+            {"$set": change, "$currentDate": {"changed_at": True}},
+            upsert=True,
+        )
+
+    def usage(self) -> list[dict[str, Any]]:
+        """What processes have reported: the rows of all organizations, in the order of arrival."""
+        batches = self.client[reports_of(self.data.name)][USAGE].find(sort=[("until", 1)])
+        return [row for batch in batches for row in batch["rows"]]
 
     def relocate(
         self,

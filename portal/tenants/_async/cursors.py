@@ -1,12 +1,9 @@
 """Results that are read in parts, through renames where their order allows."""
 
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
-import pymongo
 from bson.raw_bson import RawBSONDocument
-from pymongo.asynchronous.command_cursor import AsyncCommandCursor
 from pymongo.errors import InvalidOperation, PyMongoError
 
 from .. import limits
@@ -14,7 +11,7 @@ from ..arguments import Sort, collation_document, hint_value, id_of, raw_without
 from ..errors import CursorLost
 from ..fence import is_transient, lost_cursor
 from ..queries import check_expressions, orders_itself
-from ..runtime import take_received
+from .channels import AsyncOpened
 from .execution import AsyncExecution
 
 
@@ -30,8 +27,7 @@ class AsyncResults:
         self._execution = execution
         self._verb = verb
         self._fields = fields
-        self._cursor: AsyncCommandCursor | None = None
-        self._unwrapped: Callable[[Any], Any] | None = None
+        self._cursor: AsyncOpened | None = None
         self._part: deque[Any] = deque()
         self._read = 0
         self._last: Any = None
@@ -80,12 +76,10 @@ class AsyncResults:
     async def __aexit__(self, *error: object) -> None:
         await self.close()
 
-    async def open(self) -> AsyncCommandCursor:
+    async def open(self) -> AsyncOpened:
         """The server's cursor, for which the command is sent unless it was."""
         if self._cursor is None:
-            self._cursor, self._unwrapped = await self._execution.open(
-                self._verb, **self._command()
-            )
+            self._cursor = await self._execution.open(self._verb, **self._command())
         return self._cursor
 
     def _command(self) -> dict[str, Any]:
@@ -109,11 +103,7 @@ class AsyncResults:
         while not self._ended:
             cursor = await self.open()
             try:
-                with pymongo.timeout(limits.OPERATION_SECONDS):
-                    self._part.append(await cursor.next())
-                self._part.extend(take_received(cursor))
-                if self._unwrapped is not None:
-                    self._part = deque(map(self._unwrapped, self._part))
+                self._part.extend(await cursor.receive())
                 return
             except StopAsyncIteration:
                 self._ended = True

@@ -12,8 +12,10 @@ from bson.codec_options import CodecOptions
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
 
 from .. import limits
+from ..budgets import BUDGETS
 from ..directory import (
     MAIN,
     ORGANIZATIONS,
@@ -38,6 +40,7 @@ from ..errors import (
 )
 from ..fence import pauses, polls
 from ..placements import DATABASE
+from ..reporting import Reporting
 from ..runtime import (
     AsyncFlights,
     AsyncRead,
@@ -48,6 +51,7 @@ from ..runtime import (
     renew_after_fork,
 )
 from .connections import AsyncClusters, AsyncConnection
+from .metering import AsyncMetering
 from .reports import AsyncReports
 
 _REFRESHED_AT_ONCE = 1000
@@ -65,9 +69,18 @@ class AsyncDirectory:
     """
 
     def __init__(
-        self, clusters: AsyncClusters, master: str, max_entries: int, moving_seconds: float
+        self,
+        clusters: AsyncClusters,
+        master: str,
+        max_entries: int,
+        moving_seconds: float,
+        limit_seconds: float,
     ) -> None:
         self.clusters = clusters
+        self.reporting = Reporting(lambda: clusters.main_uri, clusters.client_options)
+        self.metering = AsyncMetering(
+            self.reporting.reporter.meter, self.reporting.book, self._budgets, limit_seconds
+        )
         self._master = master
         self._moving_seconds = moving_seconds
         self._entries = Entries(max_entries)
@@ -211,8 +224,11 @@ class AsyncDirectory:
                 await self._read_pool(entry.pool, organization_id)
             # Before the read counts as done: whoever comes later finds it, or reads anew.
             self._entries.accept(entry, pool, found)
-            if entry.strategy != DATABASE:  # beside which there is no database of reports
-                await self._reports.send(entry.database)
+            # An older portal's directory doesn't say what the tenant database is.
+            home = entry.home or (entry.database if entry.strategy != DATABASE else "")
+            if home:
+                self.reporting.home = home
+                await self._reports.send(home)
             return entry, pool
 
         answer = await self._share(("organization", organization_id), read)
@@ -276,6 +292,16 @@ class AsyncDirectory:
         if not listed["cursor"]["firstBatch"]:
             raise DirectoryMissing(self._master)
 
+    def _budgets(self) -> AsyncCollection | None:
+        home = self.reporting.home
+        if not home:
+            return None
+        return (
+            self.clusters.connection(MAIN)
+            .database(home)
+            .get_collection(BUDGETS, write_concern=WriteConcern(1))
+        )
+
     def _view(self, name: str) -> AsyncCollection:
         database = self.clusters.connection(MAIN).database(self._master)
         return database.get_collection(
@@ -317,6 +343,10 @@ class AsyncPlace(Protocol):
 
     def connection(self, located: Located) -> AsyncConnection:
         """The connection to the place's cluster."""
+
+    @property
+    def metering(self) -> AsyncMetering:
+        """The counts and limits of what is done there."""
 
 
 class AsyncListed:
@@ -378,6 +408,10 @@ class AsyncListed:
 
     def connection(self, located: Located) -> AsyncConnection:
         return self.directory.clusters.connection(located.entry.cluster)
+
+    @property
+    def metering(self) -> AsyncMetering:
+        return self.directory.metering
 
     def __repr__(self) -> str:
         return str(self._bound.get("id", repr(self._slug)))

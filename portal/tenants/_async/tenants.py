@@ -14,10 +14,11 @@ from ..arguments import database_of
 from ..directory import MAIN, Located
 from ..errors import NotOffered
 from ..fence import pauses
-from ..runtime import async_sleep
+from ..runtime import async_in_thread, async_sleep
 from .connections import AsyncClusters
 from .directory import AsyncDirectory, AsyncListed, AsyncPlace
 from .execution import AsyncFenced, AsyncInTransaction
+from .metering import LIMIT_SECONDS
 from .operations import AsyncOperations
 from .streams import AsyncSharedStream, AsyncStream
 
@@ -120,9 +121,9 @@ class AsyncTenant(AsyncOperations):
         return stream
 
     def _in(self, session: AsyncClientSession, located: Located) -> AsyncTransaction:
-        database, options = self._execution.database(located), self._execution.codec_options
+        channel, options = self._execution.channel(located), self._execution.codec_options
         checked = self._execution.check_writable
-        execution = AsyncInTransaction(session, located, database, options, checked)
+        execution = AsyncInTransaction(session, located, channel, options, checked)
         return AsyncTransaction(execution)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -142,7 +143,9 @@ class AsyncTenants:
     Thread-safe and fork-safe: a child makes clients of its own at first use. No transaction, cursor
     or stream crosses a fork. There is one connection pool for each cluster, whatever the number of
     organizations (two where change streams are used). While an organization is moved to another
-    place, its operations wait for ``moving_seconds`` at most; then they raise Moving.
+    place, its operations wait for ``moving_seconds`` at most; then they raise Moving. Where it has
+    a limit of operations per second, they wait for that ``limit_seconds`` at most; then they raise
+    LimitExceeded.
     """
 
     def __init__(
@@ -152,12 +155,15 @@ class AsyncTenants:
         max_streams: int = limits.MAX_STREAMS,
         max_entries: int = limits.MAX_ENTRIES,
         moving_seconds: float = limits.MOVING_SECONDS,
+        limit_seconds: float = LIMIT_SECONDS,
         **client_options: Any,
     ) -> None:
         uris = {MAIN: uri} if isinstance(uri, str) else dict(uri)
         self._clusters = AsyncClusters(uris, max_streams, client_options)
         master = database_of(uris[MAIN])
-        self._directory = AsyncDirectory(self._clusters, master, max_entries, moving_seconds)
+        self._directory = AsyncDirectory(
+            self._clusters, master, max_entries, moving_seconds, limit_seconds
+        )
 
     def __getitem__(self, slug: str) -> AsyncTenant:
         """The organization with this slug, current or old. Nothing is read before its first use,
@@ -193,7 +199,9 @@ class AsyncTenants:
         self._clusters.replace_uri(cluster, uri)
 
     async def close(self) -> None:
-        """Close all connections of this process, or event loop. The next use makes new ones."""
+        """Report what was used, and close all connections of this process, or event loop. The next
+        use makes new ones."""
+        await async_in_thread(self._directory.reporting.close)
         await self._clusters.close()
 
     async def __aenter__(self) -> "AsyncTenants":

@@ -32,7 +32,7 @@ from ..directory import Located
 from ..fence import check_write
 from ..queries import check_filter, check_replacement, check_update
 from .cursors import AsyncFound
-from .execution import AsyncExecution, send, send_unfenced, write_options
+from .execution import AsyncExecution, write_options
 
 Update = Document | Sequence[Document]
 
@@ -303,11 +303,9 @@ class AsyncWriting:
             # The command takes no fence. A fenced one before it in the transaction keeps the
             # collection from being renamed until that ends.
             await self._execution.look(session, located)
-            database = self._execution.database(located)
             command = {**fields, **parts, **action}
-            return await send_unfenced(
-                database, "findAndModify", command, located, options, session
-            )
+            channel = self._execution.channel(located)
+            return await channel.send_unfenced("findAndModify", command, options, session)
 
         seconds = limits.TRANSACTION_SECONDS if max_time_ms is None else max_time_ms / 1000
         with pymongo.timeout(seconds):
@@ -373,8 +371,7 @@ class AsyncWriting:
 
         async def body(session: AsyncClientSession, located: Located) -> Mapping[str, Any]:
             self._execution.check_writable(located)
-            database = self._execution.database(located)
-            reply = await send(database, verb, fields, located, options, session)
+            reply = await self._execution.channel(located).send(verb, fields, options, session)
             check_write(reply, single=True)
             return reply
 

@@ -108,6 +108,16 @@ class Clusters:
                     found = made[cluster] = Connection(self._client(uri), uri)
         return found
 
+    @property
+    def main_uri(self) -> str:
+        """The URI of the cluster that has the directory."""
+        return self._uri(MAIN)
+
+    @property
+    def client_options(self) -> dict[str, Any]:
+        """The options of clients."""
+        return self._options
+
     def replace_uri(self, cluster: str, uri: str) -> None:
         """Use another URI from the next operation on; those that run end on the one they have."""
         self._uris[cluster] = uri

@@ -1,20 +1,17 @@
 """Results that are read in parts, through renames where their order allows."""
 
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
-import pymongo
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import InvalidOperation, PyMongoError
-from pymongo.synchronous.command_cursor import CommandCursor
 
 from .. import limits
 from ..arguments import Sort, collation_document, hint_value, id_of, raw_without_id, sort_document
 from ..errors import CursorLost
 from ..fence import is_transient, lost_cursor
 from ..queries import check_expressions, orders_itself
-from ..runtime import take_received
+from .channels import Opened
 from .execution import Execution
 
 
@@ -30,8 +27,7 @@ class Results:
         self._execution = execution
         self._verb = verb
         self._fields = fields
-        self._cursor: CommandCursor | None = None
-        self._unwrapped: Callable[[Any], Any] | None = None
+        self._cursor: Opened | None = None
         self._part: deque[Any] = deque()
         self._read = 0
         self._last: Any = None
@@ -80,10 +76,10 @@ class Results:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def open(self) -> CommandCursor:
+    def open(self) -> Opened:
         """The server's cursor, for which the command is sent unless it was."""
         if self._cursor is None:
-            self._cursor, self._unwrapped = self._execution.open(self._verb, **self._command())
+            self._cursor = self._execution.open(self._verb, **self._command())
         return self._cursor
 
     def _command(self) -> dict[str, Any]:
@@ -107,11 +103,7 @@ class Results:
         while not self._ended:
             cursor = self.open()
             try:
-                with pymongo.timeout(limits.OPERATION_SECONDS):
-                    self._part.append(cursor.next())
-                self._part.extend(take_received(cursor))
-                if self._unwrapped is not None:
-                    self._part = deque(map(self._unwrapped, self._part))
+                self._part.extend(cursor.receive())
                 return
             except StopIteration:
                 self._ended = True

@@ -2,7 +2,7 @@
 caller's time ends."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -13,16 +13,16 @@ from pymongo import ReadPreference
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.synchronous.client_session import ClientSession
-from pymongo.synchronous.command_cursor import CommandCursor
-from pymongo.synchronous.database import Database
 from pymongo.write_concern import WriteConcern
 
 from .. import limits
 from ..bulk import Sending
 from ..directory import Located
 from ..errors import NotOffered, PartialWrite, StateError
-from ..fence import Moved, check_write, is_transient, pauses, rejection
+from ..fence import Moved, check_write, is_transient, pauses
 from ..runtime import Attempt, Body, Result, sleep
+from ..usage import statements_of
+from .channels import Channel, Opened
 from .connections import Connection, next_number
 from .directory import Place
 
@@ -40,10 +40,6 @@ _NO_TYPES = TypeRegistry()
 _MAJORITY = {"w": "majority"}
 
 
-Opened = tuple[CommandCursor, Callable[[Any], Any] | None]
-"""A cursor, and the function that unwraps its documents if they are wrapped."""
-
-
 class Execution(Protocol):
     """The ways in which a tenant's commands are executed. ``fields`` are the command's without its
     collection."""
@@ -52,8 +48,8 @@ class Execution(Protocol):
     def codec_options(self) -> CodecOptions:
         """The options of documents."""
 
-    def database(self, located: Located) -> Database:
-        """The database that the collection is in."""
+    def channel(self, located: Located) -> Channel:
+        """The way to the collection."""
 
     def read(self, verb: str, **fields: Any) -> dict[str, Any]:
         """The reply to a command that reads."""
@@ -95,13 +91,15 @@ class Fenced:
     def read(self, verb: str, **fields: Any) -> dict[str, Any]:
         options = self.codec_options
         if options.type_registry != _NO_TYPES:  # which a command's reply isn't decoded by
-            cursor, unwrapped = self.open(verb, **fields)
-            found = cursor.to_list()
-            found = found if unwrapped is None else [unwrapped(each) for each in found]
-            return {"cursor": {"id": 0, "firstBatch": found}}
+            opened, found = self.open(verb, **fields), []
+            try:
+                while True:
+                    found += opened.receive()
+            except StopIteration:
+                return {"cursor": {"id": 0, "firstBatch": found}}
 
         def attempt(located: Located) -> dict[str, Any]:
-            return send(self.database(located), verb, fields, located, options)
+            return self.channel(located).send(verb, fields, options)
 
         return self.execute(attempt, seconds=_seconds(fields))
 
@@ -109,11 +107,11 @@ class Fenced:
         options = self.codec_options
 
         def attempt(located: Located) -> dict[str, Any]:
-            database = self.database(located)
+            channel = self.channel(located)
             # Between two fenced commands the name was the collection's.
-            send(database, "find", ANY, located, options)
-            reply = send_unfenced(database, verb, fields, located, options)
-            send(database, "find", ANY, located, options)
+            channel.send("find", ANY, options)
+            reply = channel.send_unfenced(verb, fields, options)
+            channel.send("find", ANY, options)
             return reply
 
         return self.execute(attempt, seconds=_seconds(fields))
@@ -122,7 +120,7 @@ class Fenced:
         options = self.codec_options
 
         def attempt(located: Located) -> Opened:
-            return open_cursor(self.database(located), verb, fields, located, options)
+            return self.channel(located).open_cursor(verb, fields, options)
 
         return self.execute(attempt, seconds=_seconds(fields))
 
@@ -149,17 +147,17 @@ class Fenced:
                 session = connection.take_session()
                 taken = located.entry.cluster, connection, session, next_number()
             _, connection, session, number = taken
-            database = connection.database(located.entry.database)
+            channel = Channel(connection, located, self._place.metering)
             stamped = {"txnNumber": number, "writeConcern": _MAJORITY}
             command = {**fields, **sending.content, **stamped}
-            reply = send(database, verb, command, located, options, session)
+            reply = channel.send(verb, command, options, session)
             sending.note(reply)
             check_write(reply, single=single)
             return sending.whole(reply)
 
         answered = False
         try:
-            reply = self.execute(attempt, writes=True)
+            reply = self.execute(attempt, writes=True, operations=statements_of(fields))
             answered = True
             return reply
         except OperationFailure as error:
@@ -180,7 +178,7 @@ class Fenced:
         def attempt(located: Located) -> dict[str, Any]:
             self.check_writable(located)
             command = {**fields, "writeConcern": _MAJORITY}
-            reply = send(self.database(located), verb, command, located, options)
+            reply = self.channel(located).send(verb, command, options)
             check_write(reply, single=True)
             return reply
 
@@ -221,15 +219,15 @@ class Fenced:
     def look(self, session: ClientSession | None, located: Located) -> None:
         """Check that the collection is there, and in a transaction keep it from being renamed until
         that ends. Raises Moved."""
-        database = self.database(located)
-        send(database, "find", ANY, located, self.codec_options, session)
+        self.channel(located).send("find", ANY, self.codec_options, session)
 
     def check_writable(self, located: Located) -> None:
         self._place.check_writable(located)
 
-    def database(self, located: Located) -> Database:
-        """The database that the collection is in."""
-        return self._place.connection(located).database(located.entry.database)
+    def channel(self, located: Located) -> Channel:
+        """The way to the collection."""
+        place = self._place
+        return Channel(place.connection(located), located, place.metering)
 
     def execute(
         self,
@@ -238,22 +236,24 @@ class Fenced:
         writes: bool = False,
         retryable: bool = True,
         seconds: float = limits.OPERATION_SECONDS,
+        operations: int = 1,
     ) -> Result:
-        """The result of ``attempt``, called with the collection's place, and where it ``writes``
-        with one that is known to be read-only only if it is so now.
+        """The result of ``attempt``, called with the collection's place, once so many ``operations``
+        are within the organization's limit; where it ``writes``, with one that is known to be
+        read-only only if it is so now.
 
         Calls it again after a rename, since the server rejected it then; if ``retryable`` also
         after a transient error.
         """
         place = self._place
-        located: Located | None = None
+        with pymongo.timeout(seconds):
+            located = self._locate()
+        place.metering.admit(located.entry, operations)
         moved: Moved | None = None
         with pymongo.timeout(seconds):
             for pause_seconds in pauses():  # until the time limit raises in ``attempt``
                 try:
-                    if located is None:
-                        located = place.locate()
-                    elif moved is not None:
+                    if moved is not None:
                         located, moved = place.follow(located, moved.name), None
                     if writes:
                         located = place.renew(located)
@@ -275,6 +275,17 @@ class Fenced:
                 sleep(pause_seconds)
         raise AssertionError("there are always more pauses")
 
+    def _locate(self) -> Located:
+        """The place to try first; again where MongoDB was away."""
+        for pause_seconds in pauses():  # until the time limit raises in ``locate``
+            try:
+                return self._place.locate()
+            except PyMongoError as error:
+                if not is_transient(error):
+                    raise
+            sleep(pause_seconds)
+        raise AssertionError("there are always more pauses")
+
 
 class InTransaction:
     """Executes commands in a transaction, each once and within the transaction's time; whatever
@@ -284,14 +295,14 @@ class InTransaction:
         self,
         session: ClientSession,
         located: Located,
-        database: Database,
+        channel: Channel,
         codec_options: CodecOptions,
         check_writable: Callable[[Located], None],
     ) -> None:
         self.session = session
         self.check_writable = check_writable
         self._located = located
-        self._database = database
+        self._channel = channel
         self._codec_options = codec_options
         self._deadline = time.monotonic() + limits.TRANSACTION_SECONDS
 
@@ -303,10 +314,9 @@ class InTransaction:
         return self._send(verb, fields, self._codec_options)
 
     def open(self, verb: str, **fields: Any) -> Opened:
+        self._channel.charge(1)
         with self.bounded():
-            return open_cursor(
-                self._database, verb, fields, self._located, self._codec_options, self.session
-            )
+            return self._channel.open_cursor(verb, fields, self._codec_options, self.session)
 
     def write(self, verb: str, *, single: bool = True, **fields: Any) -> Mapping[str, Any]:
         self.check_writable(self._located)
@@ -326,9 +336,9 @@ class InTransaction:
     def transact(self, body: Body[Result]) -> Result:
         return body(self.session, self._located)
 
-    def database(self, located: Located) -> Database:
-        """The database that the collection is in."""
-        return self._database
+    def channel(self, located: Located) -> Channel:
+        """The way to the collection."""
+        return self._channel
 
     def bounded(self) -> AbstractContextManager[Any]:
         """Bound the body by what is left of the transaction's time. It is not set for all of the
@@ -336,65 +346,9 @@ class InTransaction:
         return pymongo.timeout(max(self._deadline - time.monotonic(), 0.001))
 
     def _send(self, verb: str, fields: dict[str, Any], options: CodecOptions) -> dict[str, Any]:
+        self._channel.charge(statements_of(fields))  # whose transaction has waited at its beginning
         with self.bounded():
-            return send(self._database, verb, fields, self._located, options, self.session)
-
-
-def send(
-    database: Database,
-    verb: str,
-    fields: Mapping[str, Any],
-    located: Located,
-    codec_options: CodecOptions,
-    session: ClientSession | None = None,
-) -> dict[str, Any]:
-    """The reply to a fenced command, as its placement tells it. Raises Moved, and PyMongo's
-    errors."""
-    fenced = {**fields, "collectionUUID": located.uuid}
-    return send_unfenced(database, verb, fenced, located, codec_options, session)
-
-
-def send_unfenced(
-    database: Database,
-    verb: str,
-    fields: Mapping[str, Any],
-    located: Located,
-    codec_options: CodecOptions,
-    session: ClientSession | None = None,
-) -> dict[str, Any]:
-    """The reply to a command that takes no fence, likewise."""
-    placement = located.placement
-    command = {verb: located.name, **placement.command(verb, fields, codec_options)}
-    try:
-        reply = database.command(command, session=session, codec_options=codec_options)
-    except OperationFailure as error:
-        raise rejection(error) or placement.error(error) from error
-    return placement.reply(verb, reply, codec_options)
-
-
-def open_cursor(
-    database: Database,
-    verb: str,
-    fields: Mapping[str, Any],
-    located: Located,
-    codec_options: CodecOptions,
-    session: ClientSession | None = None,
-) -> Opened:
-    """The cursor of a fenced command. Raises Moved, and PyMongo's errors.
-
-    It needs no further fence: a cursor belongs to the collection with the UUID, and ends where that
-    is renamed.
-    """
-    placement = located.placement
-    fenced = {**fields, "collectionUUID": located.uuid}
-    command = {verb: located.name, **placement.command(verb, fenced, codec_options)}
-    try:
-        # The database's own options are those of the parts after the first.
-        decoding = database.with_options(codec_options=codec_options)
-        cursor = decoding.cursor_command(command, session=session, codec_options=codec_options)
-    except OperationFailure as error:
-        raise rejection(error) or placement.error(error) from error
-    return cursor, placement.unwrapping(verb, codec_options)
+            return self._channel.send(verb, fields, options, self.session)
 
 
 def _seconds(fields: dict[str, Any], seconds: float = limits.OPERATION_SECONDS) -> float:

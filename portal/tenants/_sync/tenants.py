@@ -14,10 +14,11 @@ from ..arguments import database_of
 from ..directory import MAIN, Located
 from ..errors import NotOffered
 from ..fence import pauses
-from ..runtime import sleep
+from ..runtime import in_thread, sleep
 from .connections import Clusters
 from .directory import Directory, Listed, Place
 from .execution import Fenced, InTransaction
+from .metering import LIMIT_SECONDS
 from .operations import Operations
 from .streams import SharedStream, Stream
 
@@ -116,9 +117,9 @@ class Tenant(Operations):
         return stream
 
     def _in(self, session: ClientSession, located: Located) -> Transaction:
-        database, options = self._execution.database(located), self._execution.codec_options
+        channel, options = self._execution.channel(located), self._execution.codec_options
         checked = self._execution.check_writable
-        execution = InTransaction(session, located, database, options, checked)
+        execution = InTransaction(session, located, channel, options, checked)
         return Transaction(execution)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -138,7 +139,9 @@ class Tenants:
     Thread-safe and fork-safe: a child makes clients of its own at first use. No transaction, cursor
     or stream crosses a fork. There is one connection pool for each cluster, whatever the number of
     organizations (two where change streams are used). While an organization is moved to another
-    place, its operations wait for ``moving_seconds`` at most; then they raise Moving.
+    place, its operations wait for ``moving_seconds`` at most; then they raise Moving. Where it has
+    a limit of operations per second, they wait for that ``limit_seconds`` at most; then they raise
+    LimitExceeded.
     """
 
     def __init__(
@@ -148,12 +151,15 @@ class Tenants:
         max_streams: int = limits.MAX_STREAMS,
         max_entries: int = limits.MAX_ENTRIES,
         moving_seconds: float = limits.MOVING_SECONDS,
+        limit_seconds: float = LIMIT_SECONDS,
         **client_options: Any,
     ) -> None:
         uris = {MAIN: uri} if isinstance(uri, str) else dict(uri)
         self._clusters = Clusters(uris, max_streams, client_options)
         master = database_of(uris[MAIN])
-        self._directory = Directory(self._clusters, master, max_entries, moving_seconds)
+        self._directory = Directory(
+            self._clusters, master, max_entries, moving_seconds, limit_seconds
+        )
 
     def __getitem__(self, slug: str) -> Tenant:
         """The organization with this slug, current or old. Nothing is read before its first use,
@@ -189,7 +195,9 @@ class Tenants:
         self._clusters.replace_uri(cluster, uri)
 
     def close(self) -> None:
-        """Close all connections of this process, or event loop. The next use makes new ones."""
+        """Report what was used, and close all connections of this process, or event loop. The next
+        use makes new ones."""
+        in_thread(self._directory.reporting.close)
         self._clusters.close()
 
     def __enter__(self) -> "Tenants":

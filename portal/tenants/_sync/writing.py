@@ -32,7 +32,7 @@ from ..directory import Located
 from ..fence import check_write
 from ..queries import check_filter, check_replacement, check_update
 from .cursors import Found
-from .execution import Execution, send, send_unfenced, write_options
+from .execution import Execution, write_options
 
 Update = Document | Sequence[Document]
 
@@ -299,9 +299,9 @@ class Writing:
             # The command takes no fence. A fenced one before it in the transaction keeps the
             # collection from being renamed until that ends.
             self._execution.look(session, located)
-            database = self._execution.database(located)
             command = {**fields, **parts, **action}
-            return send_unfenced(database, "findAndModify", command, located, options, session)
+            channel = self._execution.channel(located)
+            return channel.send_unfenced("findAndModify", command, options, session)
 
         seconds = limits.TRANSACTION_SECONDS if max_time_ms is None else max_time_ms / 1000
         with pymongo.timeout(seconds):
@@ -363,8 +363,7 @@ class Writing:
 
         def body(session: ClientSession, located: Located) -> Mapping[str, Any]:
             self._execution.check_writable(located)
-            database = self._execution.database(located)
-            reply = send(database, verb, fields, located, options, session)
+            reply = self._execution.channel(located).send(verb, fields, options, session)
             check_write(reply, single=True)
             return reply
 

@@ -1,0 +1,75 @@
+"""An application's reports of what organizations use, and what it hears of changed limits.
+
+Both go by a client of their own with one connection, from the reporter's thread: so it is the same
+for both forms of the library, and no operation waits for it.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pymongo
+from pymongo import MongoClient
+from pymongo.errors import ConfigurationError
+from pymongo.write_concern import WriteConcern
+
+from .quotas import LIMITS, REFRESH_SECONDS, LimitBook
+from .reports import reports_of
+from .runtime import renew_after_fork
+from .usage import USAGE, Reporter
+
+_SECONDS = 5
+
+
+class Reporting:
+    """The reporter of a process, and the limits that it knows. ``home`` is the tenant database of
+    the first cluster, once that is known."""
+
+    def __init__(self, uri: Callable[[], str], client_options: Mapping[str, Any]) -> None:
+        self.book = LimitBook()
+        self.home = ""
+        # An application's listeners hear of what it does itself.
+        others = {"event_listeners": [], "maxPoolSize": 1, "minPoolSize": 0, "tz_aware": True}
+        self._uri, self._options = uri, {**client_options, **others}
+        self._inherited: list[Any] = []
+        self._made: tuple[str, MongoClient[dict[str, Any]]] | None = None
+        self.reporter = Reporter(self._deliver, "library", self._refresh, REFRESH_SECONDS)
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Make a client anew in a child."""
+        self._inherited.append(self._made)  # kept, so that nothing closes the parent's sockets
+        self._made = None
+
+    def close(self) -> None:
+        """Report what is left, and close the client. The next use begins anew."""
+        self.reporter.close()
+        made, self._made = self._made, None
+        if made is not None:
+            made[1].close()
+
+    def _deliver(self, batch: Mapping[str, Any]) -> None:
+        reports = self._client()[reports_of(self._known_home())].get_collection(
+            USAGE, write_concern=WriteConcern("majority")
+        )
+        with pymongo.timeout(_SECONDS):
+            reports.insert_one(dict(batch))
+
+    def _refresh(self) -> None:
+        changed = self._client()[self._known_home()][LIMITS]
+        with pymongo.timeout(_SECONDS):
+            if not self.book.begun:
+                newest = changed.find_one(sort=[("changed_at", -1)])
+                self.book.begin(newest, datetime.now(UTC))
+            self.book.accept(changed.find(self.book.unread))
+
+    def _known_home(self) -> str:
+        if not self.home:
+            raise ConfigurationError("no organization was read yet")
+        return self.home
+
+    def _client(self) -> MongoClient[dict[str, Any]]:
+        uri = self._uri()
+        if self._made is None or self._made[0] != uri:
+            self._made = uri, MongoClient(uri, **self._options)
+        return self._made[1]

@@ -1,0 +1,266 @@
+"""Limits of organizations: operations per second, documents, bytes."""
+
+import time
+
+import pymongo
+import pytest
+from bson import ObjectId
+
+from tests.tenants.library.conftest import library
+from tests.tenants.library.works import at_once
+
+LimitExceeded = library("errors").LimitExceeded
+budgets = library("budgets")
+levels = library("levels")
+quotas = library("quotas")
+
+
+@pytest.fixture
+def impatient(connect, fake):
+    """An application whose operations don't wait for a limit."""
+    return connect(fake.uris, limit_seconds=0)
+
+
+def until_refused(store):
+    """The number of operations that are done, and the refusal of the next."""
+    for done in range(1000):
+        try:
+            store.find_one()
+        except LimitExceeded as error:
+            return done, error
+    raise AssertionError("none is refused")
+
+
+def refused(store, document):
+    with pytest.raises(LimitExceeded) as error:
+        store.insert_one(document)
+    return error.value
+
+
+# Documents and bytes
+
+
+def test_no_more_documents_are_kept_than_allowed(connect, fake, strategy):
+    acme = fake.create("acme", strategy)
+    store = connect(fake.uris).by_id(acme)
+    fake.limit(acme, documents=3)
+    store.insert_many([{"_id": 1}, {"_id": 2}, {"_id": 3}])
+    error = refused(store, {"_id": 4})
+    assert (error.limit, error.allowed, error.used) == ("documents", 3, 3)
+    with pytest.raises(LimitExceeded):
+        store.update_one({"_id": 9}, {"$set": {"a": 1}}, upsert=True)
+    with pytest.raises(LimitExceeded):
+        store.find_one_and_update({"_id": 9}, {"$set": {"a": 1}}, upsert=True)
+    assert store.count_documents({}) == 3
+
+
+def test_at_the_limit_reading_changing_and_deleting_go_on_and_make_room_at_once(
+    connect, fake, strategy
+):
+    acme = fake.create("acme", strategy)
+    store, other = (connect(fake.uris).by_id(acme) for _ in range(2))
+    fake.limit(acme, documents=2)
+    store.insert_many([{"_id": 1}, {"_id": 2}])
+    refused(store, {"_id": 3})
+    assert [each["_id"] for each in store.find()] == [1, 2]
+    store.update_one({"_id": 1}, {"$set": {"a": 1}})
+    store.delete_one({"_id": 1})
+    store.insert_one({"_id": 3})
+    other.delete_one({"_id": 3})  # in another process
+    time.sleep(0.1)  # counting rests ten times as long as it takes
+    store.insert_one({"_id": 4})
+
+
+def test_no_more_bytes_are_kept_than_allowed(connect, fake):
+    acme = fake.create("acme")
+    store = connect(fake.uris).by_id(acme)
+    fake.limit(acme, bytes=10_000)
+    store.insert_one({"_id": 1, "text": "x" * 9_000})
+    assert refused(store, {"_id": 2, "text": "x" * 2_000}).limit == "bytes"
+    with pytest.raises(LimitExceeded):
+        store.update_one({"_id": 1}, {"$set": {"more": "x" * 2_000}})
+    store.update_one({"_id": 1}, {"$unset": {"text": 1}})  # what only takes away
+    store.insert_one({"_id": 2, "text": "x" * 2_000})
+
+
+def test_a_limit_below_what_is_kept_breaks_nothing(connect, fake):
+    acme = fake.create("acme")
+    store = connect(fake.uris).by_id(acme)
+    store.insert_many([{"_id": n} for n in range(10)])
+    fake.limit(acme, documents=5)
+    fresh = connect(fake.uris).by_id(acme)
+    refused(fresh, {"_id": 99})
+    assert fresh.delete_many({"_id": {"$lt": 6}}).deleted_count == 6
+    fresh.insert_one({"_id": 99})
+
+
+def test_many_writers_keep_about_what_is_allowed(connect, fake):
+    acme = fake.create("acme")
+    fake.limit(acme, documents=200)
+    stores = [connect(fake.uris).by_id(acme) for _ in range(4)]
+
+    def write(store):
+        for _ in range(100):
+            try:
+                store.insert_one({})
+            except LimitExceeded:
+                return
+
+    at_once([lambda store=store: write(store) for store in stores])
+    assert 200 <= stores[0].count_documents({}) <= 210
+
+
+def test_a_transaction_keeps_to_it_too(connect, fake):
+    acme = fake.create("acme")
+    store = connect(fake.uris).by_id(acme)
+    fake.limit(acme, documents=1)
+    with pytest.raises(LimitExceeded), store.transaction() as transaction:
+        transaction.insert_many([{"_id": 1}, {"_id": 2}])
+    assert store.count_documents({}) == 0
+
+
+def test_counting_comes_the_more_often_the_nearer_the_limit():
+    level, limits = levels.Level(), quotas.Limits(documents=1000)
+    assert not level.is_known(limits)
+    level.measured(0, 0, 0.0)
+    level.add(levels.Growth(50))
+    assert level.is_known(limits)
+    level.add(levels.Growth(1))
+    assert not level.is_known(limits)
+    level.measured(990, 0, 0.0)
+    level.add(levels.Growth(1))
+    assert not level.is_known(limits)
+    level.measured(0, 0, 3600.0)
+    assert level.is_known(limits)
+    level.deleted()
+    assert not level.is_known(limits)
+
+
+# Operations per second
+
+
+def test_a_burst_is_allowed_and_then_told_when_to_come_back(impatient, fake):
+    acme = fake.create("acme")
+    fake.limit(acme, operations=10)
+    store = impatient.by_id(acme)
+    done, error = until_refused(store)
+    assert 50 <= done <= 60
+    assert error.limit == "operations"
+    assert 0 < error.retry_after_seconds < 1
+    time.sleep(error.retry_after_seconds)
+    store.find_one()
+
+
+def test_a_write_larger_than_the_limit_runs_and_those_after_it_wait(impatient, fake):
+    acme = fake.create("acme")
+    fake.limit(acme, operations=10)
+    store = impatient.by_id(acme)
+    store.insert_many([{} for _ in range(400)])
+    with pytest.raises(LimitExceeded) as error:
+        store.find_one()
+    assert 30 < error.value.retry_after_seconds < 36
+
+
+def test_an_operation_waits_within_its_callers_time(connect, fake):
+    acme = fake.create("acme")
+    fake.limit(acme, operations=50)
+    tenants = connect(fake.uris, limit_seconds=10)
+    store = tenants.by_id(acme)
+    store.insert_many([{} for _ in range(280)])  # 0.6 s more than the burst
+    with pytest.raises(LimitExceeded), pymongo.timeout(1):
+        store.find_one()
+    begun = time.monotonic()
+    store.find_one()
+    assert 0.2 < time.monotonic() - begun < 2
+    tenants.close()
+    rows = [row for row in fake.usage() if row["organization"] == acme]
+    assert sum(row.get("waited", 0) for row in rows) >= 200
+    assert sum(row.get("refused", 0) for row in rows) == 1
+
+
+def test_processes_share_one_budget(connect, fake):
+    acme = fake.create("acme")
+    fake.limit(acme, operations=100)
+    stores = [connect(fake.uris, limit_seconds=0).by_id(acme) for _ in range(3)]
+    done = []
+
+    def use(store):
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            try:
+                store.find_one()
+                done.append(1)
+            except LimitExceeded as error:
+                time.sleep(min(error.retry_after_seconds, 0.1))
+
+    at_once([lambda store=store: use(store) for store in stores])
+    allowed = 100 * (budgets.BURST_SECONDS + 2)
+    assert 0.8 * allowed < len(done) < 1.2 * allowed
+
+
+def test_a_transaction_never_waits_in_the_middle(impatient, fake):
+    acme = fake.create("acme")
+    fake.limit(acme, operations=10)
+    store = impatient.by_id(acme)
+    with store.transaction() as transaction:
+        for n in range(80):
+            transaction.insert_one({"_id": n})
+    store.find_one()  # what was done is taken with this one
+    with pytest.raises(LimitExceeded), store.transaction():
+        pass
+
+
+def test_neighbours_are_not_held_up(impatient, fake):
+    acme, verso = fake.create("acme"), fake.create("verso")
+    fake.limit(acme, operations=1)
+    impatient.by_id(acme).insert_many([{} for _ in range(50)])
+    with pytest.raises(LimitExceeded):
+        impatient.by_id(acme).find_one()
+    impatient.by_id(verso).find_one()
+
+
+def test_where_budgets_cannot_be_kept_each_process_keeps_to_the_limit(impatient, fake, failing):
+    acme = fake.create("acme")
+    fake.limit(acme, operations=10)
+    failing("findAndModify", "alwaysOn", errorCode=13)
+    done, _ = until_refused(impatient.by_id(acme))
+    assert 50 <= done <= 60
+
+
+# What processes know
+
+
+def test_a_changed_limit_reaches_a_process_that_knows_the_organization(connect, fake):
+    acme = fake.create("acme")
+    tenants = connect(fake.uris)
+    store = tenants.by_id(acme)
+    store.insert_one({"_id": 1})
+    reporting = getattr(tenants, "wrapped", tenants)._directory.reporting
+    reporting.reporter.refresh()
+    fake.limit(acme, documents=1)
+    reporting.reporter.refresh()
+    refused(store, {"_id": 2})
+    fake.limit(acme)
+    reporting.reporter.refresh()
+    store.insert_one({"_id": 2})
+
+
+def test_a_limit_of_its_own_goes_before_that_of_its_plan():
+    book = quotas.LimitBook()
+    plan = quotas.Limits(documents=5, bytes=7)
+    entitled = quotas.Entitled("large", quotas.Limits(documents=3), plan)
+    assert book.limits_of("acme", (1, 1), entitled) == quotas.Limits(documents=3, bytes=7)
+    now = {"changed_at": 1}
+    book.accept([{"_id": "large", "limits": {"bytes": 9}, **now}])
+    assert book.limits_of("acme", (1, 1), entitled) == quotas.Limits(documents=3, bytes=9)
+    assert book.limits_of("other", (1, 1), None) is None
+
+
+def test_a_change_is_older_than_an_entry_that_was_read_since():
+    acme, book = ObjectId(), quotas.LimitBook()
+    book.accept(
+        [{"_id": acme, "limits": {"documents": 1}, "version": 4, "epoch": 1, "changed_at": 1}]
+    )
+    assert book.limits_of(acme, (1, 3), None) == quotas.Limits(documents=1)
+    read_since = quotas.Entitled(own=quotas.Limits(documents=2))
+    assert book.limits_of(acme, (1, 4), read_since) == quotas.Limits(documents=2)
