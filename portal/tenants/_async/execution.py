@@ -2,7 +2,7 @@
 caller's time ends."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -238,9 +238,9 @@ class AsyncFenced:
         seconds: float = limits.OPERATION_SECONDS,
         operations: int = 1,
     ) -> Result:
-        """The result of ``attempt``, called with the collection's place, once so many ``operations``
-        are within the organization's limit; where it ``writes``, with one that is known to be
-        read-only only if it is so now.
+        """The result of ``attempt``, called with the collection's place, once so many
+        ``operations`` are within the organization's limit; where it ``writes``, with one that is
+        known to be read-only only if it is so now.
 
         Calls it again after a rename, since the server rejected it then; if ``retryable`` also
         after a transient error.

@@ -180,7 +180,7 @@ def test_an_operation_waits_within_its_callers_time(connect, fake):
 
 def test_processes_share_one_budget(connect, fake):
     acme = fake.create("acme")
-    fake.limit(acme, operations=100)
+    fake.limit(acme, operations=20)
     stores = [connect(fake.uris, limit_seconds=0).by_id(acme) for _ in range(3)]
     done = []
 
@@ -194,7 +194,7 @@ def test_processes_share_one_budget(connect, fake):
                 time.sleep(min(error.retry_after_seconds, 0.1))
 
     at_once([lambda store=store: use(store) for store in stores])
-    allowed = 100 * (budgets.BURST_SECONDS + 2)
+    allowed = 20 * (budgets.BURST_SECONDS + 2)
     assert 0.8 * allowed < len(done) < 1.2 * allowed
 
 
