@@ -95,6 +95,7 @@ from portal.organizations.members import views as member_views
 from portal.organizations.moving import draining
 from portal.organizations.moving import mails as move_mails
 from portal.organizations.moving.parts import PORTAL_PARTS
+from portal.organizations.restrictions import holding
 from portal.organizations.second_factors import views as requirement_views
 from portal.organizations.support import mails as support_mails
 from portal.organizations.support import tending as support_tending
@@ -178,6 +179,7 @@ MAIL_KINDS = (
     *second_factor_mails.KINDS,
     *trashing.KINDS,
     *restricting.KINDS,
+    *holding.KINDS,
     *member_mails.KINDS,
     *api_key_mails.KINDS,
     *signing_up.KINDS,

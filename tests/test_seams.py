@@ -191,7 +191,7 @@ def test_nothing_names_who_closed_their_account_in_what_was_done_to_them(app):
 def test_who_could_not_be_erased_at_once_is_erased_later(monkeypatch):
     """The process died, or the time was up: an account may have a hundred thousand events."""
 
-    def no_time(account, targets):
+    def no_time(account, targets, erase):
         raise ExecutionTimeout("time is up")
 
     mara = an_account("mara@acme.example")

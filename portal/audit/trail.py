@@ -3,8 +3,10 @@
 import hashlib
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -266,17 +268,32 @@ def personal_digest(value: str, salt: str) -> str:
     return hashlib.sha256((salt + value).encode()).hexdigest()
 
 
-def erase_person(account: ObjectId, targets: list[ObjectId]) -> None:
+Erase = Callable[[ObjectId, Callable[[], object]], bool]
+"""Carries an erasure in the chain with this id out, or tells that it may not be now."""
+
+
+def erase_person(account: ObjectId, targets: list[ObjectId], erase: Erase) -> bool:
     """Erase the person of this account from the whole audit trail, also from events whose target is
-    among ``targets``. The events stay under the account's id, and the digests keep the chains
-    intact. Works in batches and is idempotent: another call resumes an interrupted one."""
+    among ``targets``, as far as ``erase`` carries it out; tell whether that is all.
+
+    The events stay under the account's id, and the digests keep the chains intact. Works in batches
+    and is idempotent: another call resumes an interrupted one.
+    """
     done_by = {"actor": account, "actor_kind": {"$in": [None, OPERATOR.kind]}}
     done_to = {"target": {"$in": targets}}
+    complete = True
     for found, names in ((done_by, _PERSONAL), (done_to, ("target_email",))):
         erased = {f"personal.{name}.{part}": "" for name in names for part in ("value", "salt")}
-        events = AuditEvent._get_collection().find(found, {"_id": 1})
-        while ids := [event["_id"] for event in islice(events, ERASED_AT_ONCE)]:
-            AuditEvent._get_collection().update_many({"_id": {"$in": ids}}, {"$unset": erased})
+        events = AuditEvent._get_collection().find(found, {"chain": 1})
+        while batch := list(islice(events, ERASED_AT_ONCE)):
+            for chain in {event["chain"] for event in batch}:
+                ids = [event["_id"] for event in batch if event["chain"] == chain]
+                complete = erase(chain, partial(_unset, ids, erased)) and complete
+    return complete
+
+
+def _unset(ids: list[ObjectId], erased: dict[str, str]) -> None:
+    AuditEvent._get_collection().update_many({"_id": {"$in": ids}}, {"$unset": erased})
 
 
 @within_transaction

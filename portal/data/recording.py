@@ -22,6 +22,8 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import ReturnDocument
 
 from portal import clock
+from portal.audit.deletions import Deletion, deleting
+from portal.audit.errors import UnderHold
 from portal.data.access import DocumentAccess
 from portal.data.edits import Change, Edit, EditKind, EditState, LeftAlone
 from portal.data.errors import EditOvertaken, EditTooLarge
@@ -230,7 +232,11 @@ def trim(organization: Organization) -> None:
     for row in edits.find(own, {"size": 1}).sort("_id", -1):
         kept_bytes += row["size"]
         if kept_bytes > MOST_BYTES:
-            _give_up(edits, row["_id"])
+            try:
+                with deleting(organization.id, Deletion.ROOM):
+                    _give_up(edits, row["_id"])
+            except UnderHold:  # they take the room
+                return
 
 
 def _give_up(edits: Rows, key: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from portal.audit.errors import UnderHold
 from portal.data.access import DocumentAccess, mask_for
 from portal.database.errors import ClusterUnavailable
 from portal.documents.jobs import Job
@@ -52,6 +53,8 @@ def while_reachable() -> Iterator[None]:
         yield
     except OrganizationTrashed as error:
         raise NotNow("the organization is in the trash", _IN_TRASH_SECONDS) from error
+    except UnderHold as error:
+        raise NotNow("the organization is under a legal hold", _IN_TRASH_SECONDS) from error
     except OrganizationSuspended as error:
         raise NotNow("the organization is suspended", _IN_TRASH_SECONDS) from error
     except OrganizationMoving as error:

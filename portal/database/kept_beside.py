@@ -3,7 +3,8 @@ that the documents are in, so that one transaction may write both.
 
 The ``_id`` of each row is a document that begins with ``o``, the organization's id. A row has
 ``changed``, by the server's clock, which each change sets anew, so that a move to another cluster
-finds what it hasn't copied; and ``expires_at``, after which the server deletes it.
+finds what it hasn't copied; and ``expires_at``, after which it is deleted unless a legal hold keeps
+it: by the portal, since an index by which the server deletes asks nobody.
 """
 
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
 from portal import settings
 from portal.database.clusters import client_of
@@ -37,6 +39,9 @@ COLLECTIONS = (EDITS, BEFORE_IMAGES, FILES, FILE_CHUNKS)
 """All of them: they move with the documents, and are purged with them."""
 
 DELETED_AT_ONCE = 200
+
+_EXPIRING = "expires_at_1"
+_INDEX_NOT_FOUND = 27
 
 Rows = Collection[dict[str, Any]]
 
@@ -76,7 +81,8 @@ def prepare(internal: Database) -> None:
     """Create the indexes, once in a process for each database."""
     for name in COLLECTIONS:
         internal[name].create_index(["_id.o", "changed"])
-        internal[name].create_index("expires_at", expireAfterSeconds=0)
+        _drop_expiring_index(internal[name])
+        internal[name].create_index(["expires_at", "_id"])
     of_documents = {"document": {"$exists": True}}
     for name in (EDITS, BEFORE_IMAGES):
         internal[name].create_index(["_id.o", "document"], partialFilterExpression=of_documents)
@@ -85,6 +91,17 @@ def prepare(internal: Database) -> None:
     internal[BEFORE_IMAGES].create_index(
         ["_id.o", "inserted"], partialFilterExpression=of_insertions
     )
+
+
+def _drop_expiring_index(rows: Rows) -> None:
+    """Drop the index by which the server deleted rows of earlier versions."""
+    if _EXPIRING not in rows.index_information():
+        return
+    try:
+        rows.drop_index(_EXPIRING)
+    except OperationFailure as error:  # another process was faster
+        if error.code != _INDEX_NOT_FOUND:
+            raise
 
 
 def delete_all(cluster: str, organization: ObjectId) -> Iterator[int]:

@@ -54,6 +54,8 @@ class Account(MasterDocument):
     # Set on a closed account until it is erased from the audit trail: the ids under which it is the
     # target of events there.
     to_erase = fields.ListField(fields.ObjectIdField(), default=None)
+    # When to come back for what a legal hold keeps of it.
+    erase_at = fields.DateTimeField()
     # Whether it has an authenticator app or a passkey: updated in the transactions that add or
     # remove one.
     has_second_factor = fields.BooleanField(required=True, default=False)

@@ -15,6 +15,7 @@ from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from portal.audit.deletions import Deletion, deleting
 from portal.data.access import DocumentAccess
 from portal.data.edits import EditKind
 from portal.data.exact import by_id, delete_exactly
@@ -58,7 +59,7 @@ def erase_document(
     access: DocumentAccess, document_id: bytes, *, reason: str | None = None
 ) -> tuple[ObjectId, Job]:
     """Delete the document at once, and have a job erase what is kept of it; the edit and the job.
-    Raises OthersRunning while a job works on the organization's documents."""
+    Raises OthersRunning while a job works on the organization's documents, UnderHold."""
     organization = access.organization
     others = Job.objects(organization=organization.id, open=True, kind__ne=KIND.name).first()
     if others is not None:
@@ -80,7 +81,8 @@ def erase_document(
         )  # fmt: skip
         return edit.id
 
-    edit_id: ObjectId = documents_of(organization).with_transaction(delete)
+    with deleting(organization.id, Deletion.ERASURE, access.context.origin):
+        edit_id: ObjectId = documents_of(organization).with_transaction(delete)
     try:
         job = start_job(
             KIND,
@@ -143,14 +145,16 @@ def _erase_images(
     erased = 0
     while row := images.find_one(kept, {"_id": 1}):
         check()
-        erased += _in_transaction(internal, row["_id"], _erase_image)
+        with deleting(organization, Deletion.ERASURE):
+            erased += _in_transaction(internal, row["_id"], _erase_image)
     for row in images.find({**own, "inserted": {"$gt": 0}, "ids": {"$eq": value}}, {"_id": 1}):
         check()
 
         def erase(internal: Database, row_id: Any, session: ClientSession) -> int:
             return _erase_insertion(internal, row_id, value, session)
 
-        erased += _in_transaction(internal, row["_id"], erase)
+        with deleting(organization, Deletion.ERASURE):
+            erased += _in_transaction(internal, row["_id"], erase)
     return erased
 
 
@@ -206,16 +210,18 @@ def _delete_files(internal: Database, organization: ObjectId, check: Callable[[]
     """Delete the content of all files of imports and exports, and what is told of it; how many
     files. Any may have the document, and an upload that goes on begins anew."""
     own, later = {"_id.o": organization}, {"$inc": {"rev": 1}, **CHANGED}
-    ended = internal[FILES].update_many(
-        own, {"$currentDate": {"content_until": True, "changed": True}, "$inc": {"rev": 1}}
-    )
+    ends = {"$currentDate": {"content_until": True, "changed": True}, "$inc": {"rev": 1}}
+    with deleting(organization, Deletion.ERASURE):
+        ended = internal[FILES].update_many(own, ends)
     chunks = internal[FILE_CHUNKS]
     while ids := [row["_id"] for row in chunks.find(own, {"_id": 1}).limit(_AT_ONCE)]:
-        chunks.delete_many({"_id": {"$in": ids}})
+        with deleting(organization, Deletion.ERASURE):
+            chunks.delete_many({"_id": {"$in": ids}})
         check()
     for name, field, nothing in _EXAMPLES:
         where = {**own, field.rpartition(".")[0]: {"$type": "object"}, field: {"$exists": True}}
-        internal[name].update_many(where, {"$set": {field: nothing}, **later})
+        with deleting(organization, Deletion.ERASURE):
+            internal[name].update_many(where, {"$set": {field: nothing}, **later})
     return ended.modified_count
 
 

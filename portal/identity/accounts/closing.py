@@ -1,11 +1,17 @@
 """Closing an account: the person is erased, what they did stays under a pseudonym."""
 
+from collections.abc import Callable
+from datetime import timedelta
+
 import structlog
 from bson import ObjectId
 from mongoengine.errors import MongoEngineException
+from mongoengine.queryset.visitor import Q
 from pymongo.errors import PyMongoError
 
 from portal import clock
+from portal.audit.deletions import Deletion, deleting
+from portal.audit.errors import UnderHold
 from portal.audit.trail import erase_person, record
 from portal.database.cascade import delete_belongings
 from portal.database.transactions import transactional
@@ -25,6 +31,8 @@ from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key
 
 CLOSING = "close_account"
+HELD_FOR = timedelta(hours=1)
+"""The time after which what a hold keeps of a closed account is looked at again."""
 
 log = structlog.get_logger()
 
@@ -33,7 +41,8 @@ def close_account(
     account_id: ObjectId, typed_email: str, password: str, context: RequestContext
 ) -> Account:
     """Close the account: it leaves its organizations, its sessions and tokens are revoked, its
-    address is free again, and nothing that names the person stays in it or in the audit trail.
+    address is free again, and nothing that names the person stays in it or in the audit trail; but
+    in that of an organization under a legal hold until that is released.
 
     Raises AddressNotConfirmed, WrongPassword (or SeveralErrors of them); SoleOwner where an
     organization, in the trash or not, would be without an owner; OperationInProgress where one is
@@ -80,17 +89,30 @@ def solely_owned_organizations(account_id: ObjectId) -> list[str]:
 
 
 def erase_closed() -> int:
-    """Erase from the audit trail the persons of closed accounts where ``close_account`` died or ran
-    out of time before; how many there were."""
-    unerased = list(Account.objects(to_erase__exists=True))
+    """Erase from the audit trail the persons of closed accounts where ``close_account`` died, ran
+    out of time before, or met a hold; how many there were."""
+    due = Q(erase_at=None) | Q(erase_at__lte=clock.now())
+    unerased = list(Account.objects(due, to_erase__exists=True))
     for closed in unerased:
         _erase(closed)
     return len(unerased)
 
 
 def _erase(closed: Account) -> None:
-    erase_person(closed.id, closed.to_erase)
-    Account.objects(id=closed.id).update_one(unset__to_erase=True)
+    """Erase the person, or come back later for what a hold keeps."""
+    if erase_person(closed.id, closed.to_erase, _erase_unless_held):
+        Account.objects(id=closed.id).update_one(unset__to_erase=True, unset__erase_at=True)
+    else:
+        Account.objects(id=closed.id).update_one(set__erase_at=clock.now() + HELD_FOR)
+
+
+def _erase_unless_held(chain: ObjectId, erase: Callable[[], object]) -> bool:
+    try:
+        with deleting(chain, Deletion.ACCOUNT):
+            erase()
+    except UnderHold:
+        return False
+    return True
 
 
 def _check_typed(email: str, account: Account) -> None:

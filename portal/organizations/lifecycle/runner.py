@@ -11,7 +11,12 @@ from portal.errors import PortalError
 from portal.identity.accounts.closing import erase_closed
 from portal.organizations.lifecycle import engine, pools
 from portal.organizations.lifecycle.engine import acquire_lease, log_context, reschedule, run_now
-from portal.organizations.lifecycle.trashing import warn_of_due_purge, write_due_purge
+from portal.organizations.lifecycle.expiring import delete_expired
+from portal.organizations.lifecycle.trashing import (
+    tell_held_purges,
+    warn_of_due_purge,
+    write_due_purge,
+)
 
 log = structlog.get_logger()
 
@@ -70,5 +75,7 @@ def run_once() -> None:
     recover_due_operations()
     send_due_warnings()
     start_due_purges()
+    tell_held_purges()
+    delete_expired()
     pools.count_due()
     erase_closed()

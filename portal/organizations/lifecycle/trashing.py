@@ -8,6 +8,8 @@ import structlog
 from pymongo import ReturnDocument
 
 from portal import settings
+from portal.audit.deletions import Deletion, refuse
+from portal.audit.errors import UnderHold
 from portal.audit.trail import record
 from portal.database.cascade import delete_belongings
 from portal.database.clusters import database_of
@@ -59,6 +61,9 @@ _WARNED_BY_NOBODY = {
 }
 
 
+_DUE = {**is_past("purge_at"), "state": OrganizationState.TRASHED, **KNOWN}
+
+
 def trash_organization(
     organization: Organization,
     confirm_name: str | None,
@@ -92,21 +97,34 @@ def purge_organization(
     ``confirm_name`` is what a person typed; programs send none.
 
     Raises NameNotConfirmed, OperationInProgress, OrganizationRenamed, NotInTrash,
-    OrganizationPurged, NotFound, and what ``check`` raises.
+    OrganizationPurged, NotFound, UnderHold, and what ``check`` raises.
     """
     check_confirmed(confirm_name, organization.name)
     states = OrganizationState.ACTIVE, OrganizationState.TRASHED
     operation = engine.new_operation(
         OperationKind.PURGE, organization.placement.collection, context
     )
-    begun = engine.commit_intent(organization, operation, context, states=states, check=check)
+
+    def check_all(written: Organization) -> None:
+        if written.held:
+            raise UnderHold(written.name)
+        if check:
+            check(written)
+
+    try:
+        begun = engine.commit_intent(
+            organization, operation, context, states=states, check=check_all
+        )
+    except UnderHold:
+        refuse(organization.id, Deletion.PURGE, context.origin)
+        raise
     return engine.run_now(begun)
 
 
 def write_due_purge() -> Organization | None:
     """Write the intent to purge into one organization whose time in the trash is over by the
-    server's clock, if there is one; the caller runs it."""
-    due = {**is_past("purge_at"), "state": OrganizationState.TRASHED, **KNOWN}
+    server's clock, and that is under no hold, if there is one; the caller runs it."""
+    due = {**_DUE, "held": None}
     found = Organization.objects(__raw__={**due, "operation": None}).first()
     if found is None:
         return None
@@ -116,12 +134,23 @@ def write_due_purge() -> Organization | None:
     return engine.write_intent_where({"_id": found.id, **due}, operation)
 
 
+def tell_held_purges() -> None:
+    """Record of each organization whose time in the trash is over that a hold keeps it."""
+    for organization in Organization.objects(__raw__={**_DUE, "held": True}).only("id"):
+        refuse(organization.id, Deletion.DUE_PURGE)
+
+
 @transactional
 def warn_of_due_purge() -> Organization | None:
     """Mail the owners of one organization that it will soon be purged, if one is due by the
     server's clock; that organization."""
     due = {"$or": [is_past("warn_at"), _WARNED_BY_NOBODY]}
-    settled = {"state": OrganizationState.TRASHED, "operation": None, **KNOWN}
+    settled = {
+        "state": OrganizationState.TRASHED,
+        "operation": None,
+        "held": None,
+        **KNOWN,
+    }
     found = Organization._get_collection().find_one_and_update(
         {**due, **settled},
         [{"$set": {"warned_of": "$purge_at"}}, {"$unset": "warn_at"}],

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import structlog
 
+from portal.audit.deletions import Deletion, deleting, deleting_each
 from portal.database.clusters import database_of, is_lost
 from portal.database.connection import server_time
 from portal.database.kept_beside import delete_all
@@ -57,7 +58,7 @@ class Ending(Protocol):
 
 def end(run: Ending) -> None:
     """Remove what isn't wanted any more, then the move's tokens, and close its record. May be run
-    again at any point: what is gone is done."""
+    again at any point: what is gone is done. Raises UnderHold where a hold is open."""
     move = run.move
     unwanted = _unwanted(move)
     if is_lost(move.source.cluster) and move.outcome == Outcome.GIVEN_UP:
@@ -88,7 +89,8 @@ def end(run: Ending) -> None:
 
 @transactional
 def end_shadow(move: Move, outcome: Outcome, reason: str | None = None) -> None:
-    """Have a way back end, with its event. Raises Interrupted where this attempt isn't the last."""
+    """Have a way back end, with its event; the copy stays while a hold is open. Raises Interrupted
+    where this attempt isn't the last."""
     kept = held(move).filter(state=MoveState.SHADOW, open=True)
     if not kept.update_one(
         set__state=MoveState.ENDING,
@@ -166,7 +168,8 @@ def _forget_beside(move: Move, unwanted: Placement, lease: Renewing) -> None:
     ):
         return
     lease.renew()
-    for _ in delete_all(unwanted.cluster, organization.id):
+    rows = delete_all(unwanted.cluster, organization.id)
+    for _ in deleting_each(organization.id, Deletion.COPY, rows):
         lease.check()
 
 
@@ -184,7 +187,7 @@ def _clear(move: Move, unwanted: Placement, lease: Renewing) -> None:
         return
     lease.renew()  # only now are earlier ones refused
     begun = time.monotonic()
-    for _ in target.clear():
+    for _ in deleting_each(move.organization, Deletion.COPY, target.clear()):
         lease.check()
         time.sleep(min(time.monotonic() - begun, _LONGEST_REST_SECONDS))
         begun = time.monotonic()
@@ -200,7 +203,8 @@ def _drop(move: Move, unwanted: Placement) -> None:
         uuid = uuid_of(database, name)
         if uuid is None:
             return
-    try:
-        drop_collection(database, uuid, name)
-    except CollectionElsewhere as found:
-        drop_collection(database, uuid, found.actual_name)
+    with deleting(move.organization, Deletion.COPY):
+        try:
+            drop_collection(database, uuid, name)
+        except CollectionElsewhere as found:
+            drop_collection(database, uuid, found.actual_name)

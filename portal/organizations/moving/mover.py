@@ -16,6 +16,7 @@ import structlog
 from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
+from portal.audit.deletions import Deletion, refuse
 from portal.database import connection
 from portal.database.background import start_loop, wake
 from portal.database.connection import server_time
@@ -346,7 +347,10 @@ def _ready(run: Run) -> None:
 
 
 def _shadow(run: Run) -> None:
-    if run.move.until <= server_time() and not run.move.switch_wanted:
+    over = run.move.until <= server_time() and not run.move.switch_wanted
+    if over and run.organization.held:
+        refuse(run.organization.id, Deletion.COPY)
+    elif over:
         ending.end_shadow(run.move, Outcome.ENDED)
         wake(END)
         return

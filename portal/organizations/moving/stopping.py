@@ -3,6 +3,7 @@ decide, or ended."""
 
 from typing import Any
 
+from portal.audit.errors import UnderHold
 from portal.database import connection
 from portal.database.errors import ClusterLost, ClusterUnavailable
 from portal.database.leases import summary
@@ -42,6 +43,9 @@ def handle(move: Move, error: Exception) -> None:
         _copy_again(move, error)
     elif isinstance(error, ClusterUnavailable) or connection.is_unavailable(error):
         _wait(move, error)
+    elif isinstance(error, UnderHold):
+        held_up = {"$literal": "the release of a legal hold"}
+        _change(move, waits_for=held_up, **QUEUE.delay(_LONGEST_PAUSE_SECONDS, error))
     else:
         _try_again_or_stop(move, error)
 

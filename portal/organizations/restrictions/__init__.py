@@ -1,0 +1,1 @@
+"""Suspensions and legal holds of organizations, as operators set and see them."""

@@ -1,0 +1,288 @@
+"""Legal holds: nothing of the organization is deleted for good while one is open."""
+
+import threading
+from contextlib import suppress
+from datetime import timedelta
+
+import bson
+import pytest
+from bson import ObjectId
+
+from portal.audit import deletions
+from portal.audit.deletions import DELETIONS, Deletion, deleting
+from portal.audit.errors import UnderHold
+from portal.data import recording
+from portal.data.access import DocumentAccess, mask_for
+from portal.data.history.erasing import erase_document
+from portal.database.connection import server_time, tenant_database
+from portal.database.kept_beside import BEFORE_IMAGES, COLLECTIONS, EDITS, rows_of
+from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
+from portal.documents.mails import Mail
+from portal.documents.memberships import Role
+from portal.documents.organizations import MAIN_CLUSTER, Organization, OrganizationState, Strategy
+from portal.documents.restrictions import Hold
+from portal.identity.accounts.closing import close_account, erase_closed
+from portal.organizations.lifecycle import engine, runner
+from portal.organizations.lifecycle.expiring import delete_expired
+from portal.organizations.lifecycle.renaming import restore_organization
+from portal.organizations.lifecycle.trashing import (
+    purge_organization,
+    trash_organization,
+    write_due_purge,
+)
+from portal.organizations.moving.managing import abort_move
+from portal.organizations.restrictions.errors import HoldNotFound, HoldTooLate
+from portal.organizations.restrictions.holding import release_hold, set_hold
+from portal.organizations.storage import tenant_of
+from tests.factories import (
+    a_context,
+    a_member,
+    an_organization,
+    collections_in,
+    fresh,
+)
+from tests.organizations.moving.carrying import a_ready_move, run_due_movers
+from tests.visitor import PASSWORD
+
+
+def hold(organization, reason="Case 4711"):
+    return set_hold(fresh(organization), reason, None, a_context()).hold
+
+
+def release(organization, held):
+    return release_hold(fresh(organization), held.id, a_context())
+
+
+def with_a_document(strategy=Strategy.COLLECTION):
+    organization = an_organization("Acme Corp", strategy=strategy)
+    tenant_of(organization).insert_one({"_id": 1})
+    return organization
+
+
+def due(organization):
+    """Its time in the trash is over."""
+    trash_organization(fresh(organization), None, a_context())
+    Organization.objects(id=organization.id).update_one(
+        set__purge_at=server_time() - timedelta(seconds=1)
+    )
+
+
+def refused(organization):
+    events = AuditEvent.objects(chain=organization.id, action="organization.deletion_refused")
+    return [event.details["deletion"] for event in events.order_by("seq")]
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_nobody_purges_one_that_is_held(strategy):
+    organization = with_a_document(strategy)
+    hold(organization)
+    for _ in range(2):
+        with pytest.raises(UnderHold):
+            purge_organization(fresh(organization), None, a_context())
+    assert tenant_of(fresh(organization)).find_one({"_id": 1})
+    assert refused(organization) == [Deletion.PURGE]
+
+
+def test_one_in_the_trash_stays_there_past_its_time():
+    organization = with_a_document()
+    hold(organization)
+    due(organization)
+    runner.run_once()
+    runner.run_once()
+    assert fresh(organization).state == OrganizationState.TRASHED
+    assert refused(organization) == [Deletion.DUE_PURGE]
+    restored = restore_organization(fresh(organization), None, a_context())
+    assert tenant_of(restored).find_one({"_id": 1})
+
+
+def test_releasing_the_last_hold_leaves_a_week_and_tells_the_owners():
+    organization = with_a_document()
+    first, second = hold(organization), hold(organization, "Case 4712")
+    due(organization)
+    release(organization, first)
+    assert write_due_purge() is None
+    release(organization, second)
+    assert fresh(organization).purge_at > server_time() + timedelta(days=6)
+    assert write_due_purge() is None
+    assert [mail.kind for mail in Mail.objects].count("hold_released") == 1
+    assert release(organization, second).released_at
+    with pytest.raises(HoldNotFound):
+        release(with_another(), second)
+
+
+def with_another():
+    return an_organization("Other")
+
+
+def test_a_hold_comes_too_late_for_what_is_being_purged(monkeypatch):
+    organization = with_a_document()
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "run_now", lambda begun: begun)
+        purge_organization(organization, None, a_context())
+    with pytest.raises(HoldTooLate):
+        hold(organization)
+    assert not Hold.objects()
+    engine.run_now(fresh(organization))
+    with pytest.raises(HoldTooLate):
+        hold(organization)
+
+
+def test_a_hold_waits_for_a_deletion_that_has_begun():
+    organization = with_a_document()
+    begun, done = threading.Event(), threading.Event()
+    set_at = []
+
+    def delete():
+        with deleting(organization.id, Deletion.EXPIRY):
+            begun.set()
+            done.wait(10)
+
+    deleter = threading.Thread(target=delete)
+    setter = threading.Thread(target=lambda: set_at.append(set_hold_at(organization)))
+    deleter.start()
+    begun.wait(10)
+    setter.start()
+    assert not set_at
+    with pytest.raises(UnderHold):
+        until_held(organization)
+    done.set()
+    deleter.join()
+    setter.join()
+    assert set_at == [None]
+
+
+def set_hold_at(organization):
+    return set_hold(fresh(organization), "Case 4711", None, a_context()).from_at
+
+
+def until_held(organization):
+    """Deletes until it can't any more."""
+    while True:
+        with deleting(organization.id, Deletion.ROOM):
+            pass
+
+
+def test_a_deletion_whose_process_died_is_waited_for_and_told(monkeypatch):
+    organization = with_a_document()
+    deletions._register(organization.id)
+    monkeypatch.setattr("portal.organizations.restrictions.holding.WAITED_SECONDS", 0.1)
+    from_at = set_hold_at(organization)
+    assert from_at > server_time()
+    with pytest.raises(UnderHold), deleting(organization.id, Deletion.EXPIRY):
+        pass
+
+
+def a_purge(organization):
+    def attempt():
+        purge_organization(fresh(organization), None, a_context())
+
+    return attempt, lambda: fresh(organization).state != OrganizationState.PURGED
+
+
+def a_due_purge(organization):
+    due(organization)
+
+    def attempt():
+        if not fresh(organization).held:
+            Organization.objects(id=organization.id).update_one(set__purge_at=server_time())
+        runner.run_once()
+
+    return attempt, lambda: fresh(organization).state != OrganizationState.PURGED
+
+
+def a_copy(organization):
+    """The target of a move that is aborted, and its way back where that is over."""
+    begun = a_ready_move(organization, Strategy.DATABASE)
+    abort_move(str(begun.id), None, a_context())
+    database = tenant_database().client[begun.target.database]
+
+    def attempt():
+        run_due_movers()
+
+    return attempt, lambda: bool(collections_in(database))
+
+
+def an_expiry(organization):
+    rows = [rows_of(MAIN_CLUSTER, name) for name in COLLECTIONS]
+    for each in rows:
+        key = {"o": organization.id, "i": ObjectId()}
+        each.insert_one({"_id": key, "expires_at": server_time()})
+
+    def attempt():
+        if not fresh(organization).held:
+            for each in rows:
+                each.update_many({}, {"$set": {"expires_at": server_time()}})
+        delete_expired()
+
+    return attempt, lambda: all(each.find_one({"_id.o": organization.id}) for each in rows)
+
+
+def room(organization):
+    edits, images = rows_of(MAIN_CLUSTER, EDITS), rows_of(MAIN_CLUSTER, BEFORE_IMAGES)
+    for _ in range(2):
+        edit = ObjectId()
+        key = {"o": organization.id, "i": edit}
+        edits.insert_one({"_id": key, "size": recording.MOST_BYTES})
+        images.insert_one({"_id": {"o": organization.id, "e": edit, "n": 0}})
+
+    def attempt():
+        recording._recorded_bytes[organization.id] = recording.SLACK_BYTES
+        recording.trim(fresh(organization))
+
+    return attempt, lambda: images.count_documents({"_id.o": organization.id}) == 2
+
+
+def an_erasure(organization):
+    access = DocumentAccess(
+        organization, mask_for(organization, sees_all=True), a_context(), recorded=True
+    )
+
+    def attempt():
+        erase_document(access, bson.encode({"": 1}))
+
+    return attempt, lambda: bool(tenant_of(fresh(organization)).find_one({"_id": 1}))
+
+
+def a_closed_account(organization):
+    account = a_member(organization, Role.VIEWER, "teo@acme.example")
+    left = AuditEvent._get_collection()
+
+    def attempt():
+        if fresh_account(account).closed_at is None:
+            close_account(account.id, account.email, PASSWORD, a_context(account))
+        Account.objects(id=account.id).update_one(unset__erase_at=True)
+        erase_closed()
+
+    named = {"chain": organization.id, "personal.email.value": account.email}
+    return attempt, lambda: bool(left.find_one(named))
+
+
+def fresh_account(account):
+    return Account.objects.get(id=account.id)
+
+
+WAYS = {
+    Deletion.PURGE: a_purge,
+    Deletion.DUE_PURGE: a_due_purge,
+    Deletion.COPY: a_copy,
+    Deletion.EXPIRY: an_expiry,
+    Deletion.ROOM: room,
+    Deletion.ERASURE: an_erasure,
+    Deletion.ACCOUNT: a_closed_account,
+}
+
+
+@pytest.mark.parametrize("deletion", DELETIONS)
+def test_no_way_of_deleting_goes_past_a_hold(deletion):
+    organization = with_a_document()
+    attempt, is_there = WAYS[deletion](organization)
+    held = hold(organization)
+    for _ in range(2):
+        with suppress(UnderHold):
+            attempt()
+    assert is_there()
+    assert refused(organization) == [deletion]
+    release(organization, held)
+    attempt()
+    assert not is_there()
