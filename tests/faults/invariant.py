@@ -8,6 +8,7 @@ from collections import Counter
 from tests.placing import collection_called, collections_on, pool_name, strategy_of
 
 STATES = {"active", "trashed", "purged"}
+STRICTNESS = ("read-only", "locked", "hidden")
 OF_TRASH = {"trashed_at", "trashed_by", "purge_at"}
 
 
@@ -24,6 +25,7 @@ def check_whole(master, tenant, *, idle_accounts=(), strangers=()):
     tombstones = [o for o in organizations if o["state"] == "purged"]
     _check_collections(master, tenant, kept, tombstones, strangers)
     _check_credentials(master, tenant, kept, strangers)
+    _check_suspensions(master, organizations)
     _check_slugs(master, organizations)
     _check_people(master, kept, tombstones, idle_accounts)
     _check_chains(master, organizations)
@@ -82,7 +84,17 @@ def _check_credentials(master, tenant, kept, strangers):
         organization = ids[organization_id]
         collection = organization["placement"]["collection"]
         reachable = organization["state"] == "active" and collection not in strangers
+        reachable = reachable and organization.get("restricted") in (None, "read-only")
         assert reached[name] == ([collection] if reachable else [])
+
+
+def _check_suspensions(master, organizations):
+    """Each organization is restricted to the strictest of those that are open."""
+    suspensions = list(master.suspensions.find({"open": True}))
+    for organization in organizations:
+        own = [s["kind"] for s in suspensions if s["organization"] == organization["_id"]]
+        strictest = max(own, key=STRICTNESS.index, default=None)
+        assert organization.get("restricted") == strictest or organization["state"] == "purged"
 
 
 def _users(tenant):
@@ -99,11 +111,13 @@ def _reached(tenant):
 
 
 def _collection_of(organization):
-    trashed = organization["state"] == "trashed"
+    restricted = organization.get("restricted")
+    kept = {None: "active", "read-only": "readonly"}.get(restricted, "locked")
+    kept = "trashed" if organization["state"] == "trashed" else kept
     if strategy_of(organization) == "database":
-        return "portal_trashed_documents" if trashed else "portal_tenant_documents"
-    if organization["state"] == "trashed":
-        return f"trash_{organization['_id']}"
+        return f"portal_{kept.replace('active', 'tenant')}_documents"
+    if kept != "active":
+        return f"{kept.replace('trashed', 'trash')}_{organization['_id']}"
     return "org_" + organization["slug"].replace("-", "_")
 
 
@@ -204,6 +218,11 @@ def picture(master, tenant):
             f"collection {_but_generation(name)}: {uuid} {_content(collection_called(tenant, name))}"
             for name, uuid in collections_on(tenant).items()
         ),
+        *(
+            f"suspension {s['_id']} of {s['organization']}: {s['kind']}, {s.get('open')}, "
+            f"{s.get('failure')}, {'lifted_at' in s}"
+            for s in master.suspensions.find()
+        ),
         *(f"pool {pool['_id']}: {pool.get('uuid')}" for pool in master.pools.find()),
         *(
             f"credential of {c['organization']}: {[user['name'] for user in c['users']]}"
@@ -215,6 +234,8 @@ def picture(master, tenant):
     names = dict.fromkeys(collections_on(tenant).values(), "nobody's")
     names |= {pool["uuid"]: "a pool's" for pool in master.pools.find({"uuid": {"$ne": None}})}
     names |= _names(organizations) | {a["_id"]: a["email"] for a in master.accounts.find()}
+    suspensions = enumerate(master.suspensions.find().sort("_id", 1))
+    names |= {suspension["_id"]: f"suspension {number}" for number, suspension in suspensions}
     for credential in master.credentials.find():
         names |= {user["name"]: "its user" for user in credential["users"]}
     text = "\n".join(lines)

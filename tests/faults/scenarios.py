@@ -15,19 +15,27 @@ from portal.documents.organizations import (
     Organization,
     OrganizationState,
     Placement,
+    Restriction,
     Strategy,
 )
+from portal.documents.restrictions import Cause
 from portal.documents.sign_ups import PendingSignUp
 from portal.errors import NotFound
 from portal.organizations.lifecycle import engine, runner
 from portal.organizations.lifecycle.creating import create_organization
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
+from portal.organizations.lifecycle.restricting import (
+    Reason,
+    lift_suspension,
+    suspend_organization,
+)
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.signing_up import finish_sign_up, request_sign_up, sign_up
 from portal.organizations.storage import tenant_of
 from tests.factories import a_context, a_credential, an_account, an_organization
 from tests.visitor import PASSWORD
 
+UNPAID = Reason(Cause.PAYMENT, "billing@portal.example")
 DOCUMENTS = [{"_id": n, "n": n * n} for n in range(3)]
 
 
@@ -103,6 +111,13 @@ def moved_in_its_database():
     return arguments
 
 
+def a_suspended(kind, strategy=Strategy.COLLECTION):
+    """An organization as of ``an_owned``, suspended so, as (its id, the suspension's)."""
+    (organization_id,) = an_owned(strategy)
+    suspension = suspend(kind, organization_id)
+    return organization_id, suspension.id
+
+
 def by_mara():
     return a_context(Account.objects(email="mara@acme.example").first())
 
@@ -155,6 +170,19 @@ def purge(organization_id):
     )
 
 
+def suspend(kind, organization_id):
+    organization = find(organization_id, OrganizationState.ACTIVE)
+    return suspend_organization(organization, kind, UNPAID, by_mara())
+
+
+def lift(organization_id, suspension_id):
+    lift_suspension(find(organization_id, OrganizationState.ACTIVE), suspension_id, by_mara())
+
+
+def rename_suspended(organization_id, _):
+    rename(organization_id)
+
+
 def purge_what_is_due(_):
     runner.start_due_purges()
 
@@ -163,6 +191,15 @@ def repair(organization_id):
     engine.repair_organization(
         find(organization_id, OrganizationState.ACTIVE, OrganizationState.TRASHED), by_mara()
     )
+
+
+lock = partial(suspend, Restriction.LOCKED)
+a_locked = partial(a_suspended, Restriction.LOCKED)
+a_read_only = partial(a_suspended, Restriction.READ_ONLY)
+
+
+def lock_further(organization_id, _):
+    lock(organization_id)
 
 
 SCENARIOS = [
@@ -190,6 +227,13 @@ SCENARIOS = [
     Scenario("purge of what was moved by hand", "purge", moved_by_hand, purge),
     Scenario("repair", "repair", moved_by_hand, repair),
     Scenario("repair turned back", "repair", moved_by_hand, repair, "org_acme_corp"),
+    Scenario("lock", "restrict", an_owned, lock),
+    Scenario("lock turned back", "restrict", an_owned, lock, "locked_{}"),
+    Scenario("lock of what is read-only", "restrict", a_read_only, lock_further),
+    Scenario("read-only", "restrict", an_owned, partial(suspend, Restriction.READ_ONLY)),
+    Scenario("unlock", "restrict", a_locked, lift),
+    Scenario("unlock turned back", "restrict", a_locked, lift, "org_acme_corp"),
+    Scenario("rename of what is read-only", "rename", a_read_only, rename_suspended),
 ]
 
 
@@ -203,6 +247,8 @@ def _by_strategy(strategy):
         "restore": ("restore", trashed, restore),
         "purge": ("purge", owned, purge),
         "purge from the trash": ("purge", trashed, purge),
+        "lock": ("restrict", owned, lock),
+        "unlock": ("restrict", partial(a_locked, strategy), lift),
     }
     for name, what in told.items():
         yield Scenario(f"{name}, {strategy}", *what, strategy=strategy)

@@ -19,6 +19,7 @@ DAILY = (
     "purge",
     "repair",
     "purge, shared",
+    "lock",
 )
 each_scenario = pytest.mark.parametrize(
     "scenario",

@@ -46,7 +46,7 @@ from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.jobs import managing, running
 from portal.jobs.running import JobFailed, JobKind, NotNow, Run
-from portal.organizations.access.errors import OrganizationMoving
+from portal.organizations.access.errors import OrganizationMoving, OrganizationSuspended
 from portal.organizations.access.lookup import Access, begin_change
 from portal.organizations.storage import tenant_of
 from portal.tenants.elements import id_of
@@ -60,6 +60,7 @@ _LOOK_SECONDS = 1.0
 _SPARE_SECONDS = 1.0
 """The time that a request needs after it waited."""
 _FINDING_SECONDS = 60
+_SUSPENDED_SECONDS = 60
 _MOVING_SECONDS = 10
 _DUPLICATE_KEY = 11000
 _MOST_JOBS = 100
@@ -232,6 +233,8 @@ def build_index(run: Run) -> dict[str, Any]:
             tenant_of(organization).create_index(list(spec.keys.items()), **spec.options)
     except OrganizationMoving as moving:
         raise NotNow("the organization is being moved", _MOVING_SECONDS) from moving
+    except OrganizationSuspended as suspended:
+        raise NotNow("the organization is suspended", _SUSPENDED_SECONDS) from suspended
     except PortalError as error:
         raise JobFailed(error.words, {}) from error
     except PyMongoError as error:

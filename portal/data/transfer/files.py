@@ -32,6 +32,7 @@ from portal.data.transfer.errors import (
 from portal.database.kept_beside import FILE_CHUNKS, FILES, Rows, rows_in, rows_of, server_time_in
 from portal.database.write_records import CHANGED
 from portal.documents.organizations import Organization
+from portal.organizations.access.restrictions import check_restriction
 from portal.tenants import Tenant
 from portal.web.context import IdempotencyKey, RequestContext
 from portal.web.errors import IdempotencyKeyReused
@@ -260,9 +261,11 @@ def pieces_of(
     organization: Organization, content: ObjectId, first: int, count: int
 ) -> Iterator[bytes]:
     """The chunks of a content, from number ``first`` to the last of ``count``. Raises FileGone
-    where one isn't there any more."""
+    where one isn't there any more, and what ``check_restriction`` raises once nobody may read the
+    organization's documents."""
     handle = documents_of(organization)
     for number in range(first, count):
+        check_restriction(_fresh(organization), "documents.read")
         key = {"o": organization.id, "f": content, "n": number}
         data = _chunk(handle, key)
         if data is None:  # it may have moved along since

@@ -13,6 +13,7 @@ from portal.documents.accounts import Account
 from portal.documents.memberships import Invitation, InvitationState, Membership, Role, standing_of
 from portal.documents.organizations import Organization, OrganizationState
 from portal.errors import NotFound
+from portal.organizations.access.restrictions import REACHED
 from portal.permissions import ROLES
 
 
@@ -147,7 +148,7 @@ def invitations_for(account: Account) -> list[ListedInvitation]:
     """The invitations that the account can accept now; none until its address is verified."""
     if account.verified_at is None:
         return []
-    active = [{"$match": {"state": OrganizationState.ACTIVE}}]
+    active = [{"$match": {"state": OrganizationState.ACTIVE, **REACHED}}]
     rows = Invitation.objects(
         email_key=account.email_key, state=InvitationState.OPEN, expires_at__gt=clock.now()
     ).aggregate(
