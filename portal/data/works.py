@@ -11,6 +11,7 @@ from portal.documents.organizations import Organization
 from portal.errors import NotFound
 from portal.jobs.running import JobFailed, NotNow
 from portal.organizations.access.errors import (
+    OrganizationHidden,
     OrganizationMoving,
     OrganizationSuspended,
     OrganizationTrashed,
@@ -55,7 +56,7 @@ def while_reachable() -> Iterator[None]:
         raise NotNow("the organization is in the trash", _IN_TRASH_SECONDS) from error
     except UnderHold as error:
         raise NotNow("the organization is under a legal hold", _IN_TRASH_SECONDS) from error
-    except OrganizationSuspended as error:
+    except (OrganizationSuspended, OrganizationHidden) as error:
         raise NotNow("the organization is suspended", _IN_TRASH_SECONDS) from error
     except OrganizationMoving as error:
         raise NotNow("the organization is being moved", _SOON_SECONDS) from error

@@ -26,6 +26,7 @@ from portal.documents.organizations import (
 from portal.documents.pools import Pool
 from portal.errors import NotFound, PortalError
 from portal.organizations.access.errors import (
+    OrganizationHidden,
     OrganizationMoving,
     OrganizationPurged,
     OrganizationRenamed,
@@ -269,7 +270,9 @@ class _Place:
             raise OrganizationTrashed(organization.name) from trashed
         except Locked as locked:
             raise suspended(organization) from locked
-        except (Purged, NotReady, Hidden) as gone:
+        except Hidden as hidden:
+            raise OrganizationHidden(organization.slug) from hidden
+        except (Purged, NotReady) as gone:
             raise NotFound(organization.slug) from gone
         except Missing as missing:
             raise errors.TenantCollectionMissing(organization.name) from missing
@@ -395,8 +398,10 @@ def _located(organization: Organization, pool: PoolEntry | None = None) -> Locat
         raise OrganizationTrashed(organization.name) from trashed
     except Locked as locked:
         raise suspended(organization) from locked
-    except (Purged, Hidden) as gone:
-        raise NotFound(organization.slug) from gone
+    except Hidden as hidden:
+        raise OrganizationHidden(organization.slug) from hidden
+    except Purged as purged:
+        raise NotFound(organization.slug) from purged
     except UnknownStrategy as unknown:
         raise NewerStrategy(organization.name, organization.placement.strategy) from unknown
     except Missing as missing:

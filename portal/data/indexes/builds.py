@@ -46,7 +46,11 @@ from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.jobs import managing, running
 from portal.jobs.running import JobFailed, JobKind, NotNow, Run
-from portal.organizations.access.errors import OrganizationMoving, OrganizationSuspended
+from portal.organizations.access.errors import (
+    OrganizationHidden,
+    OrganizationMoving,
+    OrganizationSuspended,
+)
 from portal.organizations.access.lookup import Access, begin_change
 from portal.organizations.storage import tenant_of
 from portal.tenants.elements import id_of
@@ -233,7 +237,7 @@ def build_index(run: Run) -> dict[str, Any]:
             tenant_of(organization).create_index(list(spec.keys.items()), **spec.options)
     except OrganizationMoving as moving:
         raise NotNow("the organization is being moved", _MOVING_SECONDS) from moving
-    except OrganizationSuspended as suspended:
+    except (OrganizationSuspended, OrganizationHidden) as suspended:
         raise NotNow("the organization is suspended", _SUSPENDED_SECONDS) from suspended
     except PortalError as error:
         raise JobFailed(error.words, {}) from error

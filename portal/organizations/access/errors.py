@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from portal.bidi import isolated
 from portal.documents.memberships import Role
-from portal.errors import Action, Conflict, Refused, Suspended, Unavailable
+from portal.errors import Action, Conflict, NotFound, Refused, Suspended, Unavailable
 
 LEAVE = Action("Leave support access", "support.leave", method="post")
 
@@ -180,6 +180,11 @@ class OrganizationSuspended(Suspended):
     def details(self) -> Mapping[str, str]:
         values = {"kind": self.kind, "message": self.told, "contact": self.contact}
         return {name: value for name, value in values.items() if value}
+
+
+class OrganizationHidden(NotFound):
+    """The organization is suspended so that it is as if there were none: to the principal this is
+    NotFound. What works by itself waits until that is lifted."""
 
 
 class OrganizationReadOnly(OrganizationSuspended):

@@ -10,8 +10,11 @@ from typing import Any
 
 from portal.documents.organizations import Organization, Restriction
 from portal.documents.restrictions import Suspension
-from portal.errors import NotFound
-from portal.organizations.access.errors import OrganizationLocked, OrganizationReadOnly
+from portal.organizations.access.errors import (
+    OrganizationHidden,
+    OrganizationLocked,
+    OrganizationReadOnly,
+)
 from portal.permissions import ALL
 
 WITHHELD = frozenset(
@@ -51,12 +54,13 @@ def withheld_permissions(restricted: str | None) -> frozenset[str]:
 
 def check_restriction(organization: Organization, permission: str | None) -> None:
     """Raise what a suspension makes of a request that needs the ``permission``, or only to see the
-    organization: NotFound while it is hidden, OrganizationLocked or OrganizationReadOnly."""
+    organization: OrganizationHidden, which is NotFound, OrganizationLocked, OrganizationReadOnly.
+    """
     restricted = organization.restricted
     if restricted is None:
         return
     if restricted == Restriction.HIDDEN:
-        raise NotFound(organization.slug)
+        raise OrganizationHidden(organization.slug)
     if (permission or "organization.view") in withheld_permissions(restricted):
         raise suspended(organization)
 

@@ -158,7 +158,8 @@ def _set_privileges(
     organization: Organization, collection: str | None, restricted: str | None
 ) -> None:
     if organization.support_users:
-        _set_readers_privileges(organization, collection)
+        readable = reach_while(restricted, Reach.READ) is not None
+        _set_readers_privileges(organization, collection if readable else None)
     if not organization.credentials:
         return
     home = database_of(organization.placement)
