@@ -202,13 +202,19 @@ def exchange_session(principal: AccountPrincipal | SupportPrincipal, grant: Obje
     """Replace the session of a browser by one that acts by the support ``grant``, or again as its
     account; its id. No copy of the former cookie works any more. Raises NotAuthenticated where the
     session has ended."""
-    former = sessions_with_id(principal.session_id).filter(kind__in=_BROWSER_KINDS).first()
-    if former is None or not former.delete():
+    own = sessions_with_id(principal.session_id).filter(kind__in=_BROWSER_KINDS)
+    former = own.first()
+    if former is None:
         raise NotAuthenticated
+    own.delete()
     session_id = secrets.token_urlsafe(32)
-    own = {name: former[name] for name in _KEPT}
-    following = Session(id=hash_secret(session_id), public_id=ObjectId(), grant=grant, **own)
-    following.seen_at = clock.now()
+    following = Session(
+        id=hash_secret(session_id),
+        public_id=ObjectId(),
+        seen_at=clock.now(),
+        grant=grant,
+        **{name: former[name] for name in _KEPT},
+    )
     following.save(force_insert=True)
     return session_id
 

@@ -17,7 +17,7 @@ from portal.organizations.access.lookup import (
     access_to_trashed,
     stages_along,
 )
-from portal.organizations.access.support import record_page
+from portal.organizations.access.support import record_page, while_in_force
 from portal.web.forms import Form
 from portal.web.requests import SAFE, request_context
 
@@ -39,28 +39,32 @@ def with_access(permission: str, joins: Joins = list) -> Callable[[View], View]:
             read = read_along(stages_along(slug, joins()))  # before the session is read
             if not current_user.is_authenticated:
                 return current_app.login_manager.unauthorized()  # type: ignore[attr-defined]
-            by_support = isinstance(current_user._get_current_object(), SupportPrincipal)
-            if by_support and request.method not in SAFE:
+            principal = current_user._get_current_object()
+            if not isinstance(principal, SupportPrincipal):
+                return _open(view, access_to(slug, principal, permission, read=read.found), ids)
+            if request.method not in SAFE:
                 raise LooksOnly
-            access = access_to(
-                slug, current_user, permission, read=read.found, joins=joins() if by_support else ()
-            )
-            if by_support:
-                record_page(
-                    access, current_user.grant_id, request.full_path.rstrip("?"), request_context()
-                )
-            if not access.by_old_slug:
-                return view(access, **ids)
-            if request.method == "POST":
-                raise OrganizationRenamed(access.organization.name, access.organization.slug)
-            url = url_for(f".{view.__name__}", slug=access.organization.slug, **ids)
-            query = request.query_string.decode("latin-1")
-            # Not 301 or 308: browsers cache those for ever, and the slug may get another owner.
-            return redirect(f"{url}?{query}" if query else url, 307)
+            access = access_to(slug, principal, permission, joins=joins())
+            page = request.full_path.rstrip("?")
+            record_page(access, principal.grant_id, page, request_context())
+            with while_in_force(principal.grant_id):
+                return _open(view, access, ids)
 
         return guarded
 
     return decorate
+
+
+def _open(view: View, access: Access, ids: dict[str, Any]) -> ResponseReturnValue:
+    """The page, or the way to it from an organization's old slug."""
+    if not access.by_old_slug:
+        return view(access, **ids)
+    if request.method == "POST":
+        raise OrganizationRenamed(access.organization.name, access.organization.slug)
+    url = url_for(f".{view.__name__}", slug=access.organization.slug, **ids)
+    query = request.query_string.decode("latin-1")
+    # Not 301 or 308: browsers cache those for ever, and the slug may get another owner.
+    return redirect(f"{url}?{query}" if query else url, 307)
 
 
 def with_trashed(permission: str) -> Callable[[View], View]:

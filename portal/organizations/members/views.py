@@ -268,7 +268,8 @@ def _members_page(access: Access, form: InviteForm, page: listing.Page) -> Respo
         owners=owners,
         acting=IdempotentForm(),
         invitations=listing.invitations_of(organization_id) if may_invite else None,
-        offered=listing.member_of(organization_id, current_user.account_id).offered,
+        offered=bool(access.role)
+        and listing.member_of(organization_id, current_user.account_id).offered,
     )
 
 

@@ -133,7 +133,6 @@ def _end_due(grant_id: ObjectId) -> list[GrantUser]:
 
 
 def _drop(user: GrantUser) -> None:
-    clients.close(user.name)
     if not is_lost(user.cluster):
         users.drop_user(client_of(user.cluster)[user.database], user.name)
 
