@@ -13,7 +13,6 @@ from portal.identity.sessions.principals import (
 )
 from portal.operators.errors import NoOperator, OperatorForbidden, OperatorSecondFactorRequired
 from portal.permissions import OPERATOR_ROLES
-from portal.web.acting_operator import note_operator
 from portal.web.context import OPERATOR, RequestContext
 
 
@@ -40,8 +39,7 @@ class Operator:
 
 
 def operator_of(principal: Principal, permission: str, context: RequestContext) -> Operator:
-    """The operator that the principal is, who has the ``permission``. From now on the request reads
-    no document of any organization.
+    """The operator that the principal is, who has the ``permission``.
 
     Raises ActingBySupport, NoOperator, OperatorSecondFactorRequired, OperatorForbidden.
     """
@@ -53,7 +51,6 @@ def operator_of(principal: Principal, permission: str, context: RequestContext) 
         raise ActingBySupport
     else:
         raise NoOperator
-    note_operator()
     operator.require(permission)
     return operator
 

@@ -12,6 +12,7 @@ from flask_login import current_user, login_required
 from portal import clock
 from portal.identity.sessions.reauthentication import require_reauthentication
 from portal.operators.access import Operator, operator_of
+from portal.web.acting_operator import note_operator
 from portal.web.forms import Form
 from portal.web.requests import request_context
 
@@ -25,7 +26,7 @@ View = Callable[..., ResponseReturnValue]
 def with_operator(permission: str) -> Callable[[View], View]:
     """Pass the view the ``Operator`` first. Answers 404 to everybody else, 403 to an operator
     without a second factor or the ``permission``, and asks for the second factor where that is
-    longer ago than ``SHIFT``.
+    longer ago than ``SHIFT``. The request reads no organization's documents.
 
     A page that destroys something is ``@reauthenticated`` as well, below this decorator, which
     asks for a second factor that is 15 minutes old at most.
@@ -36,6 +37,7 @@ def with_operator(permission: str) -> Callable[[View], View]:
         @login_required
         def guarded(**arguments: Any) -> ResponseReturnValue:
             operator = operator_of(current_user, permission, request_context())
+            note_operator()
             last = current_user.authenticated_at
             if last is None or last < clock.now() - SHIFT:
                 return require_reauthentication(request.full_path.rstrip("?"))

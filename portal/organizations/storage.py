@@ -27,6 +27,7 @@ from portal.documents.pools import Pool
 from portal.errors import NotFound, PortalError
 from portal.organizations.access.errors import (
     OrganizationHidden,
+    LooksOnly,
     OrganizationMoving,
     OrganizationPurged,
     OrganizationRenamed,
@@ -287,7 +288,10 @@ class _Place:
         return located
 
     def check_writable(self, located: Located) -> None:
-        """Raise OrganizationReadOnly where documents may only be read."""
+        """Raise OrganizationReadOnly where documents may only be read, and LooksOnly for an
+        operator, by whatever grant."""
+        if acting_operator():
+            raise LooksOnly
         if located.entry.read_only:
             raise suspended(Organization.objects.get(id=self.id))
 

@@ -18,7 +18,8 @@ from werkzeug.exceptions import HTTPException
 from portal.database import clusters, connection
 from portal.settings import Settings
 from portal.settings.checks import UNIX_SOCKET
-from portal.web import acting_operator, bodies, traffic
+from portal.web import bodies, traffic
+from portal.web.acting_operator import WsgiApp, contained
 from portal.web.context import AuditActor, IdempotencyKey, RequestContext
 from portal.web.errors import InvalidInput, WrongHost
 from portal.web.idempotency import SYNTAX
@@ -38,7 +39,6 @@ _WITH_PORT = re.compile(r"^(?:\[([0-9A-Fa-f:.]+)\]|(\d+(?:\.\d+){3}))(?::\d{1,5}
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.I)
 
 KeyMaker = Callable[[str, str, str, str, bytes], IdempotencyKey]
-WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Network = IPv4Network | IPv6Network
 
 log = structlog.get_logger()
@@ -48,7 +48,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     """Give each request an id, a time limit for MongoDB, a size limit, and a line in the log;
     reject other hosts, and bodies of other media types."""
     app.config["MAX_CONTENT_LENGTH"] = bodies.SMALL_BYTES
-    app.wsgi_app = _wrapped(app.wsgi_app, settings)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = _wrapped(contained(app.wsgi_app), settings)  # type: ignore[method-assign, assignment]
     app.before_request(_begin)
     app.before_request(_check_body)
     app.after_request(_end)
@@ -218,7 +218,6 @@ def _begin() -> None:
     g.begun = time.perf_counter()
     connection.round_trips.set(0)
     clusters.begin_request()
-    acting_operator.begin_request()
     if _HOST_REFUSED in request.environ and request.endpoint not in HEALTH:
         raise WrongHost
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import Context
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ import structlog
 from flask import copy_current_request_context
 from structlog.contextvars import bound_contextvars
 
+from portal.web.acting_operator import context_of_operator
 from portal.web.errors import Overloaded
 
 ROWS_AT_ONCE = 500
@@ -86,7 +86,7 @@ def in_parts(work: Callable[[], Result]) -> Result:
 
     with slot():
         # A new context has no time limit, which an inner one could only shorten.
-        return Context().run(copy_current_request_context(run))
+        return context_of_operator().run(copy_current_request_context(run))
 
 
 def bytes_in_parts(parts: Iterable[bytes]) -> Iterator[bytes]:

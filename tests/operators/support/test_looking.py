@@ -99,10 +99,10 @@ def test_documents_are_read_by_a_user_who_reaches_nothing_else(planted, looking,
         database = bare[tenant_db.name]
         assert database[planted.placement.collection].count_documents({}) == 3
         for attempt in (
-            lambda: database[other.placement.collection].find_one(),
+            database[other.placement.collection].find_one,
             lambda: database[planted.placement.collection].insert_one({}),
-            lambda: database.list_collection_names(),
-            lambda: bare["master_test"].accounts.find_one(),
+            database.list_collection_names,
+            bare["master_test"].accounts.find_one,
         ):
             with pytest.raises(OperationFailure) as refused:
                 attempt()
