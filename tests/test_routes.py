@@ -28,6 +28,7 @@ from portal.documents.credentials import Credential
 from portal.documents.document_views import DocumentView
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
+from portal.documents.support import GrantState, SupportGrant
 from portal.identity.api_keys import credentials
 from portal.operators.keys import create_key as create_operator_key
 from portal.operators.organizations import notes
@@ -395,6 +396,31 @@ ROUTES = {
     "DELETE /org/<name:name>/masks": "documents.mask",
     "DELETE /org/<name:name>/indexes/<index_name>": "indexes.manage",
     "POST /admin/login": PUBLIC,
+    "GET /organizations/<slug>/support": "organization.view",
+    "GET /organizations/<slug>/support/give": "support.grant",
+    "POST /organizations/<slug>/support/give": "support.grant",
+    "GET /organizations/<slug>/support/<grant_id>": "support.grant",
+    "POST /organizations/<slug>/support/<grant_id>": "support.grant",
+    "GET /organizations/<slug>/support/<grant_id>/decline": "support.grant",
+    "POST /organizations/<slug>/support/<grant_id>/decline": "support.grant",
+    "GET /organizations/<slug>/support/<grant_id>/end": "support.grant",
+    "POST /organizations/<slug>/support/<grant_id>/end": "support.grant",
+    "POST /support/leave": PERSON,  # is led away
+    "GET /org/<name:name>/support": "organization.view",
+    "POST /org/<name:name>/support": "support.grant",
+    "POST /org/<name:name>/support/<grant_id>/grant": "support.grant",
+    "POST /org/<name:name>/support/<grant_id>/decline": "support.grant",
+    "DELETE /org/<name:name>/support/<grant_id>": "support.grant",
+    "GET /operator/organizations/<organization_id>/support": "console.view",
+    "GET /operator/organizations/<organization_id>/support/ask": "console.view",
+    "POST /operator/organizations/<organization_id>/support/ask": "console.view",
+    "GET /operator/organizations/<organization_id>/support/<grant_id>/enter": "console.view",
+    "POST /operator/organizations/<organization_id>/support/<grant_id>/enter": "console.view",
+    "GET /operator/organizations/<organization_id>/support/<grant_id>/give-back": "console.view",
+    "POST /operator/organizations/<organization_id>/support/<grant_id>/give-back": "console.view",
+    "GET /admin/organizations/<organization_id>/support": "console.view",
+    "POST /admin/organizations/<organization_id>/support": "console.view",
+    "DELETE /admin/organizations/<organization_id>/support/<grant_id>": "console.view",
     "GET /admin/operators": "console.view",
     "GET /operator/operators": "console.view",
     "GET /operator": "console.view",
@@ -541,6 +567,9 @@ class World:
             if rule.startswith(CONSOLE_PATHS[name]):
                 rule = rule.replace(f"<{name}>", self.theirs(f"operator_{name}", role))
         address = rule.replace("<slug>", "acme-corp").replace("<name:name>", "acme-corp")
+        console = rule.split("/")[1] in ("operator", "admin")
+        if console and "<grant_id>" in address:
+            address = address.replace("<grant_id>", str(a_request_of(self.trashed).id))
         address = address.replace("<organization_id>", str(self.trashed.id))
         if "<public_id>" in address and role != NOBODY:
             address = address.replace("<public_id>", self.session_of(role))
@@ -565,6 +594,7 @@ class World:
             "operation_id",
             "runner_id",
             "job_id",
+            "grant_id",
         ):
             if f"<{name}>" in address:
                 address = address.replace(f"<{name}>", self.theirs(name, role))
@@ -640,6 +670,7 @@ class World:
                 ),
                 "invitation_id": lambda: self._an_invitation_of_it(role),
                 "view_id": self._a_view_of_it,
+                "grant_id": lambda: a_request_of(self.organization).id,
                 "edit_id": self._an_edit_of_it,
                 "file_id": lambda: self._a_file_of(role, Purpose.IMPORT),
                 "export_id": lambda: self._a_file_of(role, Purpose.EXPORT),
@@ -688,6 +719,19 @@ class World:
     def _an_invitation_of_it(self, role):
         inviter = a_member(self.organization, Role.ADMIN, f"{ObjectId()}@ann.example")
         return an_invitation(self.organization, inviter, email_of(role)).id
+
+
+def a_request_of(organization):
+    """Support access that is asked for; any operator may act by it."""
+    SupportGrant.objects(organization=organization.id).delete()
+    return SupportGrant(
+        organization=organization.id,
+        state=GrantState.ASKED,
+        reason=f"why {ObjectId()}",
+        hours=1,
+        with_documents=False,
+        asked_at=clock.now(),
+    ).save()
 
 
 def _send(program, method, address, body):

@@ -27,9 +27,11 @@ from portal.api.moves import org_moves
 from portal.api.operator_organizations import admin_organizations
 from portal.api.operator_listing import admin_listing
 from portal.api.operator_roles import admin_operators
+from portal.api.operator_support import admin_support
 from portal.api.organizations import org
 from portal.api.placements import placements
 from portal.api.structure import org_structure
+from portal.api.support import org_support
 from portal.api.transfers import transfers
 from portal.organizations.lifecycle.names import RESERVED
 from portal.web.headers import POLICY_WITHOUT_TRUSTED_TYPES
@@ -138,6 +140,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         org_members,
         org_keys,
         org_credentials,
+        org_support,
         documents,
         document_views,
         indexes,
@@ -150,6 +153,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         admin_operators,
         admin_organizations,
         admin_listing,
+        admin_support,
     )
     for part in parts:
         csrf.exempt(part)  # it takes no cookie

@@ -15,6 +15,8 @@ from portal.documents.memberships import GRANTABLE_ROLES, InvitationState, Role
 from portal.documents.moves import MoveState, Outcome
 from portal.documents.organizations import SLUG, OrganizationState
 from portal.documents.organizations import SLUG, Strategy
+from portal.documents.organizations import SLUG
+from portal.documents.support import GrantState
 from portal.identity.authentication.passwords import LONGEST
 from portal.operators.organizations.planning import PlannedAction
 from portal.organizations.api_keys import managing
@@ -95,6 +97,7 @@ CHOICES = {
     "MoveOutcome": list(Outcome),
     "OrganizationState": list(OrganizationState),
     "PlannedAction": list(PlannedAction),
+    "SupportGrantState": list(GrantState),
 }
 
 

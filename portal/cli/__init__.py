@@ -26,6 +26,7 @@ from portal.cli.moves import moves
 from portal.cli.operators import operators
 from portal.cli.organizations import organizations
 from portal.cli.placements import placements
+from portal.cli.support import support
 from portal.cli.tenants import tenants
 
 COMMANDS = (
@@ -41,6 +42,7 @@ COMMANDS = (
     applications,
     clusters,
     moves,
+    support,
     tenants,
     data,
     jobs,

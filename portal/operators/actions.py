@@ -84,6 +84,20 @@ ACTIONS = (
         "operator_organizations.remove_note",
         "remove_note",
         "organizations remove-note",
+ACTIONS: tuple[OperatorAction, ...] = (
+    OperatorAction(
+        "ask for support access",
+        "Ask for support access",
+        "operator_support.ask",
+        "ask_for_support_access",
+        "support ask",
+    ),
+    OperatorAction(
+        "end support access",
+        "Withdraw a request for support access, or end it",
+        "operator_support.give_back",
+        "give_support_access_back",
+        "support end",
     ),
 )
 """Every action of operators. A test finds each in all three ways."""

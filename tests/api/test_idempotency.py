@@ -16,7 +16,9 @@ from portal.documents.organizations import OperationKind, Organization
 from portal.identity.api_keys import credentials
 from portal.organizations.lifecycle import runner
 from portal.organizations.lifecycle.engine import PLANS
+from portal.organizations.support import grants
 from portal.tenants import collections
+from portal.web.context import OPERATOR, RequestContext
 from tests.factories import a_member
 from tests.program import Program, fault
 from tests.visitor import PASSWORD
@@ -129,6 +131,19 @@ def given_two_users_by(owner):
     return ids
 
 
+SHOWN = {"hours": 4, "with_documents": False}
+
+
+def asked_to_see(owner):
+    there, context = Organization.objects.get(), RequestContext(OPERATOR)
+    return {"grant_id": grants.ask(there.id, "Help", 4, context, with_documents=False).id}
+
+
+def seen_by_operators(owner):
+    given = owner.post("/org/acme-corp/support", {"reason": "Help", **SHOWN})
+    return {"grant_id": given.json["grant"]["id"]}
+
+
 def provisioned(owner):
     """Asked by a provisioning key from here on."""
     owner.token = credentials.create_provisioning_key("Billing")
@@ -180,6 +195,10 @@ CALLS = {
     "POST /org/{name}/credentials/{credential_id}/rotate": (given_credential_by, None),
     "POST /org/{name}/credentials/{credential_id}/end-overlap": (given_two_users_by, None),
     "DELETE /org/{name}/credentials/{credential_id}": (given_credential_by, None),
+    "POST /org/{name}/support": (nothing, {"reason": "Help", **SHOWN}),
+    "POST /org/{name}/support/{grant_id}/grant": (asked_to_see, SHOWN),
+    "POST /org/{name}/support/{grant_id}/decline": (asked_to_see, None),
+    "DELETE /org/{name}/support/{grant_id}": (seen_by_operators, None),
 }
 
 

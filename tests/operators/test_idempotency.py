@@ -8,6 +8,9 @@ from portal.api import replay
 from portal.documents.accounts import OperatorRole
 from portal.operators.keys import create_key
 from tests.factories import a_context, an_account, an_operator
+from portal.organizations.support import grants
+from portal.web.context import OPERATOR, RequestContext
+from tests.factories import an_organization
 from tests.program import Program
 
 KEYED = {"headers": {"Idempotency-Key": "5f1c2f54-0b0e-4f0b-a5b3-7f2a4bdb1a11"}}
@@ -42,6 +45,23 @@ CALLS = {
     "DELETE /admin/operators/{account_id}": (appointed, None),
     "POST /admin/keys": (nothing, {"name": "Billing", "role": "support", "expires_on": last_day}),
     "DELETE /admin/keys/{key_id}": (given_key, None),
+# A call of each that takes a key: what makes ready for it and gives the ids in its path, its body.
+def an_organization_to_see():
+    return {"organization_id": an_organization().id}
+
+
+def asked_to_see():
+    there, context = an_organization(), RequestContext(OPERATOR)
+    asked = grants.ask(there.id, "Help", 4, context, with_documents=False)
+    return {"organization_id": there.id, "grant_id": asked.id}
+
+
+CALLS = {
+    "POST /admin/organizations/{organization_id}/support": (
+        an_organization_to_see,
+        {"reason": "Help", "hours": 4, "with_documents": False},
+    ),
+    "DELETE /admin/organizations/{organization_id}/support/{grant_id}": (asked_to_see, None),
 }
 
 

@@ -11,9 +11,8 @@ from portal.identity.sessions.reauthentication import reauthenticated
 from portal.operators.access import Operator
 from portal.operators.organization_pages import install, render_page, with_organization
 from portal.organizations.support import acting, grants
-from portal.organizations.support.errors import AlreadyDecided, GrantNotFound
+from portal.organizations.support.errors import AlreadyDecided
 from portal.organizations.support.forms import ReasonedGrantForm
-from portal.organizations.support.grants import ListedGrant
 from portal.web.forms import Form, IdempotentForm, see_other
 
 blueprint = Blueprint(
@@ -33,7 +32,7 @@ def show(operator: Operator, organization: Organization) -> ResponseReturnValue:
         operator,
         organization,
         grants=found,
-        own={grant.id for grant in found if _is_for(grant, operator)},
+        own={grant.id for grant in found if grant.operator in (None, operator.id)},
         most=grants.MAX_LISTED,
     )
 
@@ -60,7 +59,7 @@ def ask(operator: Operator, organization: Organization) -> ResponseReturnValue:
 @with_organization("console.view")
 @reauthenticated
 def enter(operator: Operator, organization: Organization, grant_id: str) -> ResponseReturnValue:
-    grant = _own(operator, organization, grant_id)
+    grant = grants.grant_for(organization.id, grant_id, operator.id)
     if not grant.in_force:
         raise AlreadyDecided(grant.shown_state)
     form = Form()
@@ -79,7 +78,7 @@ def enter(operator: Operator, organization: Organization, grant_id: str) -> Resp
 @blueprint.route("/<grant_id>/give-back", methods=["GET", "POST"])
 @with_organization("console.view")
 def give_back(operator: Operator, organization: Organization, grant_id: str) -> ResponseReturnValue:
-    grant = _own(operator, organization, grant_id)
+    grant = grants.grant_for(organization.id, grant_id, operator.id)
     if not grant.in_force and grant.state != GrantState.ASKED:
         raise AlreadyDecided(grant.shown_state)
     form = IdempotentForm()
@@ -88,18 +87,6 @@ def give_back(operator: Operator, organization: Organization, grant_id: str) -> 
     return render_page(
         "operators/support/give_back.html", operator, organization, form, grant=grant
     )
-
-
-def _own(operator: Operator, organization: Organization, grant_id: str) -> ListedGrant:
-    """The grant, which the operator may act by. Raises GrantNotFound."""
-    grant = grants.grant_of(organization.id, grant_id)
-    if not _is_for(grant, operator):
-        raise GrantNotFound
-    return grant
-
-
-def _is_for(grant: ListedGrant, operator: Operator) -> bool:
-    return grant.operator in (None, operator.id)
 
 
 def _back(organization: Organization, words: str) -> ResponseReturnValue:

@@ -38,10 +38,11 @@ MAX_IN_FORCE = 10
 MAX_LISTED = 50
 LONGEST_REASON = 500
 
-ASKED, WITHDRAWN, GIVEN, DECLINED, ENDED = (
+ASKED, WITHDRAWN, GIVEN, GRANTED, DECLINED, ENDED = (
     "support_asked",
     "support_withdrawn",
     "support_given",
+    "support_granted",
     "support_declined",
     "support_ended",
 )
@@ -104,7 +105,8 @@ def ask(
         organization=organization_id,
         state=GrantState.ASKED,
         reason=reason,
-        operator=context.actor.id,
+        # What a command or a key asks for, no person would act by.
+        operator=context.actor.id if context.session else None,
         asked_at=clock.now(),
         hours=hours,
         with_documents=with_documents,
@@ -179,7 +181,7 @@ def grant_asked(
 
     @transactional
     def decide() -> SupportGrant:
-        organization = _begin(access, context, GIVEN, grant_id)
+        organization = _begin(access, context, GRANTED, grant_id)
         grant = _taken(organization.id, grant_id, GrantState.ASKED)
         grant.state, grant.hours, grant.with_documents = GrantState.GRANTED, hours, with_documents
         _put_into_force(grant, organization, context)
@@ -256,6 +258,17 @@ def grant_of(organization_id: ObjectId, grant_id: str | ObjectId) -> ListedGrant
     if not found:
         raise errors.GrantNotFound
     return found[0]
+
+
+def grant_for(
+    organization_id: ObjectId, grant_id: str | ObjectId, operator: ObjectId | None
+) -> ListedGrant:
+    """The organization's grant with this id, if it is this operator's or any operator's. Raises
+    GrantNotFound."""
+    grant = grant_of(organization_id, grant_id)
+    if grant.operator not in (None, operator):
+        raise errors.GrantNotFound
+    return grant
 
 
 @within_transaction
