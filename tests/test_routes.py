@@ -30,10 +30,10 @@ from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization
 from portal.documents.support import GrantState, SupportGrant
 from portal.identity.api_keys import credentials
-from portal.operators.keys import create_key as create_operator_key
-from portal.operators.organizations import notes
 from portal.jobs.managing import start_job
 from portal.jobs.running import KINDS
+from portal.operators.keys import create_key as create_operator_key
+from portal.operators.organizations import notes
 from portal.organizations.api_keys import managing
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.permissions import OPERATOR_ROLES, ROLES, of_api_key

@@ -32,6 +32,7 @@ from portal.organizations.access.errors import (
     UnknownStrategy,
 )
 from portal.organizations.access.lookup import Access, stages_along
+from portal.web.acting_operator import note_operator
 from portal.web.errors import InvalidInput, MalformedJson
 from portal.web.requests import request_context
 
@@ -157,11 +158,14 @@ def logged_in(view: View) -> View:
 
 def operator_by_request(permission: str) -> Operator:
     """The operator that the request's bearer token or operators' key stands for, with the
-    ``permission``. Raises NotAuthenticated, OperatorForbidden, OperatorSecondFactorRequired;
-    NotFound for everybody who is no operator."""
+    ``permission``; from then on the request reads no organization's documents. Raises
+    NotAuthenticated, OperatorForbidden, OperatorSecondFactorRequired; NotFound for everybody who
+    is no operator."""
     if not current_user.is_authenticated:
         raise NotAuthenticated
-    return operator_of(current_user, permission, request_context())
+    operator = operator_of(current_user, permission, request_context())
+    note_operator()
+    return operator
 
 
 def is_provisioning() -> bool:

@@ -24,8 +24,8 @@ from portal.api.indexes import indexes
 from portal.api.masks import masks
 from portal.api.members import org_members
 from portal.api.moves import org_moves
-from portal.api.operator_organizations import admin_organizations
 from portal.api.operator_listing import admin_listing
+from portal.api.operator_organizations import admin_organizations
 from portal.api.operator_roles import admin_operators
 from portal.api.operator_support import admin_support
 from portal.api.organizations import org

@@ -16,8 +16,6 @@ from portal.api.replay import REFUSALS, Answer, check_finished, install_by, kept
 from portal.documents.idempotency import IdempotencyRecord
 from portal.errors import NotFound
 from portal.operators.errors import OperatorForbidden, OperatorSecondFactorRequired
-from portal.web.acting_operator import note_operator
-from portal.web.requests import request_context
 
 OF_OPERATORS: tuple[Refusal, ...] = (NotFound, OperatorForbidden, OperatorSecondFactorRequired)
 """The errors of ``operator_by_request``."""
@@ -26,17 +24,6 @@ OF_OPERATOR_CHANGES: tuple[Refusal, ...] = (*OF_OPERATORS, *REFUSALS)
 
 # By view, the schema and the answer from what is there now, where the first one was lost.
 OperatorReplays = dict[str, tuple[type[ma.Schema], Callable[[IdempotencyRecord], Answer]]]
-
-
-def operator_by_request(permission: str) -> Operator:
-    """The operator that the request's bearer token or operators' key stands for, with the
-    ``permission``; from then on the request reads no organization's documents. Raises
-    NotAuthenticated, and the errors in OF_OPERATORS: NotFound for everybody who is no operator."""
-    if not current_user.is_authenticated:
-        raise NotAuthenticated
-    operator = operator_of(current_user, permission, request_context())
-    note_operator()
-    return operator
 
 
 def install_replays(blueprint: ApiBlueprint, replays: OperatorReplays) -> None:

@@ -13,9 +13,7 @@ from portal.documents.credentials import Reach
 from portal.documents.listing import ListedState, SizeClass, UseClass
 from portal.documents.memberships import GRANTABLE_ROLES, InvitationState, Role
 from portal.documents.moves import MoveState, Outcome
-from portal.documents.organizations import SLUG, OrganizationState
-from portal.documents.organizations import SLUG, Strategy
-from portal.documents.organizations import SLUG
+from portal.documents.organizations import SLUG, OrganizationState, Strategy
 from portal.documents.support import GrantState
 from portal.identity.authentication.passwords import LONGEST
 from portal.operators.organizations.planning import PlannedAction

@@ -84,7 +84,7 @@ ACTIONS = (
         "operator_organizations.remove_note",
         "remove_note",
         "organizations remove-note",
-ACTIONS: tuple[OperatorAction, ...] = (
+    ),
     OperatorAction(
         "ask for support access",
         "Ask for support access",

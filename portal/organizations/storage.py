@@ -26,8 +26,8 @@ from portal.documents.organizations import (
 from portal.documents.pools import Pool
 from portal.errors import NotFound, PortalError
 from portal.organizations.access.errors import (
-    OrganizationHidden,
     LooksOnly,
+    OrganizationHidden,
     OrganizationMoving,
     OrganizationPurged,
     OrganizationRenamed,

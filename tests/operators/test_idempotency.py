@@ -7,10 +7,9 @@ from portal import clock
 from portal.api import replay
 from portal.documents.accounts import OperatorRole
 from portal.operators.keys import create_key
-from tests.factories import a_context, an_account, an_operator
 from portal.organizations.support import grants
 from portal.web.context import OPERATOR, RequestContext
-from tests.factories import an_organization
+from tests.factories import a_context, an_account, an_operator, an_organization
 from tests.program import Program
 
 KEYED = {"headers": {"Idempotency-Key": "5f1c2f54-0b0e-4f0b-a5b3-7f2a4bdb1a11"}}
@@ -38,14 +37,6 @@ def last_day():
     return str(clock.now().date())
 
 
-# A call of each that takes a key: what makes ready for it and gives the ids in its path, its body.
-CALLS = {
-    "POST /admin/operators": (verified, {"email": "teo@acme.example", "role": "support"}),
-    "PUT /admin/operators/{account_id}": (appointed, {"role": "operator"}),
-    "DELETE /admin/operators/{account_id}": (appointed, None),
-    "POST /admin/keys": (nothing, {"name": "Billing", "role": "support", "expires_on": last_day}),
-    "DELETE /admin/keys/{key_id}": (given_key, None),
-# A call of each that takes a key: what makes ready for it and gives the ids in its path, its body.
 def an_organization_to_see():
     return {"organization_id": an_organization().id}
 
@@ -56,7 +47,13 @@ def asked_to_see():
     return {"organization_id": there.id, "grant_id": asked.id}
 
 
+# A call of each that takes a key: what makes ready for it and gives the ids in its path, its body.
 CALLS = {
+    "POST /admin/operators": (verified, {"email": "teo@acme.example", "role": "support"}),
+    "PUT /admin/operators/{account_id}": (appointed, {"role": "operator"}),
+    "DELETE /admin/operators/{account_id}": (appointed, None),
+    "POST /admin/keys": (nothing, {"name": "Billing", "role": "support", "expires_on": last_day}),
+    "DELETE /admin/keys/{key_id}": (given_key, None),
     "POST /admin/organizations/{organization_id}/support": (
         an_organization_to_see,
         {"reason": "Help", "hours": 4, "with_documents": False},

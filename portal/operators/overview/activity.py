@@ -64,7 +64,7 @@ class ActFilter:
     def index(self) -> list[tuple[str, int]]:
         """The index of operators' acts that leaves the fewest to be looked at. It is named, since
         that of everybody's events by actor looks as good to the server."""
-        fields = [name for name in ("actor", "action") if name in self.match]
+        fields: list[str] = [name for name in ("actor", "action") if name in self.match]
         first = ["chain"] if self.subject else fields or ["actor_kind"]
         return [*((name, 1) for name in first), ("_id", -1)]
 
