@@ -37,7 +37,6 @@ from portal.operators.organizations import notes
 from portal.organizations.api_keys import managing
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.permissions import OPERATOR_ROLES, ROLES, of_api_key
-from portal.web import acting_operator
 from tests.conftest import filled
 from tests.factories import (
     a_context,
@@ -781,7 +780,6 @@ def ask(world, worlds):
     def ask(how, method, *what):
         worlds.clear()
         answer = how(method, *what)
-        acting_operator.begin_request()  # what the test does itself, no operator does
         stranger_led_away = NOBODY in what and outcome(answer) == LOG_IN
         unchanged = method == "GET" or answer.status_code >= 400 or stranger_led_away
         if unchanged or world.restore():
