@@ -154,8 +154,10 @@ def _organization(n: int, at: datetime, chance: random.Random, now: datetime) ->
 
 
 def _account(address: str, at: datetime) -> dict[str, Any]:
+    local, _, domain = address.rpartition("@")
     return {
-        "_id": ObjectId(), "email": address, "email_key": address, "password_hash": "-",
+        "_id": ObjectId(), "email": address, "email_key": address,
+        "email_by_domain": f"{domain}@{local}", "password_hash": "-",
         "created_at": at, "verified_at": at, "address_generation": 0, "has_second_factor": False,
         "membership_changes": 0, "audit_head": {"seq": 0, "hash": ""},
     }  # fmt: skip

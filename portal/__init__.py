@@ -80,6 +80,7 @@ from portal.operators.listing import views as operator_listing_views
 from portal.operators.organizations import views as operator_organization_views
 from portal.operators.overview import census
 from portal.operators.overview import views as overview_views
+from portal.operators.people import views as operator_people_views
 from portal.operators.support import views as operator_support_views
 from portal.organizations import account_endings, move_views, signing_up
 from portal.organizations import views as organization_views
@@ -268,6 +269,7 @@ def create_app(active: Settings) -> Flask:
         support_views,
         operator_support_views,
         operator_views,
+        operator_people_views,
         operator_listing_views,
         operator_organization_views,
         overview_views,

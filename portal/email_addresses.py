@@ -32,6 +32,12 @@ class EmailAddress:
     key: str
 
     @property
+    def by_domain(self) -> str:
+        """The key with its domain in front: ``acme.example@mara``."""
+        local, _, domain = self.key.rpartition("@")
+        return f"{domain}@{local}"
+
+    @property
     def is_local(self) -> bool:
         """Tell whether its domain exists only within a network, like ``corp.local``."""
         return _is_local(self.key)

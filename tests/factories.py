@@ -17,6 +17,7 @@ from portal.documents.memberships import Invitation, Membership, Role
 from portal.documents.organizations import Organization, Placement, Strategy
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Session
+from portal.email_addresses import parse_email
 from portal.identity.authentication.passwords import hash_password
 from portal.identity.second_factors import totp
 from portal.identity.sessions import sessions
@@ -46,6 +47,7 @@ def an_account(email="teo@acme.example", *, verified=True):
     account = Account(
         email=email,
         email_key=email,
+        email_by_domain=parse_email(email).by_domain,
         password_hash=_hash(),
         created_at=now,
         verified_at=now if verified else None,

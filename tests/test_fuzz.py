@@ -167,12 +167,8 @@ def a_path(rule, organization):
         if not Credential.objects:
             a_credential(organization)
         rule = rule.replace("<credential_id>", str(Credential.objects.first().id))
-    if rule.startswith("/operator/operators/"):
-        rule = rule.replace("<account_id>", str(an_operator_besides(account).id))
-    if rule.startswith("/operator/keys/"):
-        keys = OperatorKey.objects(revoked_at=None)
-        key = keys.first() or create_key("Billing", "support", clock.now().date(), a_context())
-        rule = rule.replace("<key_id>", str(key.id))
+    if rule.startswith("/operator/"):
+        rule = in_console(rule, organization, account)
     if "<key_id>" in rule:
         if not ApiKey.objects(organization=organization.id):
             a_key(organization)
@@ -192,6 +188,19 @@ def a_path(rule, organization):
         trashed = an_organization(f"Trashed {ObjectId()}", account)
         trash_organization(trashed, None, a_context(account))
     return rule.replace("<organization_id>", str(trashed.id))
+
+
+def in_console(rule, organization, account):
+    """Of another operator, a member and an operators' key that there are."""
+    if rule.startswith("/operator/operators/"):
+        rule = rule.replace("<account_id>", str(an_operator_besides(account).id))
+    if "<person_id>" in rule:
+        rule = rule.replace("<person_id>", str(a_member_of(organization)))
+    if rule.startswith("/operator/keys/"):
+        keys = OperatorKey.objects(revoked_at=None)
+        key = keys.first() or create_key("Billing", "support", clock.now().date(), a_context())
+        rule = rule.replace("<key_id>", str(key.id))
+    return rule
 
 
 def an_operator_besides(account):
@@ -402,6 +411,13 @@ FORMS = {
     "/operator/operators/new": ("email", "role", "idempotency_key"),
     "/operator/operators/<account_id>": ("role", "idempotency_key"),
     "/operator/operators/<account_id>/remove": ("idempotency_key",),
+    "/operator/people/<person_id>/sessions/end": ("idempotency_key",),
+    "/operator/people/<person_id>/factors/reset": ("idempotency_key",),
+    "/operator/people/<person_id>/factors/keep": ("idempotency_key",),
+    "/operator/people/<person_id>/block": ("reason", "idempotency_key"),
+    "/operator/people/<person_id>/unblock": ("idempotency_key",),
+    "/keep-factors": ("token",),
+    "/account/security/keep": (),
     "/operator/keys/new": ("name", "role", "expires_on", "idempotency_key"),
     "/operator/keys/<key_id>/revoke": ("idempotency_key",),
     "/account/close": ("confirm_email", "current_password"),

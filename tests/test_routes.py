@@ -455,6 +455,28 @@ ROUTES = {
     "PUT /admin/operators/<account_id>": "operators.manage",
     "DELETE /admin/operators/<account_id>": "operators.manage",
     "GET /admin/keys": "console.view",
+    "GET /operator/people": "console.view",
+    "GET /operator/people/<person_id>": "console.view",
+    "GET /operator/people/<person_id>/sessions/end": "console.act",
+    "POST /operator/people/<person_id>/sessions/end": "console.act",
+    "GET /operator/people/<person_id>/factors/reset": "console.act",
+    "POST /operator/people/<person_id>/factors/reset": "console.act",
+    "GET /operator/people/<person_id>/factors/keep": "console.act",
+    "POST /operator/people/<person_id>/factors/keep": "console.act",
+    "GET /operator/people/<person_id>/block": "console.act",
+    "POST /operator/people/<person_id>/block": "console.act",
+    "GET /operator/people/<person_id>/unblock": "console.act",
+    "POST /operator/people/<person_id>/unblock": "console.act",
+    "GET /admin/people": "console.view",
+    "GET /admin/people/<person_id>": "console.view",
+    "POST /admin/people/<person_id>/end-sessions": "console.act",
+    "POST /admin/people/<person_id>/reset-factors": "console.act",
+    "POST /admin/people/<person_id>/keep-factors": "console.act",
+    "POST /admin/people/<person_id>/block": "console.act",
+    "POST /admin/people/<person_id>/unblock": "console.act",
+    "GET /keep-factors": PUBLIC,
+    "POST /keep-factors": PUBLIC,
+    "POST /account/security/keep": PERSON,
     "POST /admin/keys": "operators.manage",
     "DELETE /admin/keys/<key_id>": "operators.manage",
     "GET /auth/check": KNOWN,
@@ -486,6 +508,7 @@ BODIES = {
     "PUT /org/<name:name>/members/<account_id>": {"role": "viewer"},
     "POST /admin/operators": {"email": "viewer@acme.example", "role": "support"},
     "PUT /admin/operators/<account_id>": {"role": "operator"},
+    "POST /admin/people/<person_id>/block": {"reason": "Phishing"},
     "POST /admin/keys": {"name": "Billing", "role": "support", "expires_on": "2027-01-31"},
     "POST /org/<name:name>/invitations": {"email": "x@acme.example", "role": "viewer"},
 }
@@ -580,6 +603,7 @@ class World:
             address = address.replace("<path:index_name>", "by_title")
         address = address.replace("<int:number>", "0").replace("<number>", "0")
         for name in (
+            "person_id",
             "passkey_id",
             "key_id",
             "credential_id",
@@ -659,6 +683,7 @@ class World:
                     a_passkey(an_account(f"{ObjectId()}@eve.example"), f"{ObjectId()}").id
                 ),
                 "key_id": self._a_key_of_it,
+                "person_id": lambda: an_account(f"{ObjectId()}@pia.example").id,
                 "operator_account_id": self._an_operator,
                 "operator_key_id": lambda: (
                     create_operator_key("Billing", "support", clock.now().date(), a_context()).id

@@ -26,6 +26,7 @@ from portal.api.members import org_members
 from portal.api.moves import org_moves
 from portal.api.operator_listing import admin_listing
 from portal.api.operator_organizations import admin_organizations
+from portal.api.operator_people import admin_people
 from portal.api.operator_roles import admin_operators
 from portal.api.operator_support import admin_support
 from portal.api.organizations import org
@@ -154,6 +155,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         admin_organizations,
         admin_listing,
         admin_support,
+        admin_people,
     )
     for part in parts:
         csrf.exempt(part)  # it takes no cookie

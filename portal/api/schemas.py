@@ -17,6 +17,7 @@ from portal.documents.organizations import SLUG, OrganizationState, Strategy
 from portal.documents.support import GrantState
 from portal.identity.authentication.passwords import LONGEST
 from portal.operators.organizations.planning import PlannedAction
+from portal.operators.people.finding import Way
 from portal.organizations.api_keys import managing
 from portal.organizations.credentials import managing as credentials
 from portal.organizations.lifecycle.external import LONGEST_ID, LONGEST_VALUE, MOST_ENTRIES
@@ -86,6 +87,7 @@ CHOICES = {
     "CredentialReach": list(Reach),
     "CollectionState": list(CollectionState),
     "OperatorRole": list(OperatorRole),
+    "PeopleWay": list(Way),
     "OperatorKeyRole": list(OPERATOR_KEY_ROLES),
     "ListedState": list(ListedState),
     "SizeClass": list(SizeClass),

@@ -1,8 +1,8 @@
 """The services as commands: ``flask lifecycle run``, ``flask mail list``, ``flask audit verify``,
-``flask keys``, ``flask accounts``, ``flask operators``, ``flask organizations``, ``flask
-listing``, ``flask placements``, ``flask applications``, ``flask clusters``, ``flask moves``,
-``flask tenants apply``, ``flask data``, ``flask jobs``, ``flask migrate status``, ``flask
-doctor``.
+``flask keys``, ``flask accounts``, ``flask operators``, ``flask people``, ``flask
+organizations``, ``flask listing``, ``flask support``, ``flask placements``, ``flask
+applications``, ``flask clusters``, ``flask moves``, ``flask tenants apply``, ``flask data``,
+``flask jobs``, ``flask migrate status``, ``flask doctor``.
 
 Commands need the portal's settings. Beside a ``make run`` with a MongoDB of its own they use
 those that the supervisor stored in ``instance/``.
@@ -25,6 +25,7 @@ from portal.cli.migrate import migrate
 from portal.cli.moves import moves
 from portal.cli.operators import operators
 from portal.cli.organizations import organizations
+from portal.cli.people import people
 from portal.cli.placements import placements
 from portal.cli.support import support
 from portal.cli.tenants import tenants
@@ -36,6 +37,7 @@ COMMANDS = (
     keys,
     accounts,
     operators,
+    people,
     organizations,
     listing,
     placements,

@@ -84,6 +84,9 @@ _TRASHED_WITHOUT_WARNING = Older(
         "$expr": {"$ne": ["$warned_of", "$purge_at"]},
     },
 )
+_ACCOUNTS_WITHOUT_DOMAIN = Older(
+    "accounts", {"email_by_domain": {"$exists": False}, "closed_at": {"$exists": False}}
+)
 
 
 def _give_sessions_a_kind(master: Database) -> Iterator[None]:
@@ -112,6 +115,24 @@ def _have_owners_warned(master: Database) -> Iterator[None]:
     yield
 
 
+def _give_accounts_their_domain_first(master: Database) -> Iterator[None]:
+    accounts, without = master["accounts"], _ACCOUNTS_WITHOUT_DOMAIN.query
+    parts = {"$split": ["$email_key", "@"]}
+    local = {"$slice": [parts, {"$subtract": [{"$size": parts}, 1]}]}
+    joined = {
+        "$reduce": {
+            "input": local,
+            "initialValue": {"$arrayElemAt": [parts, -1]},
+            "in": {"$concat": ["$$value", "@", "$$this"]},
+        }
+    }
+    while found := [one["_id"] for one in accounts.find(without, {"_id": 1}, limit=AT_ONCE)]:
+        accounts.update_many(
+            {"_id": {"$in": found}, **without}, [{"$set": {"email_by_domain": joined}}]
+        )
+        yield
+
+
 MIGRATIONS = (
     Migration(
         1,
@@ -126,6 +147,12 @@ MIGRATIONS = (
         _SESSIONS_WITHOUT_PUBLIC_ID,
     ),
     Migration(3, "owners are warned before a purge", _have_owners_warned, _TRASHED_WITHOUT_WARNING),
+    Migration(
+        4,
+        "accounts are found by the domain of their address",
+        _give_accounts_their_domain_first,
+        _ACCOUNTS_WITHOUT_DOMAIN,
+    ),
 )
 
 

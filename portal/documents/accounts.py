@@ -38,6 +38,8 @@ class Account(MasterDocument):
 
     email = fields.StringField(required=True)
     email_key = fields.StringField(required=True)
+    # The domain of email_key before its local part, ``acme.example@mara``: for lists by domain.
+    email_by_domain = fields.StringField()
     password_hash = fields.StringField(required=True)
     password_changed_at = fields.DateTimeField()
     created_at = fields.DateTimeField(required=True)
@@ -66,6 +68,11 @@ class Account(MasterDocument):
     unlisted = fields.ObjectIdField()
     # Set while operators keep the account out: nobody logs in to it, and it has no sessions.
     blocked_at = fields.DateTimeField()
+    blocked_reason = fields.StringField()
+    # When its second factors are to be reset, and the id of that request, unless the person stops
+    # it before.
+    factors_reset_at = fields.DateTimeField()
+    factors_reset = fields.ObjectIdField()
     # Incremented by each change of the account's memberships, so that transactions that depend on
     # their number conflict.
     membership_changes = fields.IntField(required=True, default=0)
@@ -77,6 +84,9 @@ class Account(MasterDocument):
             {"fields": ["email_key"], "unique": True},
             index_where_set("to_erase"),
             index_where_set("operator_role"),
+            index_where_set("blocked_at"),
+            index_where_set("factors_reset_at"),
+            "email_by_domain",
             index_where_set("unlisted"),
         ],
     }

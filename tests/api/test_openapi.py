@@ -163,6 +163,7 @@ def test_every_query_parameter_there_is_is_documented(document):
         "aggregate_documents": {"json"},
         "get_document": {"projection", "json"},
         "list_edits": {"document", "after"},
+        "list_people": {"q", "blocked", "after"},
         "get_edit": {"after"},
         "list_members_as_operator": {"after"},
         "list_notes": {"after"},

@@ -27,10 +27,8 @@ def test_those_to_choose_from_have_titles_of_their_own():
     assert len(set(titles)) == len(titles)
     assert not any("{" in title for title in titles)
     elsewhere = (
-        "account.", "application.", "cluster.", "installation.", "placement_policy.",
-        "operator.", "operator_key.", "provisioning_key.",
-        "account.", "application.", "cluster.", "doctor.", "installation.", "mails.",
-        "placement_policy.", "process.", "provisioning_key.",
+        "account.", "application.", "cluster.", "doctor.", "installation.", "mails.", "operator.",
+        "operator_key.", "person.", "placement_policy.", "process.", "provisioning_key.",
     )  # fmt: skip
     assert {action for action, _ in choices} == {a for a in WORDS if not a.startswith(elsewhere)}
     assert [group for group, _ in actions_by_group()] == sorted({g for g, _ in actions_by_group()})

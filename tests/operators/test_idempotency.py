@@ -7,9 +7,10 @@ from portal import clock
 from portal.api import replay
 from portal.documents.accounts import OperatorRole
 from portal.operators.keys import create_key
+from portal.operators.people.changing import block, request_reset
 from portal.organizations.support import grants
 from portal.web.context import OPERATOR, RequestContext
-from tests.factories import a_context, an_account, an_operator, an_organization
+from tests.factories import a_context, an_account, an_app, an_operator, an_organization
 from tests.program import Program
 
 KEYED = {"headers": {"Idempotency-Key": "5f1c2f54-0b0e-4f0b-a5b3-7f2a4bdb1a11"}}
@@ -47,6 +48,24 @@ def asked_to_see():
     return {"organization_id": there.id, "grant_id": asked.id}
 
 
+def somebody():
+    account = an_account("teo@acme.example")
+    an_app(account)
+    return {"person_id": account.id}
+
+
+def to_be_reset():
+    person = somebody()
+    request_reset(person["person_id"], a_context())
+    return person
+
+
+def blocked():
+    person = somebody()
+    block(person["person_id"], "Phishing", a_context())
+    return person
+
+
 # A call of each that takes a key: what makes ready for it and gives the ids in its path, its body.
 CALLS = {
     "POST /admin/operators": (verified, {"email": "teo@acme.example", "role": "support"}),
@@ -59,6 +78,11 @@ CALLS = {
         {"reason": "Help", "hours": 4, "with_documents": False},
     ),
     "DELETE /admin/organizations/{organization_id}/support/{grant_id}": (asked_to_see, None),
+    "POST /admin/people/{person_id}/end-sessions": (somebody, None),
+    "POST /admin/people/{person_id}/reset-factors": (somebody, None),
+    "POST /admin/people/{person_id}/keep-factors": (to_be_reset, None),
+    "POST /admin/people/{person_id}/block": (somebody, {"reason": "Phishing"}),
+    "POST /admin/people/{person_id}/unblock": (blocked, None),
 }
 
 

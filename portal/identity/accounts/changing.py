@@ -96,6 +96,7 @@ class EmailChange:
     account: Account
     email: str
     email_key: str
+    email_by_domain: str
     generation: int
 
 
@@ -143,7 +144,9 @@ def find_email_change(token: str) -> EmailChange:
     if account is None:
         raise InvalidLink(mails.CHANGE.ask_again)
     address = parse_email(content["address"])
-    return EmailChange(account, address.shown, address.key, content["generation"])
+    return EmailChange(
+        account, address.shown, address.key, address.by_domain, content["generation"]
+    )
 
 
 def confirm_email_change(token: str, password: str, context: RequestContext) -> Account:
@@ -174,6 +177,7 @@ def _confirm(change: EmailChange, context: RequestContext) -> Account:
             new=True,
             set__email=change.email,
             set__email_key=change.email_key,
+            set__email_by_domain=change.email_by_domain,
             set__verified_at=clock.now(),
             set__unlisted=ObjectId(),
             inc__address_generation=1,

@@ -124,8 +124,9 @@ def _tombstone(account: Account, to_erase: list[ObjectId]) -> Account:
     unchanged = Account.objects(
         id=account.id, email_key=account.email_key, password_hash=account.password_hash
     )
-    personal = ("email", "verified_at", "password_hash", "password_changed_at", "name",
-                "time_zone", "theme")  # fmt: skip
+    personal = ("email", "email_by_domain", "verified_at", "password_hash",
+                "password_changed_at", "name", "time_zone", "theme", "blocked_at",
+                "blocked_reason", "factors_reset_at", "factors_reset")  # fmt: skip
     closed = unchanged.modify(
         new=True,
         set__closed_at=clock.now(),

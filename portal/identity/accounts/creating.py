@@ -68,6 +68,7 @@ def create_account(
         id=new.id,
         email=new.address.shown,
         email_key=new.address.key,
+        email_by_domain=new.address.by_domain,
         password_hash=new.password_hash,
         created_at=clock.now(),
         verified_at=new.verified_at,

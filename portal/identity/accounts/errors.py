@@ -72,6 +72,18 @@ class AddressNotConfirmed(Invalid):
     message = "Type {email} to confirm"
 
 
+class AlreadyBlocked(Conflict):
+    code = "already_blocked"
+    title = "It is blocked already"
+    message = "This account is blocked, or closed. Nothing was changed."
+
+
+class AccountNotBlocked(Conflict):
+    code = "not_blocked"
+    title = "It isn’t blocked"
+    message = "This account isn’t blocked. Nothing was changed."
+
+
 class AddressVerified(Conflict):
     code = "address_verified"
     title = "There is nothing to verify"

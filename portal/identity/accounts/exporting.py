@@ -23,7 +23,7 @@ from portal.web.context import RequestContext
 from portal.web.streaming import File, Row, streamed
 
 _ACCOUNT = ("email", "name", "time_zone", "theme", "created_at", "verified_at",
-            "password_changed_at")  # fmt: skip
+            "password_changed_at", "operator_role", "blocked_at", "factors_reset_at")  # fmt: skip
 _SESSION = ("public_id", "kind", "created_at", "seen_at", "expires_at", "address", "user_agent")
 _INVITATION = ("organization", "role", "state", "created_at", "ended_at")
 _BROWSER = ("first_seen_at", "last_seen_at", "trusted_until")

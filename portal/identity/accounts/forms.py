@@ -61,6 +61,10 @@ class ConfirmAddressForm(IdempotentForm):
     current_password = PasswordField("Password", [InputRequired(_CURRENT)])
 
 
+class KeepFactorsForm(Form):
+    token = HiddenField()
+
+
 class ProfileForm(Form):
     name = StringField("Name")
     time_zone = SelectField("Time zone", choices=_zones, widget=_TimeZoneInput())

@@ -83,6 +83,10 @@ def _to_recover(mail: Mail) -> dict[str, Any] | None:
     }
 
 
+def _blocked(mail: Mail) -> dict[str, Any] | None:
+    return {"email": mail.to, "at": mail.created_at, "link": link("authentication.log_in")}
+
+
 def _closed(mail: Mail) -> dict[str, Any] | None:
     return {"email": mail.to, "at": mail.created_at}
 
@@ -97,6 +101,8 @@ ADDRESS_ASKED = MailKind(
 ADDRESS_CHANGED = MailKind("address_changed", "Your account has another e-mail address", _changed)
 PASSWORD_CHANGED = MailKind("password_changed", "Your password was changed", _password_changed)
 RECOVER_PASSWORD = MailKind("recover_password", "Choose a new password", _to_recover, awaited=True)
+ACCOUNT_BLOCKED = MailKind("account_blocked", "Your account is blocked", _blocked)
+ACCOUNT_UNBLOCKED = MailKind("account_unblocked", "Your account is no longer blocked", _blocked)
 ACCOUNT_CLOSED = MailKind("account_closed", "Your account is closed", _closed)
 
 KINDS = (
@@ -106,5 +112,7 @@ KINDS = (
     ADDRESS_CHANGED,
     PASSWORD_CHANGED,
     RECOVER_PASSWORD,
+    ACCOUNT_BLOCKED,
+    ACCOUNT_UNBLOCKED,
     ACCOUNT_CLOSED,
 )

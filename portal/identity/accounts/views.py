@@ -10,6 +10,7 @@ from portal.documents.accounts import Account, Theme
 from portal.identity.accounts import changing, closing, creating, forms, recovering, replay
 from portal.identity.accounts.exporting import export_account
 from portal.identity.authentication import cookies
+from portal.identity.second_factors import resetting
 from portal.identity.sessions import sessions
 from portal.identity.sessions.reauthentication import (
     reauthenticated,
@@ -163,6 +164,16 @@ def recover() -> ResponseReturnValue:
     ):
         return replay.redirect_to_result(recovering.RECOVERY)
     return form.render("accounts/recover.html", email=account.email)
+
+
+@link_blueprint.route("/keep-factors", methods=["GET", "POST"])
+def keep_factors() -> ResponseReturnValue:
+    form = forms.KeepFactorsForm(token=request.args.get("token", ""))
+    token = form.token.data or ""
+    account = resetting.account_to_keep(token)
+    if form.submit(lambda: resetting.keep_by_link(token, request_context())):
+        return render_template("accounts/factors_kept.html")
+    return form.render("accounts/keep_factors.html", account=account)
 
 
 @link_blueprint.get("/.well-known/change-password")

@@ -68,7 +68,10 @@ def enroll(
     """
     sessions.lock_session(context)
     account_id, codes = principal.account_id, recovery_codes.generate_codes()
-    before = Account.objects(id=account_id, closed_at=None).modify(set__has_second_factor=True)
+    # Whoever adds one has not lost all of them.
+    kept = {"unset__factors_reset_at": True, "unset__factors_reset": True}
+    open_ones = Account.objects(id=account_id, closed_at=None)
+    before = open_ones.modify(set__has_second_factor=True, **kept)
     if before is None:
         raise NotAuthenticated
     require_verified_address(before)
@@ -101,6 +104,13 @@ def unenroll(account_id: ObjectId, action: str, what: str, context: RequestConte
 
 @transactional
 def reset(account_id: ObjectId, context: RequestContext) -> Account:
+    """Reset the second factors now, as ``reset_factors`` does, in a transaction of its own. Raises
+    NoSecondFactor."""
+    return reset_factors(account_id, context)
+
+
+@within_transaction
+def reset_factors(account_id: ObjectId, context: RequestContext) -> Account:
     """Delete all second factors of an account whose owner can use none of them: the password alone
     logs in from then on. All sessions end, since a lost device may have one, and the person is
     notified.
@@ -108,7 +118,12 @@ def reset(account_id: ObjectId, context: RequestContext) -> Account:
     Raises NoSecondFactor where there is none; then nothing was changed.
     """
     found = Account.objects(id=account_id, has_second_factor=True, closed_at=None)
-    account = found.modify(new=True, set__has_second_factor=False)
+    account = found.modify(
+        new=True,
+        set__has_second_factor=False,
+        unset__factors_reset_at=True,
+        unset__factors_reset=True,
+    )
     if account is None:
         raise NoSecondFactor
     delete_all(account_id)

@@ -120,6 +120,28 @@ class NoSecondFactor(Conflict):
     )
 
 
+class ResetAlreadyRequested(Conflict):
+    """The account's second factors are to be reset already."""
+
+    code = "reset_already_requested"
+    title = "They are to be reset already"
+    message = (
+        "The second factors of this account are to be reset, and the person was told. Nothing was "
+        "changed."
+    )
+
+
+class NoReset(Conflict):
+    """No reset of the account's second factors is waiting."""
+
+    code = "no_reset"
+    title = "There is nothing to stop"
+    message = (
+        "No reset of the second factors is waiting: it was stopped, or carried out. Nothing was "
+        "changed."
+    )
+
+
 @dataclass
 class LastSecondFactor(Conflict):
     """The account's last second factor, which the organization of this ``name`` requires."""

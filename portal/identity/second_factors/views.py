@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from portal.bidi import isolated
 from portal.documents.accounts import Account
-from portal.identity.second_factors import passkeys, recovery_codes, totp
+from portal.identity.second_factors import passkeys, recovery_codes, resetting, totp
 from portal.identity.second_factors.enrollment import requiring_organization_name, second_factors_of
 from portal.identity.second_factors.forms import CodeForm, NameForm, PasskeyForm
 from portal.identity.sessions import browsers
@@ -147,6 +147,13 @@ def make_codes() -> ResponseReturnValue:
     if codes:
         return _show_codes(codes)
     return form.render("second_factors/make_codes.html", number=recovery_codes.NUMBER)
+
+
+@blueprint.post("/keep")
+@login_required
+def keep() -> ResponseReturnValue:
+    resetting.keep(current_user.account_id, request_context())
+    return see_other(".security", "Your second factors stay as they are.")
 
 
 @blueprint.post("/browsers/forget")

@@ -57,6 +57,18 @@ class ActingBySupport(Refused):
     )
 
 
+class AccountBlocked(Refused):
+    """Operators block the account: nobody logs in to it."""
+
+    code = "account_blocked"
+    field = "email"
+    title = "This account is blocked"
+    message = (
+        "Whoever runs this portal has blocked this account: ask them. Your organizations and their "
+        "documents stay as they are"
+    )
+
+
 class NotAuthenticated(Unauthenticated):
     code = "not_authenticated"
     title = "Log in first"

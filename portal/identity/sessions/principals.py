@@ -29,7 +29,7 @@ class AccountPrincipal:
     ``authenticated_at`` is the last authentication of the person: by a second factor, where they
     have one. ``name``, ``theme`` and ``time_zone`` are empty where unset. ``verified`` says whether
     the account's address is. ``operator_role`` is that in the operators' console, empty for anybody
-    else.
+    else. ``factors_reset_at`` is when their second factors are to be reset, unless they stop it.
     """
 
     account_id: ObjectId
@@ -44,6 +44,7 @@ class AccountPrincipal:
     verified: bool = False
     has_second_factor: bool = False
     operator_role: str = ""
+    factors_reset_at: datetime | None = None
     # For Flask-Login, whose anonymous user has False.
     is_authenticated: ClassVar = True
     is_active: ClassVar = True

@@ -17,7 +17,7 @@ from portal.documents.sessions import Factor, Session, SessionKind
 from portal.documents.support import SupportGrant
 from portal.hashing import hash_secret
 from portal.identity.sessions import browsers
-from portal.identity.sessions.errors import NotAuthenticated, SessionNotFound
+from portal.identity.sessions.errors import AccountBlocked, NotAuthenticated, SessionNotFound
 from portal.identity.sessions.principals import AccountPrincipal, SupportPrincipal
 from portal.permissions import OPERATOR_ROLES
 from portal.web.context import RequestContext
@@ -38,6 +38,8 @@ _ACCOUNT_FIELDS = (
     "time_zone",
     "has_second_factor",
     "operator_role",
+    "blocked_at",
+    "factors_reset_at",
 )
 # Of a session that is replaced.
 _KEPT = (
@@ -96,11 +98,13 @@ def open_session(
 ) -> AccountPrincipal:
     """Write a session for ``account``, authenticated by the ``factors``, and return its principal.
     The browser is known from then on, unless the session is pending. Its random id is stored only
-    as a hash.
+    as a hash. Raises AccountBlocked.
 
     The password alone, in a browser that is trusted without the second factor, is no recent
     authentication.
     """
+    if account.blocked_at:
+        raise AccountBlocked
     session_id = secrets.token_urlsafe(32)
     now = clock.now()
     authenticated = not account.has_second_factor or factors != (Factor.PASSWORD,)
@@ -183,7 +187,8 @@ def find_principal(
         ]
     )
     session = next(found, None)
-    if session is None:
+    # An earlier version opens sessions of blocked accounts.
+    if session is None or session["account"].get("blocked_at"):
         return None
     acts_by = session.get("grant")
     if read_along and acts_by is None:
@@ -221,10 +226,20 @@ def exchange_session(principal: AccountPrincipal | SupportPrincipal, grant: Obje
 
 def list_sessions(principal: AccountPrincipal) -> list[ListedSession]:
     """Every live session of the account: the principal's own, then the last seen first."""
-    now, own = clock.now(), hash_secret(principal.session_id)
+    own = hash_secret(principal.session_id)
+    return sorted(_list(principal.account_id, own), key=lambda session: not session.current)
+
+
+def sessions_of(account_id: ObjectId) -> list[ListedSession]:
+    """Every live session of somebody's account, the last seen first."""
+    return _list(account_id, "")
+
+
+def _list(account_id: ObjectId, own: str) -> list[ListedSession]:
+    now = clock.now()
     live = [_live(kind, now) for kind in (SessionKind.BROWSER, SessionKind.PROGRAM)]
-    found = Session.objects(__raw__={"account": principal.account_id, "$or": live})
-    listed = [
+    found = Session.objects(__raw__={"account": account_id, "$or": live})
+    return [
         ListedSession(
             _public_id(session.id, session.public_id),
             session.kind == SessionKind.PROGRAM,
@@ -237,7 +252,6 @@ def list_sessions(principal: AccountPrincipal) -> list[ListedSession]:
         )
         for session in found.order_by("-seen_at")
     ]
-    return sorted(listed, key=lambda session: not session.current)
 
 
 @transactional
@@ -262,6 +276,17 @@ def revoke_other_sessions(principal: AccountPrincipal, context: RequestContext) 
     if revoked:
         account = Account.objects.get(id=principal.account_id)
         record(account, "account.sessions_ended", context.origin, count=str(revoked))
+    return revoked
+
+
+@within_transaction
+def revoke_by_operator(account_id: ObjectId, context: RequestContext) -> int:
+    """Revoke all sessions and tokens of somebody's account, and the trust in their browsers; how
+    many there were."""
+    revoked = _revoke_with_trust(account_id, Session.objects(account=account_id))
+    if revoked:
+        account = Account.objects.get(id=account_id)
+        record(account, "account.all_sessions_ended", context.origin, count=str(revoked))
     return revoked
 
 
@@ -330,6 +355,7 @@ def _principal(
         verified=account.verified,
         has_second_factor=account.has_second_factor,
         operator_role=account.operator_role or "",
+        factors_reset_at=account.factors_reset_at,
     )
 
 

@@ -9,6 +9,7 @@ from portal.database.background import start_loop
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.identity.accounts.closing import erase_closed
+from portal.identity.second_factors import resetting
 from portal.organizations.lifecycle import engine, pools
 from portal.organizations.lifecycle.engine import acquire_lease, log_context, reschedule, run_now
 from portal.organizations.lifecycle.expiring import delete_expired
@@ -79,3 +80,4 @@ def run_once() -> None:
     delete_expired()
     pools.count_due()
     erase_closed()
+    resetting.carry_out_due()

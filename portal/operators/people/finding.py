@@ -1,0 +1,147 @@
+"""Finding people by their address, among millions, and what is shown of each in the list.
+
+Everything typed is literal: searches are ranges of an index, never patterns.
+"""
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from bson import ObjectId
+
+from portal.database.paging import Page, join, keyset_stages, page_from
+from portal.documents.accounts import Account
+from portal.documents.memberships import Membership
+from portal.email_addresses import InvalidEmail, parse_email
+
+PEOPLE_PER_PAGE = 50
+LONGEST_TYPED = 254
+# Above every character of an address.
+_LAST = "\U0010ffff"
+_OPEN = {"closed_at": None}
+
+
+class Way(StrEnum):
+    """How what was typed was looked for."""
+
+    ALL = "all"
+    BLOCKED = "blocked"
+    ID = "id"
+    PREFIX = "prefix"
+    DOMAIN = "domain"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPerson:
+    """An account in the list. ``exact`` is True for the one whose whole address was typed."""
+
+    id: ObjectId
+    email: str
+    name: str
+    created_at: datetime
+    verified: bool
+    has_second_factor: bool
+    blocked: bool
+    operator_role: str
+    organizations: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPeople:
+    """A page of people, and the ``way`` they were found."""
+
+    way: Way
+    page: Page
+
+
+def find_people(
+    typed: str, *, blocked: bool = False, before: str | None = None, after: str | None = None
+) -> FoundPeople:
+    """The people whose address begins with what was typed, the one with exactly this address first;
+    those of a domain for ``@acme.example``, also without the ``@`` where no address begins with it;
+    the one with an id. Without anything typed everybody, the newest first, or those who are
+    ``blocked``.
+
+    ``before`` and ``after`` are sort keys of a page.
+    """
+    typed = typed.strip()[:LONGEST_TYPED]
+    keys = {"before": before, "after": after}
+    if ObjectId.is_valid(typed):
+        return FoundPeople(Way.ID, _page("_id", {"_id": ObjectId(typed)}, "", {}))
+    if blocked:
+        key = {name: _as_id(value) for name, value in keys.items()}
+        return FoundPeople(Way.BLOCKED, _page("_id", {"blocked_at": {"$exists": True}}, "", key))
+    if not typed:
+        key = {name: _as_id(value) for name, value in keys.items()}
+        return FoundPeople(Way.ALL, _page("_id", {}, "", key))
+    if typed.startswith("@"):
+        return _of_domain(typed[1:], keys)
+    prefix = _folded(typed)
+    found = _page("email_key", {"email_key": _range(prefix)}, prefix, keys)
+    if not found.rows and "." in typed and "@" not in typed:
+        return _of_domain(typed, keys)
+    return FoundPeople(Way.PREFIX, found)
+
+
+def _of_domain(typed: str, keys: dict[str, str | None]) -> FoundPeople:
+    prefix = _folded_domain(typed)
+    found = _page("email_by_domain", {"email_by_domain": _range(prefix)}, "", keys)
+    return FoundPeople(Way.DOMAIN, found)
+
+
+def _page(key: str, match: dict[str, Any], exact: str, keys: dict[str, Any]) -> Page:
+    """A page sorted by ``key``. That of ids begins with the newest."""
+    stages = keyset_stages(key, size=PEOPLE_PER_PAGE, descending=key == "_id", **keys)
+    found = Account._get_collection().aggregate(
+        [
+            {"$match": {**match, **_OPEN}},
+            *stages,
+            join(Membership, "_id", "account", "own", [{"$count": "number"}]),
+        ]
+    )
+    page = page_from(list(found), key=key, size=PEOPLE_PER_PAGE, **keys)
+    return Page([_listed(row, exact) for row in page.rows], page.before, page.after)
+
+
+def _listed(row: dict[str, Any], exact: str) -> ListedPerson:
+    return ListedPerson(
+        row["_id"],
+        row["email"],
+        row.get("name") or "",
+        row["created_at"],
+        row.get("verified_at") is not None,
+        row.get("has_second_factor", False),
+        row.get("blocked_at") is not None,
+        row.get("operator_role") or "",
+        next((found["number"] for found in row["own"]), 0),
+        row["email_key"] == exact,
+    )
+
+
+def _range(prefix: str) -> dict[str, str]:
+    return {"$gte": prefix, "$lt": prefix + _LAST}
+
+
+def _folded(typed: str) -> str:
+    """What was typed as the key of an address begins: whole addresses as ``parse_email`` has them,
+    so also ``Mara <mara@acme.example>``."""
+    try:
+        return parse_email(typed).key
+    except InvalidEmail:
+        return unicodedata.normalize("NFC", typed).casefold()
+
+
+def _folded_domain(typed: str) -> str:
+    """As keys have domains: in IDNA. With an @ behind it, if it is a whole one, so that no longer
+    domain is found."""
+    try:
+        return parse_email(f"x@{typed}").by_domain[: -len("x")]
+    except InvalidEmail:
+        return unicodedata.normalize("NFC", typed).casefold()
+
+
+def _as_id(text: str | None) -> ObjectId | None:
+    return ObjectId(text) if text and ObjectId.is_valid(text) else None
