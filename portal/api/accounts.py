@@ -11,6 +11,7 @@ from portal.identity.authentication import logging_in
 from portal.identity.authentication.authenticate import issue_bearer_token
 from portal.identity.authentication.errors import SecondFactorCodeRequired, WrongCredentials
 from portal.identity.second_factors.errors import MalformedCode, WrongCode
+from portal.identity.sessions.errors import AccountBlocked
 from portal.identity.sessions.principals import OrganizationKey
 from portal.organizations import directory
 from portal.web.errors import Overloaded, TooManyAttempts
@@ -27,6 +28,7 @@ auth = ApiBlueprint("auth", __name__, url_prefix="/auth", description="Who a tok
         SecondFactorCodeRequired,
         MalformedCode,
         WrongCode,
+        AccountBlocked,
         TooManyAttempts,
         Overloaded,
     ),
