@@ -3,7 +3,7 @@
 import pytest
 
 from portal.database.transactions import transactional
-from portal.documents.accounts import OperatorRole
+from portal.documents.accounts import Account, OperatorRole
 from portal.documents.sessions import Factor, SessionKind
 from portal.identity.authentication.authenticate import issue_bearer_token
 from portal.identity.sessions.sessions import open_session
@@ -43,5 +43,17 @@ def program_of(app):
             account, a_context(account), "", SessionKind.PROGRAM, (Factor.PASSWORD, Factor.APP)
         )
         return Program(app, issue_bearer_token(principal))
+
+    return enter
+
+
+@pytest.fixture
+def owner_of(app):
+    """Makes a program that acts with the token of an owner of an organization."""
+
+    def enter(organization):
+        program = Program(app)
+        program.log_in(Account.objects.get(id=organization.created_by).email)
+        return program
 
     return enter
