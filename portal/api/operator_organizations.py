@@ -32,6 +32,7 @@ from portal.api.operators import (
 )
 from portal.api.refusals import Refusal
 from portal.api.replay import Answer, takes_key
+from portal.audit.errors import UnderHold
 from portal.display_names import InvalidName
 from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.organizations import Organization
@@ -200,7 +201,7 @@ def restore_organization_as_operator(
     return _act(PlannedAction.RESTORE, operator, organization, query, body)
 
 
-@admin_organizations.post(f"{_PATH}/purge", refusals=(*_OF_PLANS, NotInTrash))
+@admin_organizations.post(f"{_PATH}/purge", refusals=(*_OF_PLANS, NotInTrash, UnderHold))
 @_about_organization("console.act")
 @_takes_key_and_dry_run
 @admin_organizations.arguments(DryRunQuery, location="query")

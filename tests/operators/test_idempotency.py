@@ -8,6 +8,8 @@ from portal.api import replay
 from portal.documents.accounts import OperatorRole
 from portal.operators.keys import create_key
 from portal.operators.people.changing import block, request_reset
+from portal.operators.organizations.notes import add_note
+from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.support import grants
 from portal.web.context import OPERATOR, RequestContext
 from tests.factories import a_context, an_account, an_app, an_operator, an_organization
@@ -64,6 +66,17 @@ def blocked():
     person = somebody()
     block(person["person_id"], "Phishing", a_context())
     return person
+def in_the_trash():
+    return {"organization_id": trash_organization(an_organization(), None, a_context()).id}
+
+
+def to_be_owned():
+    return an_organization_to_see() | verified()
+
+
+def noted():
+    there = an_organization().id
+    return {"organization_id": there, "note_id": add_note(there, "Called.", a_context()).id}
 
 
 # A call of each that takes a key: what makes ready for it and gives the ids in its path, its body.
@@ -83,6 +96,30 @@ CALLS = {
     "POST /admin/people/{person_id}/keep-factors": (to_be_reset, None),
     "POST /admin/people/{person_id}/block": (somebody, {"reason": "Phishing"}),
     "POST /admin/people/{person_id}/unblock": (blocked, None),
+    "PUT /admin/organizations/{organization_id}/name": (
+        an_organization_to_see,
+        {"organization_name": "Kestrel Freight"},
+    ),
+    "POST /admin/organizations/{organization_id}/trash": (an_organization_to_see, None),
+    "POST /admin/organizations/{organization_id}/restore": (in_the_trash, None),
+    "POST /admin/organizations/{organization_id}/purge": (in_the_trash, None),
+    "PATCH /admin/organizations/{organization_id}/plan": (
+        an_organization_to_see,
+        {"plan": "large"},
+    ),
+    "PATCH /admin/organizations/{organization_id}/external": (
+        an_organization_to_see,
+        {"external_id": "cus_1", "metadata": {"crm": "A"}},
+    ),
+    "POST /admin/organizations/{organization_id}/owners": (
+        to_be_owned,
+        {"email": "teo@acme.example"},
+    ),
+    "POST /admin/organizations/{organization_id}/notes": (
+        an_organization_to_see,
+        {"text": "Called."},
+    ),
+    "DELETE /admin/organizations/{organization_id}/notes/{note_id}": (noted, None),
 }
 
 

@@ -13,8 +13,6 @@ from portal.organizations.lifecycle.trashing import purge_organization, trash_or
 from tests.factories import a_context, a_member, an_account, an_organization, fresh
 from tests.program import fault
 
-KEYED = {"headers": {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}}
-
 
 def path(organization, part=""):
     return f"/admin/organizations/{organization.id}{part}"
@@ -113,30 +111,6 @@ def test_everybody_else_is_told_that_there_is_nothing(owner_of, acme, part):
 def test_support_is_refused(program_of, acme, part):
     support = program_of(OperatorRole.SUPPORT, "support@portal.example")
     assert fault(support.post(path(acme, part), {}))[:2] == (403, "operator_forbidden")
-
-
-@pytest.mark.parametrize(
-    ("method", "part", "body"),
-    [
-        ("PUT", "/name", {"organization_name": "Kestrel Freight"}),
-        ("POST", "/trash", {}),
-        ("POST", "/purge", {}),
-        ("PATCH", "/plan", {"plan": "large"}),
-        ("PATCH", "/external", {"external_id": "cus_1"}),
-        ("POST", "/notes", {"text": "Called."}),
-    ],
-)
-@pytest.mark.parametrize("lost", [False, True], ids=["", "answer lost"])
-def test_a_call_that_is_sent_twice_is_done_once(program, acme, master_db, method, part, body, lost):
-    first = program.ask(method, path(acme, part), body, **KEYED)
-    assert first.status_code in (200, 201)
-    events = events_of(acme.id).rows[0].seq
-    if lost:  # the process died between doing it and keeping its answer
-        master_db.request_keys.update_many({}, {"$unset": {"answer": 1}})
-    again = program.ask(method, path(acme, part), body, **KEYED)
-    assert again.headers["Idempotency-Replayed"] == "true"
-    assert (again.status_code, again.json) == (first.status_code, first.json)
-    assert events_of(acme.id).rows[0].seq == events
 
 
 def test_notes_are_kept_listed_and_removed(program, desk, acme):

@@ -16,6 +16,7 @@ from bson import ObjectId
 from humanize import intcomma, naturalsize
 
 from portal import settings
+from portal.audit.errors import UnderHold
 from portal.database.connection import server_time
 from portal.documents.api_keys import ApiKey
 from portal.documents.memberships import Membership, Role
@@ -201,7 +202,7 @@ def plan_action(
 
 def check_possible(organization: Organization, action: PlannedAction) -> None:
     """Raise the reason why the action can't begin, if there is one: OrganizationPurged,
-    OrganizationTrashed, NotInTrash, OperationInProgress."""
+    OrganizationTrashed, NotInTrash, OperationInProgress, UnderHold."""
     if organization.state == OrganizationState.PURGED:
         raise OrganizationPurged(organization.name, organization.purged_at)
     if organization.operation:
@@ -211,6 +212,8 @@ def check_possible(organization: Organization, action: PlannedAction) -> None:
         raise OrganizationTrashed(organization.name)
     if action == PlannedAction.RESTORE and not trashed:
         raise NotInTrash(organization.name, organization.slug)
+    if action == PlannedAction.PURGE and organization.held:
+        raise UnderHold(organization.name)
 
 
 def facts_of(organization: Organization) -> dict[str, str]:
@@ -258,6 +261,8 @@ class _Facts:
             "the name is": organization.name,
             "the address is": organization.slug,
             "the state is": organization.state,
+            "the restriction is": organization.restricted or "none",
+            "the legal hold is": "set" if organization.held else "none",
             "the place is": f"{placement.strategy} on {placement.cluster}, {collection}",
             "the number of members is": str(self.members),
             "the number of owners is": str(self.owners),

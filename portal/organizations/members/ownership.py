@@ -16,6 +16,9 @@ from portal.organizations.members import errors, memberships
 from portal.organizations.members.mails import OFFER_ENDED, OWNER_SET, OWNERSHIP_OFFERED
 from portal.web import rate_limits
 from portal.web.context import RequestContext
+from portal.web.idempotency import claim_key
+
+SET = "ownership_set"
 
 OFFER, WITHDRAW = "offer_ownership", "withdraw_offer"
 ACCEPT, DECLINE = "accept_ownership", "decline_ownership"
@@ -108,8 +111,9 @@ def set_owner(
     """Make an account an owner without anybody's offer, a member or not; the organization, which
     may be in the trash. Other owners stay. All owners are notified.
 
-    Raises NotFound, AddressNotVerified, AlreadyOwner; then nothing was changed.
+    Raises NotFound, AddressNotVerified, AlreadyOwner, DuplicateRequest; then nothing was changed.
     """
+    claim_key(context, organization_id, SET, account_id)
     existing = Organization.objects(id=organization_id, state__ne=OrganizationState.PURGED)
     organization = existing.first()
     account = memberships.register_membership_change(account_id)
