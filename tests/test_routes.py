@@ -434,6 +434,8 @@ ROUTES = {
     "POST /operator/jobs/<job_id>/cancel": "console.act",
     "GET /operator/outbox": "console.view",
     "GET /operator/activity": "console.view",
+    "GET /operator/placement": "console.view",
+    "POST /operator/placement": "console.act",
     "POST /operator/outbox/retry": "console.act",
     "POST /operator/runners/<runner_id>/forget": "console.act",
     "GET /operator/organizations": "console.view",

@@ -123,6 +123,7 @@ class InvalidPolicy(Invalid):
     faults: Mapping[str, str]
 
     code = "invalid_policy"
+    field = "text"
     message = "The policy was not changed.\n{listed}"
 
     @property
@@ -138,7 +139,8 @@ class PolicyChanged(Conflict):
     version: int
 
     code = "policy_changed"
+    title = "The policy was changed meanwhile"
     message = (
-        "The policy is at version {version} meanwhile. Look at it (flask placement policy show), "
-        "then set yours again. Nothing was changed."
+        "The policy is at version {version} meanwhile. Look at it, then set yours again. Nothing "
+        "was changed."
     )

@@ -20,16 +20,19 @@ from mongoengine.errors import NotUniqueError
 from portal import clock
 from portal.audit.trail import installation, record
 from portal.database.transactions import transactional
+from portal.documents.installation import INSTALLATION
 from portal.documents.organizations import Strategy
 from portal.documents.placement_policy import PlacementPolicy
 from portal.placement.errors import InvalidPolicy, PolicyChanged
 from portal.placement.identifiers import IDENTIFIER
 from portal.web.context import RequestContext
+from portal.web.idempotency import claim_key
 
 log = structlog.get_logger()
 
 _VERSION = re.compile(r"\A# Version (\d{1,9})[ \t]*\r?\n")
 LONGEST_TEXT = 100_000
+POLICY_SET = "placement_policy_set"
 
 DEFAULT = """\
 # Where a new organization's documents go: the first rule that matches it decides.
@@ -364,6 +367,7 @@ def set_policy(
 def _insert(version: int, text: str, context: RequestContext) -> None:
     @transactional
     def insert() -> None:
+        claim_key(context, INSTALLATION, POLICY_SET, INSTALLATION)
         in_force, _ = current_text()
         if version != in_force + 1:
             raise PolicyChanged(in_force)

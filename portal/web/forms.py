@@ -114,7 +114,7 @@ class Form(FlaskForm):
         return valid
 
     def _join_lines(self) -> None:
-        """Join the lines of each value, since an input shows only one."""
+        """Join the lines of each value, since an input shows only one; a text area shows all."""
         for field in self:
             if isinstance(field.data, str) and not isinstance(field, TextAreaField):
                 field.data = " ".join(field.data.splitlines())

@@ -18,7 +18,7 @@ from portal.documents.jobs import Job
 from portal.documents.mails import Mail
 from portal.documents.processes import PeriodicTask, Process
 from portal.operators.overview import census
-from portal.placement import capacity
+from portal.placement import capacity, policies
 from portal.web import traffic
 from tests.factories import an_organization, fresh
 
@@ -327,3 +327,35 @@ def test_mails_that_wait_are_tried_at_once(desk, cared_for, master_db):
     assert Mail.objects.get(id=failed.id).due_at <= clock.now()
     event = master_db.audit_events.find_one({"action": "mails.retried"})
     assert event["details"] == {"count": "1"}
+
+
+def test_a_policy_is_put_into_force_and_a_faulty_one_is_shown_again(desk, cared_for):
+    page = desk.get("/operator/placement")
+    text = page.html.textarea.get_text().lstrip("\n")
+    better = text.replace("full_at_percent = 95", "full_at_percent = 90")
+    assert desk.post("/operator/placement", {"text": better}).status == 303
+    assert policies.current_policy().guard.full_at_percent == 90
+    refused = desk.post("/operator/placement", {"text": "[[place]]\nstrategy = 7\n# mine"})
+    assert refused.status == 422
+    assert "rule 1, strategy" in refused.text
+    assert "# mine" in refused.html.textarea.get_text()
+    assert refused.html.textarea.get_text().count("\n") >= 2
+
+
+def test_of_two_who_change_the_policy_one_is_told(desk, cared_for):
+    mine, text = desk.hidden("/operator/placement"), policies.DEFAULT
+    assert desk.post("/operator/placement", {"text": text + "# theirs"}).status == 303
+    refused = desk.send("/operator/placement", {**mine, "text": text + "# mine"})
+    assert refused.status == 409
+    assert "version 1 meanwhile" in refused.text
+    assert policies.current_text()[1].endswith("# theirs")
+
+
+def test_support_reads_the_policy_and_changes_nothing(desk_of, cared_for):
+    desk = desk_of(OperatorRole.SUPPORT)
+    page = desk.get("/operator/placement")
+    assert "full_at_percent = 95" in page.html.pre.get_text()
+    token = {"csrf_token": desk.token("/account/profile")}
+    sent = {**token, "version": "0", "text": policies.DEFAULT}
+    assert desk.send("/operator/placement", sent).status == 403
+    assert policies.current_text()[0] == 0

@@ -13,6 +13,7 @@ from portal import clock
 from portal.audit.words import WORDS, title_of
 from portal.bidi import isolated
 from portal.database import periodic
+from portal.database.clusters import known_clusters
 from portal.doctor import keeping
 from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.jobs import Job
@@ -31,11 +32,13 @@ from portal.operators.overview import (
 )
 from portal.operators.overview.activity import ActFilter
 from portal.operators.overview.findings import EXAMINED
+from portal.operators.overview.forms import PolicyForm
 from portal.operators.overview.runners import FORGOTTEN
 from portal.operators.overview.running import MAILS_RETRIED
 from portal.organizations.access.lookup import parse_object_id
 from portal.organizations.lifecycle import retrying
-from portal.placement import capacity
+from portal.placement import capacity, policies, proposals
+from portal.placement.policies import POLICY_SET
 from portal.web import replay
 from portal.web.charts import bar_chart, meter
 from portal.web.context import RequestContext
@@ -55,6 +58,7 @@ _PAGES = {
     EXAMINED: "operator_overview.show_findings",
     FORGOTTEN: "operator_overview.show",
     MAILS_RETRIED: "operator_overview.show_outbox",
+    POLICY_SET: "operator_overview.show_placement",
 }
 _BACK = (Action("To what runs", "operator_overview.show_operations"),)
 replay.install(blueprint, _redirect_to_result, lambda: _BACK)
@@ -219,6 +223,32 @@ def _change_job(
     if IdempotentForm().submit(lambda: change(job_id, operator.context)) is None:
         return show_operations()
     return see_other(".show_operations", words)
+
+
+@blueprint.route("/placement", methods=["GET", "POST"])
+@with_operator("console.view")
+def show_placement(operator: Operator) -> ResponseReturnValue:
+    form = PolicyForm()
+    if form.is_submitted():
+        operator.require("console.act")
+    known = {cluster.name for cluster in known_clusters()}
+    policy = form.submit(
+        lambda: policies.set_policy(form.text.data, form.version.data, known, operator.context)
+    )
+    if policy:
+        return see_other(".show_placement", f"Version {policy.version} is in force.")
+    version, text = policies.current_text()
+    if not form.is_submitted():
+        form.version.data, form.text.data = version, text
+    return render_operator_page(
+        "operators/overview/placement.html",
+        operator,
+        form,
+        at=clock.now(),
+        version=version,
+        text=text,
+        proposals=proposals.propose_moves(policies.current_policy()),
+    )
 
 
 @blueprint.get("/activity")
