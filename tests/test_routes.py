@@ -434,6 +434,22 @@ ROUTES = {
     "POST /operator/jobs/<job_id>/cancel": "console.act",
     "GET /operator/outbox": "console.view",
     "GET /operator/activity": "console.view",
+    "GET /admin/overview": "console.view",
+    "GET /admin/operations": "console.view",
+    "POST /admin/operations/<organization_id>/<operation_id>/retry": "console.act",
+    "POST /admin/operations/<organization_id>/<operation_id>/undo": "console.act",
+    "POST /admin/jobs/<job_id>/pause": "console.act",
+    "POST /admin/jobs/<job_id>/resume": "console.act",
+    "POST /admin/jobs/<job_id>/cancel": "console.act",
+    "GET /admin/outbox": "console.view",
+    "POST /admin/outbox/retry": "console.act",
+    "GET /admin/doctor": "console.view",
+    "POST /admin/doctor/examine": "console.act",
+    "POST /admin/processes/<process_id>/forget": "console.act",
+    "GET /admin/activity": "console.view",
+    "GET /admin/placement/policy": "console.view",
+    "PUT /admin/placement/policy": "console.act",
+    "GET /admin/placement/proposals": "console.view",
     "GET /operator/placement": "console.view",
     "POST /operator/placement": "console.act",
     "POST /operator/outbox/retry": "console.act",
@@ -618,6 +634,7 @@ class World:
             "note_id",
             "operation_id",
             "runner_id",
+            "process_id",
             "job_id",
             "grant_id",
         ):
@@ -703,6 +720,7 @@ class World:
                 "note_id": lambda: notes.add_note(self.trashed.id, "Called.", a_context()).id,
                 "operation_id": ObjectId,  # which is over
                 "runner_id": ObjectId,
+                "process_id": ObjectId,
                 "job_id": lambda: start_job(KINDS["moves"], f"{ObjectId()}", "", a_context()).id,
             }[name]()
         )

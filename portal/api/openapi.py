@@ -27,6 +27,7 @@ from portal.api.moves import org_moves
 from portal.api.operator_listing import admin_listing
 from portal.api.operator_organizations import admin_organizations
 from portal.api.operator_people import admin_people
+from portal.api.operator_overview import admin_overview
 from portal.api.operator_roles import admin_operators
 from portal.api.operator_support import admin_support
 from portal.api.organizations import org
@@ -152,6 +153,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         transfers,
         audit,
         admin_operators,
+        admin_overview,
         admin_organizations,
         admin_listing,
         admin_support,

@@ -26,11 +26,13 @@ from portal.cli.moves import moves
 from portal.cli.operators import operators
 from portal.cli.organizations import organizations
 from portal.cli.people import people
+from portal.cli.overview import overview
 from portal.cli.placements import placements
 from portal.cli.support import support
 from portal.cli.tenants import tenants
 
 COMMANDS = (
+    overview,
     lifecycle,
     mail,
     audit,

@@ -4,6 +4,7 @@ import click
 from flask.cli import AppGroup
 
 from portal.cli.running import on_database, plain, refusals
+from portal.cli.tables import json_option, print_json
 from portal.documents.jobs import Job
 from portal.jobs import managing
 from portal.jobs.progress import describe
@@ -50,33 +51,44 @@ def show_job(job_id: str) -> None:
 
 @jobs.command("pause")
 @click.argument("job_id", metavar="ID")
+@json_option
 @on_database
-def pause_job(job_id: str) -> None:
+def pause_job(job_id: str, as_json: bool) -> None:
     """Pause the job with this ID, behind what is in hand."""
     with refusals():
         job = managing.pause_job(job_id, RequestContext(OPERATOR))
-    click.echo(f"Paused. To go on: flask jobs resume {job.id}")
+    _print_changed(job, f"Paused. To go on: flask jobs resume {job.id}", as_json=as_json)
 
 
 @jobs.command("resume")
 @click.argument("job_id", metavar="ID")
+@json_option
 @on_database
-def resume_job(job_id: str) -> None:
+def resume_job(job_id: str, as_json: bool) -> None:
     """Have the paused job with this ID go on."""
     with refusals():
         job = managing.resume_job(job_id, RequestContext(OPERATOR))
     kind = KINDS.get(job.kind)
-    click.echo(f"Resumed; it {kind.goes_on}." if kind else "Resumed.")
+    words = f"Resumed; it {kind.goes_on}." if kind else "Resumed."
+    _print_changed(job, words, as_json=as_json)
 
 
 @jobs.command("cancel")
 @click.argument("job_id", metavar="ID")
+@json_option
 @on_database
-def cancel_job(job_id: str) -> None:
+def cancel_job(job_id: str, as_json: bool) -> None:
     """End the job with this ID for good. What it did stays done."""
     with refusals():
-        managing.cancel_job(job_id, RequestContext(OPERATOR))
-    click.echo("Cancelled. What it did stays done.")
+        job = managing.cancel_job(job_id, RequestContext(OPERATOR))
+    _print_changed(job, "Cancelled. What it did stays done.", as_json=as_json)
+
+
+def _print_changed(job: Job, words: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"job": job.id, "state": job.state})
+    else:
+        click.echo(words)
 
 
 def _starter(job: Job) -> str:

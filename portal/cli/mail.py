@@ -7,9 +7,13 @@ from humanize import naturaldelta
 
 from portal import clock, settings
 from portal.cli.running import CommandFailed, on_database
+from portal.cli.tables import json_option, print_json
 from portal.database.leases import summary
 from portal.documents.mails import Mail
 from portal.mail import outbox, transport
+from portal.operators.overview.running import have_mails_tried
+from portal.web.context import OPERATOR, RequestContext
+from portal.web.counting import counted
 
 mail = AppGroup("mail", help="Mails that wait to leave, or that are stored as files.")
 
@@ -25,6 +29,18 @@ def list_mails() -> None:
         click.echo(_line(waiting))
     if not settings.current().mail_server:
         _list_files(settings.current().mail_directory)
+
+
+@mail.command("retry")
+@json_option
+@on_database
+def retry_mails(as_json: bool) -> None:
+    """Have every mail that could not leave tried at once."""
+    number = have_mails_tried(RequestContext(OPERATOR))
+    if as_json:
+        print_json({"mails": number})
+    else:
+        click.echo(f"{counted(number, 'mail')} tried at once.")
 
 
 @mail.command("test")

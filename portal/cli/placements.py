@@ -11,7 +11,7 @@ from flask.cli import AppGroup
 from pymongo.errors import PyMongoError
 
 from portal.cli.running import CommandFailed, on_database, refusals
-from portal.cli.tables import print_table
+from portal.cli.tables import json_option, print_json, print_table
 from portal.database import directory
 from portal.database.clusters import known_clusters
 from portal.database.connection import master_database
@@ -129,8 +129,9 @@ def show_policy() -> None:
 
 @policy_group.command("set")
 @click.argument("file", type=click.File())
+@json_option
 @on_database
-def set_policy(file: TextIO) -> None:
+def set_policy(file: TextIO, as_json: bool) -> None:
     """Put the policy in FILE in force, or from standard input where that is -.
 
     The file is what `show` told, changed: its first line has the version that it replaces, and
@@ -146,7 +147,10 @@ def set_policy(file: TextIO) -> None:
     known = {cluster.name for cluster in known_clusters()}
     with refusals():
         policy = policies.set_policy(text, version, known, RequestContext(OPERATOR))
-    click.echo(f"Version {policy.version} is in force.")
+    if as_json:
+        print_json({"version": policy.version})
+    else:
+        click.echo(f"Version {policy.version} is in force.")
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:

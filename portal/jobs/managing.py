@@ -12,6 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from portal import clock
 from portal.database.background import wake
 from portal.database.transactions import transactional, within_transaction
+from portal.documents.installation import INSTALLATION
 from portal.documents.jobs import Job, JobItem, JobState, Progress
 from portal.jobs.errors import (
     JobEnded,
@@ -22,7 +23,9 @@ from portal.jobs.errors import (
 )
 from portal.jobs.running import LOOP, JobKind, record_event
 from portal.web.context import RequestContext
+from portal.web.idempotency import claim_key
 
+JOB_CHANGED = "job_changed"
 _OPEN = (JobState.RUNNING, JobState.PAUSED)
 _AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -148,24 +151,28 @@ def latest_jobs(most: int) -> Iterable[Job]:
     return Job.objects.order_by("-id").limit(most)
 
 
-def pause_job(job_id: str, context: RequestContext) -> Job:
-    """Have whoever works on the job stop behind what is in hand. Raises JobNotFound, JobEnded."""
-    return _change(job_id, _OPEN, JobState.PAUSED, {"$unset": {"due_at": ""}}, context)
+def pause_job(job_id: str, context: RequestContext, *, claims: bool = False) -> Job:
+    """Have whoever works on the job stop behind what is in hand. With ``claims`` the change claims
+    the request's idempotency key; else its caller does. Raises JobNotFound, JobEnded,
+    DuplicateRequest."""
+    no_more = {"$unset": {"due_at": ""}}
+    return _change(job_id, _OPEN, JobState.PAUSED, no_more, context, claims=claims)
 
 
-def resume_job(job_id: str, context: RequestContext) -> Job:
-    """Have a paused job go on. Raises JobNotFound, JobEnded, JobNotPaused."""
+def resume_job(job_id: str, context: RequestContext, *, claims: bool = False) -> Job:
+    """Have a paused job go on. Raises JobNotPaused, and as ``pause_job``."""
     due = {"$set": {"due_at": _AT_ONCE}, "$unset": {"tries": "", "cause": "", "last_error": ""}}
-    resumed = _change(job_id, (JobState.PAUSED,), JobState.RUNNING, due, context)
+    paused = (JobState.PAUSED,)
+    resumed = _change(job_id, paused, JobState.RUNNING, due, context, claims=claims)
     wake(LOOP)
     return resumed
 
 
-def cancel_job(job_id: str, context: RequestContext) -> Job:
-    """End the job for good, behind what is in hand. What was done stays done. Raises JobNotFound,
-    JobEnded."""
+def cancel_job(job_id: str, context: RequestContext, *, claims: bool = False) -> Job:
+    """End the job for good, behind what is in hand. What was done stays done. Raises as
+    ``pause_job``."""
     ended = {"$set": {"ended_at": clock.now()}, "$unset": {"due_at": "", "open": ""}}
-    return _change(job_id, _OPEN, JobState.CANCELLED, ended, context)
+    return _change(job_id, _OPEN, JobState.CANCELLED, ended, context, claims=claims)
 
 
 @transactional
@@ -175,8 +182,12 @@ def _change(
     state: JobState,
     change: dict[str, Any],
     context: RequestContext,
+    *,
+    claims: bool,
 ) -> Job:
     job = find_job(job_id)
+    if claims:
+        claim_key(context, job.organization or INSTALLATION, JOB_CHANGED, job.id)
     changed = Job._get_collection().find_one_and_update(
         {"_id": job.id, "state": {"$in": list(states)}},
         {**change, "$set": {"state": state, **change.get("$set", {})}},

@@ -6,11 +6,15 @@ import pytest
 from portal import clock
 from portal.api import replay
 from portal.documents.accounts import OperatorRole
+from portal.documents.jobs import Job
+from portal.documents.organizations import Organization
+from portal.documents.processes import Process
 from portal.operators.keys import create_key
 from portal.operators.people.changing import block, request_reset
 from portal.operators.organizations.notes import add_note
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.support import grants
+from portal.placement import policies
 from portal.web.context import OPERATOR, RequestContext
 from tests.factories import a_context, an_account, an_app, an_operator, an_organization
 from tests.program import Program
@@ -77,6 +81,28 @@ def to_be_owned():
 def noted():
     there = an_organization().id
     return {"organization_id": there, "note_id": add_note(there, "Called.", a_context()).id}
+def failing():
+    """An operation that waits for its next try."""
+    there = an_organization("Acme Corp")
+    operation = {"id": there.id, "kind": "rename", "attempt": 3, "name": "Other", "slug": "other"}
+    operation |= {"started_at": clock.now(), "lease_until": clock.now(), "origin": {}}
+    operation |= {"collection": "org_other", "last_error": "a disk is full"}
+    Organization.objects(id=there.id).update_one(__raw__={"$set": {"operation": operation}})
+    return {"organization_id": there.id, "operation_id": there.id}
+
+
+def of_job(state):
+    def make_ready():
+        begun = {"created_at": clock.now(), "origin": {}, "open": True}
+        job = Job(kind="moves", subject="fra-2", title="Moves", state=state, **begun)
+        return {"job_id": job.save().id}
+
+    return make_ready
+
+
+def killed():
+    born = {"started_at": clock.now(), "beat_at": clock.now()}
+    return {"process_id": Process(host="web-1", pid=1, version="1.0", **born).save().id}
 
 
 # A call of each that takes a key: what makes ready for it and gives the ids in its path, its body.
@@ -120,6 +146,15 @@ CALLS = {
         {"text": "Called."},
     ),
     "DELETE /admin/organizations/{organization_id}/notes/{note_id}": (noted, None),
+    "POST /admin/operations/{organization_id}/{operation_id}/retry": (failing, None),
+    "POST /admin/operations/{organization_id}/{operation_id}/undo": (failing, None),
+    "POST /admin/jobs/{job_id}/pause": (of_job("running"), None),
+    "POST /admin/jobs/{job_id}/resume": (of_job("paused"), None),
+    "POST /admin/jobs/{job_id}/cancel": (of_job("running"), None),
+    "POST /admin/outbox/retry": (nothing, None),
+    "POST /admin/doctor/examine": (nothing, None),
+    "POST /admin/processes/{process_id}/forget": (killed, None),
+    "PUT /admin/placement/policy": (nothing, {"version": 0, "text": policies.DEFAULT}),
 }
 
 

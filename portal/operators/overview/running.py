@@ -129,7 +129,24 @@ def jobs() -> Some:
     """The jobs that run or are paused, then those that ended last."""
     running = list(Job.objects(**_OPEN).order_by("-id").limit(SHOWN))
     ended = Job.objects(ended_at__exists=True).order_by("-ended_at").limit(_ENDED_SHOWN)
-    return Some([_job(job) for job in (*running, *ended)], _number(Job, _OPEN))
+    return Some([listed(job) for job in (*running, *ended)], _number(Job, _OPEN))
+
+
+def listed(job: Job) -> ListedJob:
+    """The job as lists show it."""
+    return ListedJob(
+        id=job.id,
+        kind=job.kind,
+        title=job.title,
+        organization=job.organization,
+        state=job.state,
+        done=job.progress.done,
+        total=job.progress.total,
+        reason=job.reason or job.last_error,
+        created_at=job.created_at,
+        ended_at=job.ended_at,
+        by=job.origin.email or job.origin.actor_name or "the portal",
+    )
 
 
 def mails() -> Some:
@@ -190,22 +207,6 @@ def _move(move: Move) -> OpenMove:
         waits_for=move.last_error or move.waits_for,
         until=move.until,
         created_at=move.created_at,
-    )
-
-
-def _job(job: Job) -> ListedJob:
-    return ListedJob(
-        id=job.id,
-        kind=job.kind,
-        title=job.title,
-        organization=job.organization,
-        state=job.state,
-        done=job.progress.done,
-        total=job.progress.total,
-        reason=job.reason or job.last_error,
-        created_at=job.created_at,
-        ended_at=job.ended_at,
-        by=job.origin.email or job.origin.actor_name or "the portal",
     )
 
 

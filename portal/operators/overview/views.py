@@ -41,7 +41,6 @@ from portal.placement import capacity, policies, proposals
 from portal.placement.policies import POLICY_SET
 from portal.web import replay
 from portal.web.charts import bar_chart, meter
-from portal.web.context import RequestContext
 from portal.web.counting import counted
 from portal.web.forms import IdempotentForm, see_other
 
@@ -218,9 +217,10 @@ def retry_mails(operator: Operator) -> ResponseReturnValue:
 
 
 def _change_job(
-    change: Callable[[str, RequestContext], Job], job_id: str, operator: Operator, words: str
+    change: Callable[..., Job], job_id: str, operator: Operator, words: str
 ) -> ResponseReturnValue:
-    if IdempotentForm().submit(lambda: change(job_id, operator.context)) is None:
+    changed = IdempotentForm().submit(lambda: change(job_id, operator.context, claims=True))
+    if changed is None:
         return show_operations()
     return see_other(".show_operations", words)
 
