@@ -421,6 +421,7 @@ ROUTES = {
     "POST /admin/organizations/<organization_id>/support": "console.view",
     "DELETE /admin/organizations/<organization_id>/support/<grant_id>": "console.view",
     "GET /admin/operators": "console.view",
+    "GET /admin/organizations": "console.view",
     "GET /operator/operators": "console.view",
     "GET /operator": "console.view",
     "GET /operator/capacity": "console.view",

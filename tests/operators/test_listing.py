@@ -1,22 +1,34 @@
-"""The listing of organizations follows the truth, and finds them."""
+"""The list of all organizations: what is found, in which order, on a page, by programs, as a
+file."""
 
 import csv
 import io
 import json
+from datetime import date, timedelta
 
-from portal.documents.organizations import Strategy
-from portal.operators.listing.feeding import feed, feed_marked
+import pytest
+
+from portal import clock
+from portal.documents.figures import OrganizationFigures
+from portal.documents.memberships import Role
+from portal.documents.organizations import Organization, Strategy
+from portal.operators.listing.errors import InvalidFilter
+from portal.operators.listing.feeding import feed_marked
 from portal.operators.listing.filters import OrganizationFilter
 from portal.operators.listing.reading import read_page
-from portal.operators.listing.sorting import Order
-from tests.factories import an_account, an_organization
+from portal.operators.listing.sorting import FIELDS, Order
+from portal.organizations import planning
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.trashing import trash_organization
+from tests.factories import a_context, a_member, an_account, an_organization
+from tests.program import fault
 
 LIST = "/operator/organizations"
 
 
-def a_shared(name, account=None):
+def a_shared(name, email=None):
     """An organization in a shared collection, which is quickest to make."""
-    return an_organization(name, account, strategy=Strategy.SHARED)
+    return an_organization(name, email and an_account(email), strategy=Strategy.SHARED)
 
 
 def found(search, **filters):
@@ -30,12 +42,16 @@ def names_on(page):
     return [name.get_text(strip=True) for name in page.html.select("tbody .name")]
 
 
-def test_a_sign_up_is_listed_by_the_next_round(app):
-    organization = an_organization("Acme Corp", an_account("mara@acme.example"))
-    feed()
-    [row] = read_page(OrganizationFilter(), Order()).rows
-    assert (row.id, row.name, row.slug) == (organization.id, "Acme Corp", "acme-corp")
-    assert row.owners == ["mara@acme.example"]
+def pages(wanted, order, size):
+    """The ids on each page, from the first on, and again backwards."""
+    there, back, page = [], [], read_page(wanted, order, size=size)
+    while page:
+        there.append([row.id for row in page.rows])
+        last, page = page, page.after and read_page(wanted, order, after=page.after, size=size)
+    while last:
+        back.append([row.id for row in last.rows])
+        last = last.before and read_page(wanted, order, before=last.before, size=size)
+    return there, back[::-1]
 
 
 def test_an_operator_finds_an_organization_from_every_page(desk):
@@ -49,25 +65,201 @@ def test_an_operator_finds_an_organization_from_every_page(desk):
     assert "No organization found" in desk.get(f"{LIST}?search=nothing").html.get_text()
 
 
-def test_all_that_match_go_into_a_file(desk):
-    for name in ("=HYPERLINK", "Acme Corp"):
-        a_shared(name.strip("="))
-    feed_marked()
-    answer = desk.get("/operator/organizations.csv?sort=-name")
-    rows = list(
-        csv.DictReader(io.StringIO(answer.response.get_data(as_text=True).lstrip("\ufeff")))
-    )
-    assert [row["name"] for row in rows] == ["HYPERLINK", "Acme Corp"]
-
-
-def test_the_list_is_answered_to_programs_and_by_a_command(program_of, flask):
-    a_shared("Verdant Grocers", an_account("mara@verdant.example"))
+def test_all_that_match_go_into_a_file_that_no_spreadsheet_takes_for_formulas(desk):
+    a_shared("+1 Bakery")
     a_shared("Acme Corp")
     feed_marked()
-    answer = program_of().get("/admin/organizations?sort=-name&limit=1").json
+    answer = desk.get(f"{LIST}.csv?sort=-name")
+    text = answer.response.get_data(as_text=True).removeprefix("\ufeff")
+    assert [row["name"] for row in csv.DictReader(io.StringIO(text))] == ["Acme Corp", "'+1 Bakery"]
+
+
+def test_the_list_is_answered_to_programs_and_by_a_command(program_of, command):
+    a_shared("Verdant Grocers", "mara@verdant.example")
+    a_shared("Acme Corp")
+    feed_marked()
+    program = program_of()
+    answer = program.get("/admin/organizations?sort=-name&limit=1").json
     assert [one["name"] for one in answer["organizations"]] == ["Verdant Grocers"]
     further = f"/admin/organizations?sort=-name&limit=1&after={answer['next']}"
-    [other] = program_of(email="b@portal.example").get(further).json["organizations"]
+    [other] = program.get(further).json["organizations"]
     assert other["name"] == "Acme Corp"
-    listed = json.loads(flask("organizations", "list", "mara@verdant.example", "--json").stdout)
+    listed = json.loads(command("organizations", "list", "mara@verdant.example", "--json").stdout)
     assert [one["name"] for one in listed] == ["Verdant Grocers"]
+
+
+def test_states_are_those_of_now_although_the_list_is_behind(desk):
+    organization = a_shared("Acme Corp")
+    feed_marked()
+    renamed = rename_organization(organization, "Beta Corp", a_context())
+    trash_organization(renamed, None, a_context())
+    [row] = desk.get(LIST).html.select("tbody tr")
+    assert "Beta Corp" in row.get_text()
+    assert "In the trash" in row.get_text()
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        "v", "verdant", "VERDANT", "  gro verd ", "verdant & grocers", "verdant-gro", "l'ete",
+        "cafe", "mara+x@", "mara+x@mail.verdant.example", "Mara <MARA+x@mail.verdant.example>",
+        "@mail.verdant.example", "verdant.example", "mail.verd", "verdant_100",
+        "https://portal.example/organizations/verdant-grocers/settings",
+    ],
+)  # fmt: skip
+def test_what_people_type_finds_it(app, search):
+    a_shared("Verdant & Grocers, Café L’Été verdant_100", "mara+x@mail.verdant.example")
+    organization = Organization.objects.first()
+    organization.update(set__slug="verdant-grocers", set__unlisted=organization.id)
+    assert len(found(search)) == 1
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        "erdant", "ver%ant", "ver_ant", "ver.ant", "v.*t", ".*", "mara_x@mail.verdant.example",
+        "maraxx@mail.verdant.example", "mara+x@mail.verdant.example.org", "$ne", "ver|acme",
+    ],
+)  # fmt: skip
+def test_nothing_that_is_typed_is_a_pattern(app, search):
+    a_shared("Verdant Grocers", "mara+x@mail.verdant.example")
+    assert found(search) == []
+
+
+def test_ids_slugs_and_collections_find_exactly_one(app):
+    organization = an_organization("Acme Corp")
+    for n in range(3):
+        a_shared(f"Acme Corp {n}")
+    former = rename_organization(organization, "Beta Corp", a_context())
+    assert found(str(former.id)) == ["Beta Corp"]
+    assert found("beta-corp") == ["Beta Corp"]
+    assert found("org_beta_corp") == ["Beta Corp"]
+    assert found("acme-corp")[0] == "Beta Corp"  # its former slug, before those that begin so
+
+
+def test_the_address_of_any_member_finds_its_organizations(app):
+    organization = a_shared("Acme Corp")
+    a_member(organization, Role.VIEWER, "teo@verdant.example")
+    assert found("teo@verdant.example") == ["Acme Corp"]
+
+
+def test_who_is_named_in_full_comes_first(app):
+    for name in ("Verde Able", "Verde", "Verde Zoo"):
+        a_shared(name)
+    assert found("verde") == ["Verde", "Verde Able", "Verde Zoo"]
+
+
+@pytest.mark.parametrize("name", ["مخبز السلام", "日本商事", "Straße & Söhne", "ĄĆĘ Łódź"])
+def test_names_of_every_script_are_found_by_how_they_begin(app, name):
+    a_shared("Acme Corp")
+    organization = a_shared("Placeholder")
+    organization.update(set__name=name, set__unlisted=organization.id)
+    assert found(name[:3]) == [name]
+    assert found(name) == [name]
+
+
+def test_a_name_of_emoji_alone_is_found_as_it_was_allowed_once(app):
+    organization = a_shared("Placeholder")
+    organization.update(set__name="🦜🦜", set__slug="parrots", set__unlisted=organization.id)
+    assert found("🦜") == ["🦜🦜"]
+
+
+@pytest.mark.parametrize("order", [f"{sign}{name}" for name in FIELDS for sign in ("", "-")])
+def test_pages_of_every_order_have_each_once_there_and_back(app, order):
+    now = clock.now()
+    for n in range(5):
+        organization = a_shared(f"Organization {n}")
+        organization.update(set__name=f"Organization {n // 2}")
+        if n % 2:
+            OrganizationFigures(
+                id=organization.id, documents=n // 3, bytes=7, indexes=1, measured_at=now,
+                used_at=now - timedelta(days=n // 3),
+            ).save()  # fmt: skip
+    feed_marked()
+    wanted, by = OrganizationFilter(), Order.parse(order)
+    there, back = pages(wanted, by, 2)
+    assert there == back
+    assert [len(page) for page in there] == [2, 2, 1]
+    all_of_them = [row.id for row in read_page(wanted, by).rows]
+    assert len(set(all_of_them)) == 5
+    assert all_of_them == [row.id for row in read_page(wanted, by.reversed).rows][::-1]
+
+
+def test_hits_are_paged_there_and_back_too(app):
+    ids = []
+    for n in range(5):
+        ids.insert(0, a_shared(f"Verdant {n}").id)
+    feed_marked()
+    there, back = pages(OrganizationFilter("ver"), Order("name", descending=True), 2)
+    assert there == back == [ids[:2], ids[2:4], ids[4:]]
+
+
+def test_each_filter_leaves_what_it_says(app):
+    acme, beta = a_shared("Acme Corp"), a_shared("Beta Corp")
+    planning.set_plan(acme.id, a_context(), plan="team", region=None)
+    trash_organization(beta, None, a_context())
+    feed_marked()
+    tomorrow = clock.now().date() + timedelta(days=1)
+    for wanted, names in (
+        ({"state": "active"}, ["Acme Corp"]),
+        ({"state": "trashed"}, ["Beta Corp"]),
+        ({"state": "purged"}, []),
+        ({"plan": "team"}, ["Acme Corp"]),
+        ({"plan": "team", "cluster": "main"}, ["Acme Corp"]),
+        ({"plan": "team", "cluster": "fra-1"}, []),
+        ({"strategy": "database"}, []),
+        ({"size": "tiny", "used": "week"}, ["Acme Corp", "Beta Corp"]),
+        ({"used": "older"}, []),
+        ({"created_from": tomorrow}, []),
+        ({"created_to": tomorrow}, ["Acme Corp", "Beta Corp"]),
+        ({"search": "corp", "state": "trashed"}, ["Beta Corp"]),
+    ):
+        each = OrganizationFilter(**wanted)
+        assert [row.name for row in read_page(each, Order()).rows] == names
+        assert each.count() == len(list(each.matching_ids())) == len(names)
+        assert OrganizationFilter.from_args(each.to_args()) == each
+
+
+def test_a_filter_that_there_is_none_of_is_refused_and_not_left_out(desk, program_of):
+    a_shared("Acme Corp")
+    assert desk.get(f"{LIST}?state=sold").status == 422
+    assert desk.get(f"{LIST}.csv?created_from=yesterday").status == 422
+    answer = program_of().get("/admin/organizations?created_to=tomorrow")
+    assert fault(answer)[:2] == (422, "invalid_filter")
+    with pytest.raises(InvalidFilter):
+        OrganizationFilter.from_args({"plan": "{$ne: 1}"})
+
+
+def test_more_hits_than_a_page_looks_at_are_told_and_all_are_matched(app, monkeypatch):
+    for module in ("searching.MOST_HITS", "searching._AT_ONCE"):
+        monkeypatch.setattr(f"portal.operators.listing.{module}", 3)
+    for n in range(8):
+        a_shared(f"Verdant Ver {n}")
+    feed_marked()
+    wanted = OrganizationFilter("ver")
+    page = read_page(wanted, Order())
+    assert (len(page.rows), page.first_hits) == (3, True)
+    ids = list(wanted.matching_ids())
+    assert len(ids) == len(set(ids)) == 8
+    assert len(list(OrganizationFilter("ver ver", created_to=date(2999, 1, 1)).matching_ids())) == 8
+
+
+def test_positions_that_nobody_was_given_lead_to_the_first_page(app):
+    a_shared("Acme Corp")
+    feed_marked()
+    for order in map(Order.parse, FIELDS):
+        for position in ("", "x", "0" * 24, f"{'0' * 24}x", f"{'0' * 24}{10**30}", "\x00" * 30):
+            assert read_page(OrganizationFilter(), order, after=position).rows is not None
+
+
+def test_columns_and_order_stay_in_the_address(desk):
+    for n in range(2):
+        a_shared(f"Acme {n}")
+    feed_marked()
+    page = desk.get(f"{LIST}?column=plan&column=owners&sort=-used&search=acme")
+    heads = [head.get_text(strip=True) for head in page.html.select("thead th")]
+    assert heads == ["Organization", "Plan", "Owners"]
+    chip = page.html.select_one(".filters a")["href"]
+    assert "column=plan&column=owners" in chip
+    assert "sort=-used" in chip
+    assert page.html.select_one("a[href*=csv]")["href"].endswith(".csv?search=acme&sort=-used")
