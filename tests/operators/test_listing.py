@@ -95,7 +95,7 @@ def test_states_are_those_of_now_although_the_list_is_behind(desk):
     trash_organization(renamed, None, a_context())
     [row] = desk.get(LIST).html.select("tbody tr")
     assert "Beta Corp" in row.get_text()
-    assert "In the trash" in row.get_text()
+    assert "In trash" in row.get_text()
 
 
 @pytest.mark.parametrize(

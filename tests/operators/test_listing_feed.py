@@ -157,7 +157,7 @@ def test_a_changed_address_finds_what_its_account_owns(app, office):
     owner = the_owner(organization)
     feed_marked()
     changing.request_email_change(owner.id, "new@verdant.example", PASSWORD, a_context(owner))
-    link = letters.link("new@verdant.example", "/address")
+    link = letters.link("new@verdant.example", "Confirm your new e-mail address")
     changing.confirm_email_change(token_of(link), PASSWORD, a_context(owner))
     assert found("verdant.example") == [organization.id]
     assert found(owner.email) == []
