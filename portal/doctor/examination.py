@@ -11,6 +11,7 @@ from portal.doctor import (
     credentials,
     databases,
     leftovers,
+    listing,
     members,
     moves,
     operations,
@@ -45,6 +46,8 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     members.find_dead_offers,
     members.find_ownerless,
     chains.find_broken,
+    listing.find_behind,  # before the other, which feeds it
+    listing.find_untrue,
     credentials.find_wrong_hosts,
     surroundings.find_leaking_server,
     surroundings.find_waiting_mails,
