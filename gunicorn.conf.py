@@ -23,6 +23,7 @@ from portal.organizations.credentials import tending
 from portal.organizations.lifecycle import runner
 from portal.organizations.moving import mover
 from portal.organizations.support import tending as support
+from portal.organizations.usage import metering
 from portal.serving.listening import gunicorn_bind
 from portal.settings import load, load_supervisor
 from portal.web import traffic
@@ -72,11 +73,14 @@ def post_worker_init(worker: Worker) -> None:
     mover.start()
     resealing.start_resealing()
     periodic.start(PERIODIC_TASKS)
+    metering.start()
     heart.start()
     entering.start()
 
 
 def worker_exit(server: Arbiter, worker: Worker) -> None:
-    """Leave the mail that this worker was sending to the others, and say that it ends."""
+    """Leave the mail that this worker was sending to the others, report what it counted, and say
+    that it ends."""
     sender.stop()
+    metering.stop()
     heart.end()

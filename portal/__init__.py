@@ -101,6 +101,8 @@ from portal.organizations.second_factors import views as requirement_views
 from portal.organizations.support import mails as support_mails
 from portal.organizations.support import tending as support_tending
 from portal.organizations.support import views as support_views
+from portal.organizations.usage import mails as usage_mails
+from portal.organizations.usage import rolling
 from portal.placement import capacity
 from portal.settings import Settings
 from portal.tenant_scripts import applying
@@ -173,7 +175,7 @@ DOCUMENTS = (
     Suspension,
     Hold,
 )
-PERIODIC_TASKS = (capacity.TASK, census.TASK, keeping.TASK)
+PERIODIC_TASKS = (capacity.TASK, census.TASK, keeping.TASK, rolling.TASK)
 MAIL_KINDS = (
     *account_mails.KINDS,
     *attempts.KINDS,
@@ -185,6 +187,7 @@ MAIL_KINDS = (
     *api_key_mails.KINDS,
     *signing_up.KINDS,
     *move_mails.KINDS,
+    *usage_mails.KINDS,
     *support_mails.KINDS,
     *operator_mails.KINDS,
 )

@@ -12,6 +12,7 @@ from portal.audit.trail import record
 from portal.database.transactions import transactional
 from portal.documents.organizations import Organization, OrganizationState
 from portal.errors import NotFound
+from portal.organizations.usage import limits
 from portal.placement.clusters import is_in_region
 from portal.placement.errors import OutsideRegion
 from portal.placement.identifiers import parse_plan, parse_region
@@ -68,7 +69,11 @@ def set_plan(
         if region and not is_in_region(organization.placement.cluster, region):
             raise OutsideRegion(organization.name, region, organization.placement.cluster)
     if before != {"plan": organization.plan, "region": organization.region}:
-        organization.update(set__plan=organization.plan, set__region=organization.region)
+        organization.update(
+            set__plan=organization.plan, set__region=organization.region, inc__version=1
+        )
+        organization.version += 1
+        limits.publish(organization)
         record(
             organization,
             "organization.plan_set",

@@ -75,7 +75,7 @@ class LimitBook:
     since. Thread-safe."""
 
     def __init__(self) -> None:
-        self._own: dict[ObjectId, tuple[tuple[int, int], Limits]] = {}
+        self._changed: dict[ObjectId, tuple[tuple[int, int], Entitled | None]] = {}
         self._plans: dict[str, Limits] = {}
         self._read_until: datetime | None = None
 
@@ -83,16 +83,15 @@ class LimitBook:
         self, organization: ObjectId, order: tuple[int, int], entitled: Entitled | None
     ) -> Limits | None:
         """The limits of an organization, whose entry of this ``order`` says ``entitled``."""
-        if entitled is None and organization not in self._own:
-            return None
-        own, by_plan = None, None
-        if entitled is not None:
-            own, by_plan = entitled.own, entitled.by_plan
-            if entitled.plan is not None:
-                by_plan = self._plans.get(entitled.plan, by_plan)
-        changed = self._own.get(organization)
+        changed = self._changed.get(organization)
         if changed is not None and changed[0] > order:
-            own = changed[1]
+            entitled = changed[1]
+        if entitled is None:
+            return None
+        by_plan = entitled.by_plan
+        if entitled.plan is not None:
+            by_plan = self._plans.get(entitled.plan, by_plan)
+        own = entitled.own
         limits = (own or _NONE).over(by_plan)
         return None if limits == _NONE else limits
 
@@ -115,10 +114,10 @@ class LimitBook:
     def accept(self, changed: Iterable[Mapping[str, Any]]) -> None:
         """Keep these changes."""
         for each in changed:
-            limits = Limits.of(each.get("limits")) or _NONE
             if isinstance(each["_id"], ObjectId):
-                self._own[each["_id"]] = (each["epoch"], each["version"]), limits
+                order = each["epoch"], each["version"]
+                self._changed[each["_id"]] = order, Entitled.of(each)
             else:
-                self._plans[each["_id"]] = limits
+                self._plans[each["_id"]] = Limits.of(each.get("limits")) or _NONE
             if self._read_until is None or each["changed_at"] > self._read_until:
                 self._read_until = each["changed_at"]

@@ -177,7 +177,8 @@ class Reporter:
         self._refresh, self._refresh_seconds = refresh, refresh_seconds
         self.after_fork()
         renew_after_fork(self)
-        atexit.register(_close, weakref.ref(self))
+        if not unattended:
+            atexit.register(_close, weakref.ref(self))
 
     def after_fork(self) -> None:
         """Be another process in a child."""

@@ -37,6 +37,11 @@ def start() -> None:
     _reporter.start()
 
 
+def stop() -> None:
+    """Report what is left, and end."""
+    _reporter.close()
+
+
 def report() -> None:
     """Report what this process has counted until now."""
     _reporter.flush()
@@ -44,7 +49,7 @@ def report() -> None:
 
 def report_at_exit() -> None:
     """Report what this process counts, a command's say, when it ends."""
-    atexit.register(_reporter.flush, last=True)
+    atexit.register(_reporter.close)
 
 
 def metering() -> Metering:

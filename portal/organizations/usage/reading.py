@@ -1,13 +1,27 @@
 """What organizations used, for pages, programs and commands."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import reduce
+from operator import add
+from typing import Any
 
 from bson import ObjectId
 
+from portal import clock
+from portal.documents.installation import INSTALLATION
 from portal.documents.organizations import Organization
+from portal.documents.usage import ClusterUsage, UsageDay, UsageGap, UsageHour, UsageRollup
+from portal.organizations.usage.counts import Counts
+from portal.organizations.usage.metering import entitled
+from portal.tenants.quotas import LimitBook
+
+MOST_LOUD = 100
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_CANDIDATES = 200
 
 
 class Span(StrEnum):
@@ -17,19 +31,15 @@ class Span(StrEnum):
     DAY = "day"
     MONTH = "month"
 
+    @property
+    def length(self) -> timedelta:
+        """How long it is."""
+        return {"hour": _HOUR, "day": _DAY, "month": 30 * _DAY}[self]
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Sums over a time, as ``documents/usage.py`` defines them."""
-
-    operations: int = 0
-    commands: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
-    slow: int = 0
-    milliseconds: int = 0
-    waited: int = 0
-    refused: int = 0
+    @property
+    def step(self) -> timedelta:
+        """The time that each point is of."""
+        return {"hour": timedelta(minutes=1), "day": timedelta(minutes=10), "month": _HOUR}[self]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +92,201 @@ class Loudness:
     gaps: tuple[Gap, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The time of which all reports are added up, and what is missing in it."""
+
+    since: datetime | None
+    until: datetime | None
+    gaps: tuple[Gap, ...]
+
+    def measured(self, begin: datetime, end: datetime) -> bool:
+        """Tell whether anything was measured between these times."""
+        if self.since is None or self.until is None:
+            return False
+        if end <= self.since or begin >= self.until:
+            return False
+        return not any(gap.since <= begin and end <= gap.until for gap in self.gaps)
+
+
 def loudest(count: int = 20, *, cluster: str | None = None) -> Loudness:
     """The ``count`` organizations with the most operations in the last hour, of all clusters or of
     one. Costs a few reads by index, whatever the number of organizations."""
-    raise NotImplementedError
+    now = clock.now()
+    since = _floor(now, timedelta(minutes=1)) - _HOUR
+    known = _known(since, now)
+    sums = _last_hour(since, cluster)
+    top = sorted(sums, key=lambda one: sums[one].operations, reverse=True)[: min(count, MOST_LOUD)]
+    organizations = {
+        each.id: each
+        for each in Organization.objects(id__in=top).only(
+            "name", "slug", "placement", "plan", "limits"
+        )
+    }
+    totals = _cluster_totals(since)
+    days = _operations_by_hour(top, now, known)
+    rows = [
+        _loud(organizations[one], sums[one], totals, days[one])
+        for one in top
+        if one in organizations and sums[one].operations
+    ]
+    return Loudness(tuple(rows), known.until, known.gaps)
 
 
 def usage_of(organization: Organization | ObjectId, span: Span = Span.DAY) -> Usage:
     """An organization's use in the time that ends now."""
-    raise NotImplementedError
+    organization_id = organization.id if isinstance(organization, Organization) else organization
+    now = clock.now()
+    since = _floor(now, span.step) + span.step - span.length
+    if span == Span.MONTH:
+        counted = _by_hour(organization_id, since)
+    else:
+        hours = UsageHour.objects(organization=organization_id, hour__gte=_floor(since, _HOUR))
+        counted = _by_minute(hours.as_pymongo(), span.step)
+    return _usage(since, now, span.step, counted)
 
 
 def usage_of_clusters(clusters: Sequence[str], span: Span = Span.DAY) -> dict[str, Usage]:
     """The use of clusters by all their organizations, likewise."""
-    raise NotImplementedError
+    now = clock.now()
+    since = _floor(now, span.step) + span.step - span.length
+    found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    stored = ClusterUsage.objects(cluster__in=list(clusters), hour__gte=_floor(since, _HOUR))
+    for hour in stored.as_pymongo():
+        found[hour["cluster"]].append(hour)
+    return {
+        name: _usage(since, now, span.step, _by_minute(found[name], span.step)) for name in clusters
+    }
+
+
+def known_until() -> datetime | None:
+    """The time up to which all that was reported is added up; ``None`` where nothing was yet."""
+    rollup = UsageRollup.objects(id=INSTALLATION).first()
+    return rollup and rollup.until
+
+
+def _usage(
+    since: datetime, now: datetime, step: timedelta, counted: Mapping[datetime, Counts]
+) -> Usage:
+    known = _known(since, now)
+    points = tuple(
+        (at, counted.get(at, Counts()) if at in counted or known.measured(at, at + step) else None)
+        for at in _steps(since, now, step)
+    )
+    total = reduce(add, (counts for at, counts in counted.items() if at >= since), Counts())
+    return Usage(since, now, step, points, total, known.gaps, known.until)
+
+
+def _by_minute(hours: Iterable[Mapping[str, Any]], step: timedelta) -> dict[datetime, Counts]:
+    counted: dict[datetime, Counts] = defaultdict(Counts)
+    for hour in hours:
+        for minute, counts in hour.get("minutes", {}).items():
+            at = _floor(hour["hour"] + timedelta(minutes=int(minute)), step)
+            counted[at] += Counts.of(counts)
+    return counted
+
+
+def _by_hour(organization: ObjectId, since: datetime) -> dict[datetime, Counts]:
+    counted = {}
+    days = UsageDay.objects(organization=organization, day__gte=_floor(since, _DAY))
+    for day in days.as_pymongo():
+        for hour, counts in day["hours"].items():
+            counted[day["day"] + timedelta(hours=int(hour))] = Counts.of(counts)
+    recent = UsageHour.objects(organization=organization, unfolded=True)
+    for hour in recent.only("hour", "total").as_pymongo():
+        counted[hour["hour"]] = Counts.of(hour["total"])
+    return counted
+
+
+def _last_hour(since: datetime, cluster: str | None) -> dict[ObjectId, Counts]:
+    """The counts since then of those who used most in the hours that it is part of."""
+    sums: dict[ObjectId, Counts] = defaultdict(Counts)
+    for hour in (_floor(since, _HOUR), _floor(since, _HOUR) + _HOUR):
+        wanted = UsageHour.objects(hour=hour)
+        if cluster is not None:
+            wanted = wanted.filter(cluster=cluster)
+        for found in wanted.order_by("-total.operations").limit(_CANDIDATES).as_pymongo():
+            sums[found["organization"]] += _since(found, since)
+    return sums
+
+
+def _cluster_totals(since: datetime) -> dict[str, Counts]:
+    totals: dict[str, Counts] = defaultdict(Counts)
+    for found in ClusterUsage.objects(hour__gte=_floor(since, _HOUR)).as_pymongo():
+        totals[found["cluster"]] += _since(found, since)
+    return totals
+
+
+def _since(found: Mapping[str, Any], since: datetime) -> Counts:
+    return reduce(
+        add,
+        (
+            Counts.of(counts)
+            for minute, counts in found.get("minutes", {}).items()
+            if found["hour"] + timedelta(minutes=int(minute)) >= since
+        ),
+        Counts(),
+    )
+
+
+def _operations_by_hour(
+    organizations: Sequence[ObjectId], now: datetime, known: _Known
+) -> dict[ObjectId, tuple[float | None, ...]]:
+    first = _floor(now, _HOUR) - 23 * _HOUR
+    hours = [first + index * _HOUR for index in range(24)]
+    stored = UsageHour.objects(organization__in=list(organizations), hour__gte=first)
+    operations = {
+        (each["organization"], each["hour"]): each["total"].get("operations", 0)
+        for each in stored.only("organization", "hour", "total").as_pymongo()
+    }
+    return {
+        one: tuple(
+            operations.get((one, hour), 0.0 if known.measured(hour, hour + _HOUR) else None)
+            for hour in hours
+        )
+        for one in organizations
+    }
+
+
+def _loud(
+    organization: Organization,
+    counts: Counts,
+    totals: Mapping[str, Counts],
+    day: tuple[float | None, ...],
+) -> Loud:
+    placement = organization.placement
+    total = totals[placement.cluster].operations if placement.cluster in totals else 0
+    limits = LimitBook().limits_of(organization.id, (0, 0), entitled(organization))
+    return Loud(
+        id=organization.id,
+        name=organization.name,
+        slug=organization.slug,
+        strategy=placement.strategy,
+        placement=placement.shown,
+        cluster=placement.cluster,
+        share=min(counts.operations / total, 1.0) if total else 0.0,
+        operations_per_second=counts.operations / _HOUR.total_seconds(),
+        counts=counts,
+        day=day,
+        limit=limits.operations if limits else None,
+    )
+
+
+def _known(since: datetime, now: datetime) -> _Known:
+    rollup = UsageRollup.objects(id=INSTALLATION).first()
+    gaps = UsageGap.objects(until__gt=since, since__lt=now).order_by("since").limit(100)
+    told = tuple(Gap(each.since, each.until) for each in gaps)
+    return _Known(rollup and rollup.since, rollup and rollup.until, told)
+
+
+def _steps(since: datetime, until: datetime, step: timedelta) -> Iterator[datetime]:
+    at = since
+    while at <= until:
+        yield at
+        at += step
+
+
+def _floor(at: datetime, step: timedelta) -> datetime:
+    """The beginning of the step, counted from midnight in UTC, that the time is in."""
+    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight + (at - midnight) // step * step
