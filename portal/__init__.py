@@ -82,6 +82,7 @@ from portal.operators.overview import census
 from portal.operators.overview import views as overview_views
 from portal.operators.people import views as operator_people_views
 from portal.operators.support import views as operator_support_views
+from portal.operators.usage import views as operator_usage_views
 from portal.organizations import account_endings, move_views, signing_up
 from portal.organizations import views as organization_views
 from portal.organizations.activity import refusals
@@ -103,6 +104,7 @@ from portal.organizations.support import tending as support_tending
 from portal.organizations.support import views as support_views
 from portal.organizations.usage import mails as usage_mails
 from portal.organizations.usage import rolling
+from portal.organizations.usage import views as usage_views
 from portal.placement import capacity
 from portal.settings import Settings
 from portal.tenant_scripts import applying
@@ -271,6 +273,8 @@ def create_app(active: Settings) -> Flask:
         requirement_views,
         support_views,
         operator_support_views,
+        operator_usage_views,
+        usage_views,
         operator_views,
         operator_people_views,
         operator_listing_views,

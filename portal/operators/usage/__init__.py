@@ -1,0 +1,1 @@
+"""What organizations use and their limits, in the console."""

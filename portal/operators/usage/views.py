@@ -1,0 +1,147 @@
+"""Pages of the console about use and limits."""
+
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
+
+from portal import clock
+from portal.bidi import isolated
+from portal.database.clusters import known_clusters
+from portal.documents.organizations import Organization
+from portal.operators.access import Operator
+from portal.operators.guards import with_operator
+from portal.operators.organization_pages import install, render_page, with_organization
+from portal.operators.usage.forms import LimitsForm, PlanLimitsForm
+from portal.operators.usage.load import load_of
+from portal.organizations.usage import limits, reading, showing
+from portal.organizations.usage.measuring import Kept
+from portal.placement.identifiers import parse_plan
+from portal.web.charts import line_chart, meter, sparkline
+from portal.web.forms import IdempotentForm, see_other
+
+blueprint = Blueprint("operator_usage", __name__, url_prefix="/operator")
+install(blueprint, "operator_usage.show_organization")
+
+_MOST_SHOWN = 50
+
+
+@blueprint.get("/usage")
+@with_operator("console.view")
+def show(operator: Operator) -> ResponseReturnValue:
+    names = [cluster.name for cluster in known_clusters()]
+    chosen = request.args.get("cluster")
+    cluster = chosen if chosen in names else None
+    span = showing.span_of(request.args.get("span"))
+    found, now = reading.loudest(_MOST_SHOWN, cluster=cluster), clock.now()
+    drawn = cluster or names[0]
+    usage = reading.usage_of_clusters([drawn], span)[drawn]
+    seconds = usage.step.total_seconds()
+    points = [
+        (at, None if counts is None else counts.operations / seconds) for at, counts in usage.points
+    ]
+    return render_template(
+        "operators/usage/loud.html",
+        operator=operator,
+        found=found,
+        stale=found.known_until is None or now - found.known_until > showing.STALE_AFTER,
+        at=now,
+        clusters=names,
+        cluster=cluster,
+        drawn=drawn,
+        span=span,
+        spans=showing.SPAN_WORDS,
+        chart=line_chart(points, showing.per_second),
+        meter=meter,
+        sparkline=sparkline,
+        per_second=showing.per_second,
+    )
+
+
+@blueprint.get("/organizations/<organization_id>/usage")
+@with_organization("console.view")
+def show_organization(operator: Operator, organization: Organization) -> ResponseReturnValue:
+    span = showing.span_of(request.args.get("span"))
+    shown = showing.shown_usage(organization, span, clock.now())
+    return render_page(
+        "operators/usage/organization.html",
+        operator,
+        organization,
+        shown=shown,
+        spans=showing.SPAN_WORDS,
+        notices=showing.notices_of(organization),
+        count_form=IdempotentForm(),
+    )
+
+
+@blueprint.route("/organizations/<organization_id>/limits", methods=["GET", "POST"])
+@with_organization("console.act")
+def set_limits(operator: Operator, organization: Organization) -> ResponseReturnValue:
+    form = LimitsForm()
+    if not form.is_submitted():
+        form.show(organization.limits)
+    changed = form.submit(
+        lambda: limits.set_limits(
+            organization, form.wanted(), operator.context, seen=form.seen_limits()
+        )
+    )
+    if changed:
+        message = f"{isolated(changed.name)} has these limits now. Software knows within seconds."
+        return see_other(
+            "operator_usage.show_organization", message, organization_id=organization.id
+        )
+    return render_page(
+        "operators/usage/limits.html",
+        operator,
+        organization,
+        form,
+        shown=[showing.shown_limit(each) for each in limits.limits_of(organization).values()],
+        load=load_of(organization.placement.cluster),
+    )
+
+
+@blueprint.post("/organizations/<organization_id>/limits/count")
+@with_organization("console.act")
+def count(operator: Operator, organization: Organization) -> ResponseReturnValue:
+    form = IdempotentForm()
+    counted = form.submit(lambda: limits.recount(organization, operator.context))
+    message = "" if counted is None else told_count(counted.before, counted.now)
+    return see_other("operator_usage.show_organization", message, organization_id=organization.id)
+
+
+@blueprint.route("/limits", methods=["GET", "POST"])
+@with_operator("console.act")
+def set_plan_limits(operator: Operator) -> ResponseReturnValue:
+    form, plans = PlanLimitsForm(), limits.plans_with_limits()
+    if not form.is_submitted():
+        plan = request.args.get("plan", "")[:100]
+        known = next((each for each in plans if each.id == plan), None)
+        form.plan.data = plan
+        form.show(known.limits if known else None)
+
+    def write() -> bool:
+        plan = parse_plan(form.plan.data or "")
+        limits.set_plan_limits(plan, form.wanted(), operator.context)
+        return True
+
+    if form.submit(write):
+        return see_other("operator_usage.set_plan_limits", "The limits of the plan were changed.")
+    page = render_template(
+        "operators/usage/plans.html",
+        operator=operator,
+        form=form,
+        plans=plans,
+        kinds=limits.LimitKind,
+        amount=showing.amount,
+    )
+    return page, form.status
+
+
+def told_count(before: Kept | None, now: Kept) -> str:
+    """What counting anew found, in words."""
+    words = f"Counted {now.documents:,} documents of {showing.size(now.bytes)}"
+    how = "" if now.exact else ", by the server’s figures: one by one takes too long here"
+    if before is None:
+        return f"{words}{how}. Nothing was known before."
+    documents, size = now.documents - before.documents, now.bytes - before.bytes
+    if not (documents or size):
+        return f"{words}{how}, as was known."
+    return f"{words}{how}: {documents:+,} documents and {size:+,} bytes against what was known."
