@@ -32,6 +32,7 @@ from portal.organizations.lifecycle.errors import (
     OperationInProgress,
     TenantCollectionMissing,
 )
+from portal.organizations.usage.errors import OperationsLimited, StorageLimited
 from portal.web import bodies, rate_limits, streaming
 from portal.web.context import IdempotencyKey
 from portal.web.errors import InvalidInput, Overloaded, TooManyAttempts
@@ -42,6 +43,7 @@ OF_READING: tuple[Refusal, ...] = (
     *OF_ACCESS,
     OrganizationMoving,
     OrganizationTrashed,
+    OperationsLimited,
     OperationInProgress,
     TenantCollectionMissing,
     CollectionNameConflict,
@@ -55,7 +57,13 @@ OF_READING: tuple[Refusal, ...] = (
     QueryCancelled,
     408,
 )
-OF_WRITING: tuple[Refusal, ...] = (*OF_READING, *REFUSALS, MaskedText, Overloaded)
+OF_WRITING: tuple[Refusal, ...] = (
+    *OF_READING,
+    *REFUSALS,
+    MaskedText,
+    Overloaded,
+    StorageLimited,
+)
 
 View = TypeVar("View", bound=Callable[..., Any])
 in_parts = streaming.in_parts

@@ -30,6 +30,7 @@ from portal.api.operator_people import admin_people
 from portal.api.operator_overview import admin_overview
 from portal.api.operator_roles import admin_operators
 from portal.api.operator_support import admin_support
+from portal.api.operator_usage import admin_usage
 from portal.api.organizations import org
 from portal.api.placements import placements
 from portal.api.structure import org_structure
@@ -158,6 +159,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         admin_listing,
         admin_support,
         admin_people,
+        admin_usage,
     )
     for part in parts:
         csrf.exempt(part)  # it takes no cookie

@@ -3,6 +3,10 @@
 organizations``, ``flask listing``, ``flask support``, ``flask placements``, ``flask
 applications``, ``flask clusters``, ``flask moves``, ``flask tenants apply``, ``flask data``,
 ``flask jobs``, ``flask migrate status``, ``flask doctor``.
+``flask keys``, ``flask accounts``, ``flask operators``, ``flask organizations``, ``flask
+listing``, ``flask usage``, ``flask limits``, ``flask placements``, ``flask applications``, ``flask
+clusters``, ``flask moves``, ``flask tenants apply``, ``flask data``, ``flask jobs``, ``flask
+migrate status``, ``flask doctor``.
 
 Commands need the portal's settings. Beside a ``make run`` with a MongoDB of its own they use
 those that the supervisor stored in ``instance/``.
@@ -30,6 +34,7 @@ from portal.cli.overview import overview
 from portal.cli.placements import placements
 from portal.cli.support import support
 from portal.cli.tenants import tenants
+from portal.cli.usage import limits, usage
 
 COMMANDS = (
     overview,
@@ -47,6 +52,8 @@ COMMANDS = (
     clusters,
     moves,
     support,
+    usage,
+    limits,
     tenants,
     data,
     jobs,

@@ -14,6 +14,7 @@ import structlog
 from portal import settings
 from portal.database import connection
 from portal.errors import PortalError
+from portal.organizations.usage import metering
 from portal.settings import InvalidSettings, Settings, instance
 
 log = structlog.get_logger()
@@ -77,12 +78,16 @@ def refusals() -> Iterator[None]:
 
 
 def on_database(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Prepare the database before the command, and report errors as ``on_data_as_it_is`` does."""
+    """Prepare the database before the command, report errors as ``on_data_as_it_is`` does, and what
+    the command counted of organizations' use."""
 
     @wraps(command)
     def prepared(*arguments: Any, **options: Any) -> Any:
         connection.prepare()
-        return command(*arguments, **options)
+        try:
+            return command(*arguments, **options)
+        finally:
+            metering.report(last=True)
 
     return on_data_as_it_is(prepared)
 

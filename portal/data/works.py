@@ -21,9 +21,11 @@ from portal.organizations.lifecycle.errors import (
     OperationInProgress,
     TenantCollectionMissing,
 )
+from portal.organizations.usage.errors import OperationsLimited, StorageLimited
 from portal.web.context import AuditActor, RequestContext
 
 _IN_TRASH_SECONDS, _UNREACHABLE_SECONDS, _SOON_SECONDS = 60, 5, 1
+_FULL_SECONDS = 60
 
 
 def access_of(job: Job, *, sees_all: bool = True) -> DocumentAccess:
@@ -58,6 +60,11 @@ def while_reachable() -> Iterator[None]:
         raise NotNow("the organization is under a legal hold", _IN_TRASH_SECONDS) from error
     except (OrganizationSuspended, OrganizationHidden) as error:
         raise NotNow("the organization is suspended", _IN_TRASH_SECONDS) from error
+    except OperationsLimited as error:
+        raise NotNow("the organization’s limit of operations", error.wait_seconds) from error
+    except StorageLimited as error:
+        reason = f"the organization keeps {error.used:,} of {error.allowed:,} {error.kind}"
+        raise NotNow(reason, _FULL_SECONDS) from error
     except OrganizationMoving as error:
         raise NotNow("the organization is being moved", _SOON_SECONDS) from error
     except OperationInProgress as error:

@@ -161,6 +161,25 @@ ACTIONS = (
         "operator_overview.show_placement",
         "set_placement_policy",
         "placements policy set",
+        "set limits",
+        "Set limits",
+        "operator_usage.set_limits",
+        "set_limits",
+        "limits set",
+    ),
+    OperatorAction(
+        "count anew",
+        "Count anew what it keeps",
+        "operator_usage.count",
+        "count_anew",
+        "limits count",
+    ),
+    OperatorAction(
+        "set limits of a plan",
+        "Set the limits of a plan",
+        "operator_usage.set_plan_limits",
+        "set_plan_limits",
+        "limits set-plan",
     ),
 )
 """Every action of operators. A test finds each in all three ways."""

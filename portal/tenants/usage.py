@@ -237,8 +237,8 @@ class Reporter:
         """Make batches of what was counted."""
         taken, until = self.meter.take(), datetime.now(UTC)
         rows = [counted.row(organization) for organization, counted in taken.items()]
-        idle = (until - self._sent).total_seconds() < IDLE_SECONDS
-        if not rows and idle and not last:
+        heard = (until - self._sent).total_seconds() < IDLE_SECONDS and not last
+        if not rows and (heard or not self._number):
             return
         parts = [rows[first : first + _MAX_ROWS] for first in range(0, len(rows), _MAX_ROWS)]
         for part in parts or [[]]:

@@ -19,7 +19,13 @@ from portal.documents.usage import UsageHour
 from portal.errors import NotFound
 from portal.organizations.usage import noticing
 from portal.organizations.usage.errors import InvalidLimit, LimitsChanged
-from portal.organizations.usage.measuring import Kept, Recount, count_anew, measure
+from portal.organizations.usage.measuring import (
+    COUNTING_SECONDS,
+    Kept,
+    Recount,
+    count_anew,
+    measure,
+)
 from portal.organizations.usage.metering import entitled, forget_plans
 from portal.tenants.quotas import LIMITS
 from portal.web.context import RequestContext
@@ -102,10 +108,12 @@ def set_limits(
     return _write(organization.id, wanted, seen, kept, context)
 
 
-def recount(organization: Organization, context: RequestContext) -> Recount:
-    """Count what the organization keeps, one by one as far as time allows, and record it where that
-    isn't what was known."""
-    counted = count_anew(organization)
+def recount(
+    organization: Organization, context: RequestContext, seconds: float = COUNTING_SECONDS
+) -> Recount:
+    """Count what the organization keeps, one by one as far as ``seconds`` allow, and record it
+    where that isn't what was known."""
+    counted = count_anew(organization, seconds)
     before, now = counted.before, counted.now
     if before is None or (before.documents, before.bytes) != (now.documents, now.bytes):
         _record_count(organization.id, counted, context)

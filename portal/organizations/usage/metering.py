@@ -4,7 +4,6 @@ What pages, programs, commands and jobs do with documents is counted by the stor
 with applications; it reports to the same place.
 """
 
-import atexit
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -42,14 +41,9 @@ def stop() -> None:
     _reporter.close()
 
 
-def report() -> None:
-    """Report what this process has counted until now."""
-    _reporter.flush()
-
-
-def report_at_exit() -> None:
-    """Report what this process counts, a command's say, when it ends."""
-    atexit.register(_reporter.close)
+def report(*, last: bool = False) -> None:
+    """Report what this process has counted until now; ``last`` where it ends."""
+    _reporter.flush(last=last)
 
 
 def metering() -> Metering:

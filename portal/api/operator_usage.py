@@ -1,0 +1,160 @@
+"""Use and limits, for programs of operators."""
+
+from typing import Any
+
+from portal.api.guard import ApiBlueprint
+from portal.api.operator_usage_schemas import (
+    LimitsAnswer,
+    LimitsBody,
+    LoudAnswer,
+    LoudQuery,
+    PlansAnswer,
+    RecountAnswer,
+    UsageAnswer,
+    UsageQuery,
+)
+from portal.api.operators import (
+    OF_OPERATOR_CHANGES,
+    OF_OPERATORS,
+    install_replays,
+    operator_by_request,
+)
+from portal.api.replay import Answer, takes_key
+from portal.documents.idempotency import IdempotencyRecord
+from portal.documents.organizations import Organization
+from portal.operators.organization_pages import find_organization
+from portal.organizations.usage import limits, reading
+from portal.organizations.usage.limits import LimitKind, Wanted
+from portal.organizations.usage.reading import Span, Usage
+from portal.placement.errors import InvalidPlan
+from portal.placement.identifiers import parse_plan
+
+admin_usage = ApiBlueprint(
+    "admin_usage", __name__, url_prefix="/admin", description="Use and limits of organizations"
+)
+
+_ONE = "/organizations/<organization_id>"
+
+
+@admin_usage.get("/usage", refusals=OF_OPERATORS)
+@admin_usage.arguments(LoudQuery, location="query")
+@admin_usage.response(200, LoudAnswer)
+def list_loudest_organizations(query: dict[str, Any]) -> reading.Loudness:
+    """List the organizations that use most
+
+    Those with the most operations in the last hour. Counted is what the portal does, and software
+    that uses the library; organizations’ own MongoDB users are not.
+    """
+    operator_by_request("console.view")
+    return reading.loudest(query["limit"], cluster=query.get("cluster"))
+
+
+@admin_usage.get(f"{_ONE}/usage", refusals=OF_OPERATORS)
+@admin_usage.arguments(UsageQuery, location="query")
+@admin_usage.response(200, UsageAnswer)
+def get_usage_as_operator(query: dict[str, str], organization_id: str) -> dict[str, Any]:
+    """See what an organization uses"""
+    operator_by_request("console.view")
+    organization = find_organization(organization_id)
+    return {"usage": _told(reading.usage_of(organization, Span(query["span"])))}
+
+
+@admin_usage.get(f"{_ONE}/limits", refusals=OF_OPERATORS)
+@admin_usage.response(200, LimitsAnswer)
+def get_limits_as_operator(organization_id: str) -> dict[str, Any]:
+    """See the limits of an organization, and how much is used"""
+    operator_by_request("console.view")
+    return _limits(find_organization(organization_id))
+
+
+@admin_usage.patch(f"{_ONE}/limits", refusals=OF_OPERATOR_CHANGES)
+@takes_key
+@admin_usage.arguments(LimitsBody)
+@admin_usage.response(200, LimitsAnswer)
+def set_limits(body: dict[str, int | None], organization_id: str) -> dict[str, Any]:
+    """Set limits of an organization
+
+    Those that are sent; null leaves its plan’s. Software that is running knows within seconds.
+    """
+    operator = operator_by_request("console.act")
+    organization = find_organization(organization_id)
+    return _limits(limits.set_limits(organization, _wanted(body), operator.context))
+
+
+@admin_usage.post(f"{_ONE}/limits/count", refusals=OF_OPERATORS)
+@admin_usage.response(200, RecountAnswer)
+def count_anew(organization_id: str) -> limits.Recount:
+    """Count anew what an organization keeps
+
+    One by one, or by the server’s figures where that takes long; what was known before is told
+    beside it.
+    """
+    operator = operator_by_request("console.act")
+    return limits.recount(find_organization(organization_id), operator.context)
+
+
+@admin_usage.get("/plans", refusals=OF_OPERATORS)
+@admin_usage.response(200, PlansAnswer)
+def list_plan_limits() -> dict[str, Any]:
+    """List the limits of plans"""
+    operator_by_request("console.view")
+    return _plans()
+
+
+@admin_usage.patch("/plans/<plan>/limits", refusals=(*OF_OPERATOR_CHANGES, InvalidPlan))
+@takes_key
+@admin_usage.arguments(LimitsBody)
+@admin_usage.response(200, PlansAnswer)
+def set_plan_limits(body: dict[str, int | None], plan: str) -> dict[str, Any]:
+    """Set limits of a plan
+
+    They are those of its organizations that have none of their own.
+    """
+    operator = operator_by_request("console.act")
+    limits.set_plan_limits(parse_plan(plan), _wanted(body), operator.context)
+    return _plans()
+
+
+def _limits(organization: Organization) -> dict[str, Any]:
+    return {"limits": list(limits.limits_of(organization).values())}
+
+
+def _plans() -> dict[str, Any]:
+    return {
+        "plans": [
+            {"plan": each.id, **{kind: getattr(each.limits, kind) for kind in LimitKind}}
+            for each in limits.plans_with_limits()
+        ]
+    }
+
+
+def _told(usage: Usage) -> dict[str, Any]:
+    return {
+        "since": usage.since,
+        "until": usage.until,
+        "known_until": usage.known_until,
+        "total": usage.total,
+        "points": [{"since": at, "counts": counts} for at, counts in usage.points],
+        "gaps": usage.gaps,
+    }
+
+
+def _wanted(body: dict[str, int | None]) -> Wanted:
+    return {LimitKind(kind): value for kind, value in body.items()}
+
+
+def _replay_limits(record: IdempotencyRecord) -> Answer:
+    return _limits(find_organization(str(record.organization))), 200, {}
+
+
+def _replay_plans(record: IdempotencyRecord) -> Answer:
+    return _plans(), 200, {}
+
+
+install_replays(
+    admin_usage,
+    {
+        "set_limits": (LimitsAnswer, _replay_limits),
+        "set_plan_limits": (PlansAnswer, _replay_plans),
+    },
+)

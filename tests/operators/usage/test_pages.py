@@ -1,0 +1,208 @@
+"""Pages, calls and commands about what organizations use, and what they may."""
+
+import json
+
+import pytest
+
+from portal.documents.accounts import OperatorRole
+from portal.documents.memberships import Role
+from portal.documents.organizations import OwnLimits
+from portal.operators.usage.forms import parse_limit, written
+from portal.operators.usage.load import load_of
+from portal.organizations.usage import limits
+from portal.organizations.usage.errors import InvalidLimit
+from portal.organizations.usage.limits import LimitKind
+from tests.factories import a_context, a_member, an_organization, fresh
+from tests.organizations.usage.conftest import Reporting, nothing_counted, roll_up, row  # noqa: F401
+
+
+@pytest.fixture
+def acme():
+    return an_organization("Acme Corp")
+
+
+def limits_form(desk, organization):
+    page = f"/operator/organizations/{organization.id}/limits"
+    return page, desk.get(page)
+
+
+def test_nothing_counted_differs_from_nothing_used(desk, acme):
+    assert "Nothing was counted yet." in desk.get("/operator/usage").text
+    roll_up()
+    page = desk.get("/operator/usage")
+    assert "Nothing was done with documents in the last hour" in page.text
+
+
+def test_the_loudest_are_listed_with_share_limit_and_the_way_to_set_one(desk, acme):
+    verso = an_organization("Verso Books")
+    limits.set_limits(verso, {LimitKind.OPERATIONS: 5000}, a_context())
+    Reporting()(row(acme, operations=900, bytes_in=2048, slow=3), row(verso, operations=100))
+    roll_up()
+    page = desk.get("/operator/usage")
+    names = [cell.get_text(strip=True) for cell in page.html.select(".loud tbody th")]
+    assert names == ["Acme Corp", "Verso Books"]
+    first, second = page.html.select(".loud tbody tr")
+    assert "90 %" in first.get_text()
+    assert "none" in first.get_text()
+    assert "5,000 / s" in second.get_text()
+    assert first.select_one(".acts a")["href"] == f"/operator/organizations/{acme.id}/limits"
+    assert page.html.select("svg.chart desc")
+
+
+def test_support_sees_and_does_not_set(desk_of, acme):
+    desk = desk_of(OperatorRole.SUPPORT)
+    Reporting()(row(acme, operations=900))
+    roll_up()
+    page = desk.get("/operator/usage")
+    assert not page.html.select(".acts a")
+    assert desk.get(f"/operator/organizations/{acme.id}/usage").status == 200
+    assert desk.get(f"/operator/organizations/{acme.id}/limits").status == 403
+
+
+def test_limits_are_set_on_a_page(desk, acme):
+    page, _ = limits_form(desk, acme)
+    answer = desk.post(page, {"documents": "10,000", "bytes": "20 GB", "operations": ""})
+    assert answer.status == 303
+    assert fresh(acme).limits == OwnLimits(documents=10_000, bytes=20 * 10**9)
+    shown = desk.get(page).html
+    assert shown.select_one("#bytes")["value"] == "20 GB"
+    assert "10,000" in desk.get(f"/operator/organizations/{acme.id}/usage").text
+
+
+def test_a_limit_that_is_none_is_told_at_its_field(desk, acme):
+    page, _ = limits_form(desk, acme)
+    answer = desk.post(page, {"documents": "many"})
+    assert answer.status == 422
+    assert "Enter a whole number from 1 up" in answer.html.select_one("#documents-error").get_text()
+    assert answer.html.select_one("#documents")["value"] == "many"
+
+
+def test_whoever_saw_other_limits_is_refused(desk, acme):
+    page, before = limits_form(desk, acme)
+    limits.set_limits(acme, {LimitKind.DOCUMENTS: 5}, a_context())
+    values = {each["name"]: each.get("value", "") for each in before.html.select("form input")}
+    answer = desk.post(page, {**values, "documents": "6"})
+    assert answer.status == 409
+    assert fresh(acme).limits.documents == 5
+
+
+def test_counting_anew_tells_what_it_found(desk, acme):
+    page = f"/operator/organizations/{acme.id}/usage"
+    answer = desk.post(f"/operator/organizations/{acme.id}/limits/count", form_at=page)
+    assert answer.status == 303
+    assert "Counted 0 documents of 0 Bytes. Nothing was known before." in desk.get(page).text
+
+
+def test_limits_of_plans_are_set_on_a_page(desk):
+    answer = desk.post("/operator/limits", {"plan": "team", "operations": "500"})
+    assert answer.status == 303
+    page = desk.get("/operator/limits?plan=team")
+    assert "500 / s" in page.text
+    assert page.html.select_one("#operations")["value"] == "500"
+    assert desk.post("/operator/limits", {"plan": "No plan!", "operations": "5"}).status == 422
+
+
+def test_members_see_what_their_organization_uses_and_whom_limits_do_not_reach(visitor):
+    acme = an_organization("Acme Corp")
+    a_member(acme, Role.VIEWER, "teo@acme.example")
+    limits.set_limits(acme, {LimitKind.DOCUMENTS: 10}, a_context())
+    Reporting()(row(acme, operations=600, waited=1500, refused=2))
+    roll_up()
+    visitor.log_in("teo@acme.example")
+    for span in ("hour", "day", "month", "nonsense"):
+        page = visitor.get(f"/organizations/acme-corp/usage?span={span}")
+        assert page.status == 200
+        facts = page.html.select_one(".facts").get_text(" ", strip=True)
+        assert "Operations 600" in facts
+        assert "Waited for its limit 1.5 s" in facts
+        assert "Refused by a limit 2" in facts
+    assert "MongoDB users go past them" in page.text
+    assert "Whoever runs this portal sets them." in page.text
+
+
+def test_programs_of_operators_read_use_and_set_limits(program_of, acme):
+    program = program_of()
+    Reporting()(row(acme, operations=60))
+    roll_up()
+    found = program.get("/admin/usage").json
+    assert found["organizations"][0]["counts"]["operations"] == 60
+    used = program.get(f"/admin/organizations/{acme.id}/usage?span=hour").json["usage"]
+    assert used["total"]["operations"] == 60
+    assert {"since", "counts"} == used["points"][0].keys()
+    path = f"/admin/organizations/{acme.id}/limits"
+    answer = program.ask("PATCH", path, {"documents": 5, "operations": None})
+    assert answer.status_code == 200
+    assert answer.json["limits"][0] == {
+        "kind": "documents", "allowed": 5, "used": 0.0, "by_plan": False
+    }  # fmt: skip
+    assert program.ask("PATCH", path, {"documents": 0}).status_code == 422
+    assert program.ask("PATCH", path, {"documents": 1.5}).status_code == 422
+    assert program.post(f"{path}/count", {}).json["now"] == {
+        "documents": 0, "bytes": 0, "exact": True
+    }  # fmt: skip
+    plans = program.ask("PATCH", "/admin/plans/team/limits", {"bytes": 7}).json["plans"]
+    assert plans == [{"plan": "team", "documents": None, "bytes": 7, "operations": None}]
+
+
+def test_commands_tell_and_set(command, acme):
+    Reporting()(row(acme, operations=60))
+    assert command("usage", "roll-up").returncode == 0
+    loud = json.loads(command("usage", "loud", "--json").stdout)
+    assert loud["organizations"][0]["slug"] == "acme-corp"
+    assert "60" in command("usage", "show", "acme-corp", "--span", "hour").stdout
+    set_ = command("limits", "set", "acme-corp", "--documents", "5", "--json")
+    assert json.loads(set_.stdout)[0]["allowed"] == 5
+    assert command("limits", "set", "acme-corp", "--documents", "0").returncode == 0
+    assert not fresh(acme).limits
+    assert command("limits", "set", "acme-corp", "--documents", "-1").returncode != 0
+    assert "counted" in command("limits", "count", "acme-corp").stdout
+    assert "team" in command("limits", "set-plan", "team", "--bytes", "7").stdout
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed", "value"),
+    [
+        ("documents", "10,000", 10_000),
+        ("documents", " 10 000 ", 10_000),
+        ("documents", "", None),
+        ("bytes", "20 GB", 20 * 10**9),
+        ("bytes", "1.5tb", 1_500 * 10**9),
+        ("bytes", "12", 12),
+        ("operations", "500 / s", 500),
+    ],
+)
+def test_a_limit_is_typed_as_people_write_it(kind, typed, value):
+    assert parse_limit(LimitKind(kind), typed) == value
+    if value is not None:
+        assert parse_limit(LimitKind(kind), written(LimitKind(kind), value)) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed"),
+    [
+        ("documents", "10 GB"),
+        ("documents", "1.5"),
+        ("documents", "-1"),
+        ("documents", "１０"),
+        ("bytes", "0.5"),
+        ("bytes", "GB"),
+        ("bytes", "1e9"),
+        ("operations", "9" * 31),
+        ("documents", ","),
+    ],
+)
+def test_what_is_no_limit_is_refused(kind, typed):
+    with pytest.raises(InvalidLimit):
+        parse_limit(LimitKind(kind), typed)
+
+
+def test_the_limits_of_a_cluster_add_up_against_what_it_has_done(acme):
+    verso = an_organization("Verso Books")
+    limits.set_limits(acme, {LimitKind.OPERATIONS: 100}, a_context())
+    limits.set_plan_limits("team", {LimitKind.OPERATIONS: 50}, a_context())
+    verso.modify(set__plan="team")
+    assert load_of("main") == load_of("main").__class__("main", 150, 2, None)
+    Reporting()(row(acme, operations=36_000))
+    roll_up()
+    assert load_of("main").most == 10
+    assert load_of("main").overcommitted
