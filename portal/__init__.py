@@ -283,6 +283,7 @@ def create_app(active: Settings) -> Flask:
     ):
         app.register_blueprint(views.blueprint)
     app.register_blueprint(account_views.link_blueprint)
+    app.register_blueprint(operator_usage_views.plans_blueprint)
     app.register_blueprint(member_views.invitations)
     openapi.init_app(app, csrf)
     cli.init_app(app)

@@ -378,6 +378,22 @@ FORMS = {
     "/organizations/<slug>/support/<grant_id>/decline": ("idempotency_key",),
     "/organizations/<slug>/support/<grant_id>/end": ("idempotency_key",),
     "/support/leave": (),
+    "/operator/limits": (
+        "plan",
+        "documents",
+        "bytes",
+        "operations",
+        "seen",
+        "idempotency_key",
+    ),
+    "/operator/organizations/<organization_id>/limits": (
+        "documents",
+        "bytes",
+        "operations",
+        "seen",
+        "idempotency_key",
+    ),
+    "/operator/organizations/<organization_id>/limits/count": (),
     "/operator/organizations/<organization_id>/support/ask": (
         "reason",
         "documents",

@@ -65,7 +65,9 @@ def loud(cluster: str | None, count: int, as_json: bool) -> None:
 
 @usage.command("show")
 @click.argument("slug")
-@click.option("--span", type=click.Choice([str(span) for span in Span]), default=Span.DAY, show_default=True)
+@click.option(
+    "--span", type=click.Choice([str(span) for span in Span]), default=Span.DAY, show_default=True
+)
 @json_option
 @on_database
 def show(slug: str, span: str, as_json: bool) -> None:

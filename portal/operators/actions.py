@@ -177,7 +177,7 @@ ACTIONS = (
     OperatorAction(
         "set limits of a plan",
         "Set the limits of a plan",
-        "operator_usage.set_plan_limits",
+        "operator_plans.set_limits",
         "set_plan_limits",
         "limits set-plan",
     ),

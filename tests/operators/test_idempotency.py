@@ -112,6 +112,11 @@ CALLS = {
     "DELETE /admin/operators/{account_id}": (appointed, None),
     "POST /admin/keys": (nothing, {"name": "Billing", "role": "support", "expires_on": last_day}),
     "DELETE /admin/keys/{key_id}": (given_key, None),
+    "PATCH /admin/organizations/{organization_id}/limits": (
+        an_organization_to_see,
+        {"documents": 5},
+    ),
+    "PATCH /admin/plans/{plan}/limits": (lambda: {"plan": "team"}, {"documents": 5}),
     "POST /admin/organizations/{organization_id}/support": (
         an_organization_to_see,
         {"reason": "Help", "hours": 4, "with_documents": False},

@@ -1,6 +1,6 @@
 """Pages of the console about use and limits."""
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from portal import clock
@@ -15,11 +15,16 @@ from portal.operators.usage.load import load_of
 from portal.organizations.usage import limits, reading, showing
 from portal.organizations.usage.measuring import Kept
 from portal.placement.identifiers import parse_plan
+from portal.web import replay
 from portal.web.charts import line_chart, meter, sparkline
-from portal.web.forms import IdempotentForm, see_other
+from portal.web.forms import Form, see_other
 
 blueprint = Blueprint("operator_usage", __name__, url_prefix="/operator")
+plans_blueprint = Blueprint("operator_plans", __name__, url_prefix="/operator")
 install(blueprint, "operator_usage.show_organization")
+replay.install(
+    plans_blueprint, lambda record, error: redirect(url_for("operator_plans.set_limits"), 303)
+)
 
 _MOST_SHOWN = 50
 
@@ -68,7 +73,7 @@ def show_organization(operator: Operator, organization: Organization) -> Respons
         shown=shown,
         spans=showing.SPAN_WORDS,
         notices=showing.notices_of(organization),
-        count_form=IdempotentForm(),
+        count_form=Form(),
     )
 
 
@@ -101,13 +106,13 @@ def set_limits(operator: Operator, organization: Organization) -> ResponseReturn
 @blueprint.post("/organizations/<organization_id>/limits/count")
 @with_organization("console.act")
 def count(operator: Operator, organization: Organization) -> ResponseReturnValue:
-    form = IdempotentForm()
+    form = Form()
     counted = form.submit(lambda: limits.recount(organization, operator.context))
     message = "" if counted is None else told_count(counted.before, counted.now)
     return see_other("operator_usage.show_organization", message, organization_id=organization.id)
 
 
-@blueprint.route("/limits", methods=["GET", "POST"])
+@plans_blueprint.route("/limits", methods=["GET", "POST"], endpoint="set_limits")
 @with_operator("console.act")
 def set_plan_limits(operator: Operator) -> ResponseReturnValue:
     form, plans = PlanLimitsForm(), limits.plans_with_limits()
@@ -123,7 +128,7 @@ def set_plan_limits(operator: Operator) -> ResponseReturnValue:
         return True
 
     if form.submit(write):
-        return see_other("operator_usage.set_plan_limits", "The limits of the plan were changed.")
+        return see_other("operator_plans.set_limits", "The limits of the plan were changed.")
     page = render_template(
         "operators/usage/plans.html",
         operator=operator,
