@@ -81,6 +81,7 @@ from portal.operators.organizations import views as operator_organization_views
 from portal.operators.overview import census
 from portal.operators.overview import views as overview_views
 from portal.operators.people import views as operator_people_views
+from portal.operators.restrictions import views as operator_restriction_views
 from portal.operators.support import views as operator_support_views
 from portal.operators.usage import views as operator_usage_views
 from portal.organizations import account_endings, move_views, signing_up
@@ -275,6 +276,7 @@ def create_app(active: Settings) -> Flask:
         operator_support_views,
         operator_usage_views,
         usage_views,
+        operator_restriction_views,
         operator_views,
         operator_people_views,
         operator_listing_views,

@@ -28,6 +28,7 @@ from portal.api.operator_listing import admin_listing
 from portal.api.operator_organizations import admin_organizations
 from portal.api.operator_people import admin_people
 from portal.api.operator_overview import admin_overview
+from portal.api.operator_restrictions import admin_restrictions
 from portal.api.operator_roles import admin_operators
 from portal.api.operator_support import admin_support
 from portal.api.operator_usage import admin_usage
@@ -160,6 +161,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         admin_support,
         admin_people,
         admin_usage,
+        admin_restrictions,
     )
     for part in parts:
         csrf.exempt(part)  # it takes no cookie

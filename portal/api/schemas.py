@@ -13,7 +13,8 @@ from portal.documents.credentials import Reach
 from portal.documents.listing import ListedState, SizeClass, UseClass
 from portal.documents.memberships import GRANTABLE_ROLES, InvitationState, Role
 from portal.documents.moves import MoveState, Outcome
-from portal.documents.organizations import SLUG, OrganizationState, Strategy
+from portal.documents.organizations import SLUG, OrganizationState, Restriction, Strategy
+from portal.documents.restrictions import Cause
 from portal.documents.support import GrantState
 from portal.identity.authentication.passwords import LONGEST
 from portal.operators.organizations.planning import PlannedAction
@@ -93,6 +94,8 @@ CHOICES = {
     "SizeClass": list(SizeClass),
     "UseClass": list(UseClass),
     "Strategy": list(Strategy),
+    "Restriction": list(Restriction),
+    "SuspensionCause": list(Cause),
     "MoveState": list(MoveState),
     "MoveOutcome": list(Outcome),
     "OrganizationState": list(OrganizationState),

@@ -7,6 +7,9 @@ applications``, ``flask clusters``, ``flask moves``, ``flask tenants apply``, ``
 listing``, ``flask usage``, ``flask limits``, ``flask placements``, ``flask applications``, ``flask
 clusters``, ``flask moves``, ``flask tenants apply``, ``flask data``, ``flask jobs``, ``flask
 migrate status``, ``flask doctor``.
+listing``, ``flask placements``, ``flask applications``, ``flask clusters``, ``flask moves``,
+``flask restrictions``, ``flask holds``, ``flask tenants apply``, ``flask data``, ``flask jobs``,
+``flask migrate status``, ``flask doctor``.
 
 Commands need the portal's settings. Beside a ``make run`` with a MongoDB of its own they use
 those that the supervisor stored in ``instance/``.
@@ -32,6 +35,7 @@ from portal.cli.organizations import organizations
 from portal.cli.people import people
 from portal.cli.overview import overview
 from portal.cli.placements import placements
+from portal.cli.restrictions import holds, restrictions
 from portal.cli.support import support
 from portal.cli.tenants import tenants
 from portal.cli.usage import limits, usage
@@ -54,6 +58,8 @@ COMMANDS = (
     support,
     usage,
     limits,
+    restrictions,
+    holds,
     tenants,
     data,
     jobs,

@@ -14,6 +14,7 @@ class Cause(StrEnum):
     PAYMENT = "payment"
     ABUSE = "abuse"
     SECURITY = "security"
+    LEGAL = "legal"
     REQUEST = "request"
     OTHER = "other"
 

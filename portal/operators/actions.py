@@ -180,6 +180,32 @@ ACTIONS = (
         "operator_plans.set_limits",
         "set_plan_limits",
         "limits set-plan",
+        "suspend",
+        "Suspend an organization",
+        "operator_restrictions.suspend",
+        "suspend_organization_as_operator",
+        "restrictions suspend",
+    ),
+    OperatorAction(
+        "lift",
+        "Lift a suspension",
+        "operator_restrictions.lift",
+        "lift_suspension_as_operator",
+        "restrictions lift",
+    ),
+    OperatorAction(
+        "hold",
+        "Set a legal hold",
+        "operator_restrictions.set_hold",
+        "hold_organization_as_operator",
+        "holds set",
+    ),
+    OperatorAction(
+        "release",
+        "Release a legal hold",
+        "operator_restrictions.release",
+        "release_hold_as_operator",
+        "holds release",
     ),
 )
 """Every action of operators. A test finds each in all three ways."""

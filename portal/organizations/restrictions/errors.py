@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from portal.errors import Conflict, NotFound
+from portal.errors import Conflict, Invalid, NotFound
 
 
 class HoldNotFound(NotFound):
@@ -22,3 +22,35 @@ class HoldTooLate(Conflict):
     code = "hold_too_late"
     title = "It is too late for a hold"
     message = "{name} is purged, or being purged: nothing is left to hold. Nothing was changed."
+
+
+class InvalidContact(Invalid):
+    """Members wouldn't know whom to write to."""
+
+    code = "invalid_contact"
+    field = "contact"
+    message = "Say whom members write to, in 200 characters at most"
+
+
+class InvalidMemberMessage(Invalid):
+    """A message to members that is too long."""
+
+    code = "invalid_member_message"
+    field = "message"
+    message = "Tell members in 1,000 characters at most"
+
+
+class InvalidSuspensionNote(Invalid):
+    """A note that is too long."""
+
+    code = "invalid_suspension_note"
+    field = "note"
+    message = "Note 1,000 characters at most"
+
+
+class InvalidHoldReason(Invalid):
+    """A hold without a reason, or with one that is too long."""
+
+    code = "invalid_reason"
+    field = "reason"
+    message = "Say why, in 500 characters at most"

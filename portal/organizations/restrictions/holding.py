@@ -25,6 +25,7 @@ from portal.organizations.access.owners import email_owners
 from portal.organizations.lifecycle.engine import in_progress
 from portal.organizations.lifecycle.trashing import WARNED_BEFORE
 from portal.organizations.restrictions.errors import HoldNotFound, HoldTooLate
+from portal.organizations.restrictions.reasons import parse_hold_reason
 from portal.tenants.fence import polls
 from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key
@@ -55,10 +56,10 @@ def set_hold(
     """Forbid to delete anything of an active or trashed organization for good. On ``until``
     somebody shall look whether that is still needed.
 
-    Waits for deletions that have begun before. Raises HoldTooLate; OperationInProgress while it is
-    being created.
+    Waits for deletions that have begun before. Raises InvalidHoldReason; HoldTooLate;
+    OperationInProgress while it is being created.
     """
-    hold = _write_hold(organization, reason, until, context)
+    hold = _write_hold(organization, parse_hold_reason(reason), until, context)
     deadline = time.monotonic() + WAITED_SECONDS
     for pause_seconds in polls():
         from_at = deletions_end_at(organization.id)

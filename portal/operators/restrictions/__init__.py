@@ -1,0 +1,1 @@
+"""Suspensions and legal holds in the console."""

@@ -1,0 +1,40 @@
+"""Reasons of suspensions and holds, as somebody typed them."""
+
+from portal.documents.restrictions import Cause
+from portal.errors import Invalid, check_all
+from portal.organizations.lifecycle.restricting import Reason
+from portal.organizations.restrictions.errors import (
+    InvalidContact,
+    InvalidHoldReason,
+    InvalidMemberMessage,
+    InvalidSuspensionNote,
+)
+
+LONGEST_TEXT, LONGEST_CONTACT, LONGEST_HOLD_REASON = 1000, 200, 500
+
+
+def parse_reason(cause: str, contact: str, message: str | None, note: str | None) -> Reason:
+    """The reason of a suspension. Raises InvalidContact, InvalidMemberMessage,
+    InvalidSuspensionNote, or SeveralErrors of them."""
+    texts = check_all(
+        lambda: _text(contact, LONGEST_CONTACT, InvalidContact, required=True),
+        lambda: _text(message, LONGEST_TEXT, InvalidMemberMessage),
+        lambda: _text(note, LONGEST_TEXT, InvalidSuspensionNote),
+    )
+    return Reason(Cause(cause), texts[0] or "", texts[1], texts[2])
+
+
+def parse_hold_reason(reason: str | None) -> str:
+    """The reason of a hold. Raises InvalidHoldReason."""
+    return _text(reason, LONGEST_HOLD_REASON, InvalidHoldReason, required=True) or ""
+
+
+def _text(
+    typed: str | None, longest: int, error: type[Invalid], *, required: bool = False
+) -> str | None:
+    """What was typed, in one line."""
+    words = "".join(c if c.isprintable() else " " for c in typed or "").split()
+    text = " ".join(words)
+    if len(text) > longest or (required and not text):
+        raise error
+    return text or None
