@@ -14,7 +14,8 @@ from portal.database.users import ConnectionString
 from portal.documents.accounts import Account, OperatorRole
 from portal.documents.credentials import Credential, CredentialUser, Reach
 from portal.documents.memberships import Invitation, Membership, Role
-from portal.documents.organizations import Organization, Placement, Strategy
+from portal.documents.organizations import Organization, Placement, Restriction, Strategy
+from portal.documents.restrictions import Cause
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Session
 from portal.email_addresses import parse_email
@@ -28,7 +29,9 @@ from portal.organizations.api_keys import managing
 from portal.organizations.lifecycle import creating
 from portal.organizations.lifecycle.engine import PLANS, Plan, Way, write_intent
 from portal.organizations.lifecycle.privileges import PREFIX, privileges_on
+from portal.organizations.lifecycle.restricting import Reason, suspend_organization
 from portal.organizations.members.mails import INVITE
+from portal.organizations.restrictions.holding import set_hold
 from portal.permissions import ROLES
 from portal.tenants import collections
 from portal.web.context import AuditActor, RequestContext
@@ -114,6 +117,17 @@ def a_person(account):
 def the_owner(organization):
     """Who founded it."""
     return Account.objects.get(id=organization.created_by)
+
+
+def a_suspension(organization, kind=Restriction.READ_ONLY, cause=Cause.PAYMENT):
+    """A suspension of the organization."""
+    reason = Reason(cause, "billing@portal.example", "An invoice is open.")
+    return suspend_organization(fresh(organization), kind, reason, a_context())
+
+
+def a_hold(organization, reason="Case 4711"):
+    """A legal hold on the organization."""
+    return set_hold(fresh(organization), reason, None, a_context()).hold
 
 
 def an_access(organization, role=Role.OWNER):

@@ -38,9 +38,11 @@ from portal.settings import current
 from tests.factories import (
     a_context,
     a_credential,
+    a_hold,
     a_key,
     a_member,
     a_passkey,
+    a_suspension,
     an_access,
     an_invitation,
     an_operator,
@@ -187,7 +189,16 @@ def a_path(rule, organization):
     if trashed is None:
         trashed = an_organization(f"Trashed {ObjectId()}", account)
         trash_organization(trashed, None, a_context(account))
-    return rule.replace("<organization_id>", str(trashed.id))
+    return restricting(rule, trashed).replace("<organization_id>", str(trashed.id))
+
+
+def restricting(rule, organization):
+    """With a suspension or a hold of the organization, where the rule is about one."""
+    if "<suspension_id>" in rule:
+        return rule.replace("<suspension_id>", str(a_suspension(organization).id))
+    if "<hold_id>" in rule:
+        return rule.replace("<hold_id>", str(a_hold(organization).id))
+    return rule
 
 
 def in_console(rule, organization, account):
@@ -432,6 +443,25 @@ FORMS = {
     "/operator/jobs/<job_id>/cancel": ("idempotency_key",),
     "/operator/outbox/retry": ("idempotency_key",),
     "/operator/placement": ("text", "version", "idempotency_key"),
+    "/operator/organizations/<organization_id>/restrictions/new": (
+        "kind",
+        "cause",
+        "contact",
+        "message",
+        "note",
+        "idempotency_key",
+    ),
+    "/operator/organizations/<organization_id>/restrictions/<suspension_id>/lift": (
+        "idempotency_key",
+    ),
+    "/operator/organizations/<organization_id>/hold": (
+        "reason",
+        "until",
+        "read_only",
+        "contact",
+        "idempotency_key",
+    ),
+    "/operator/organizations/<organization_id>/hold/<hold_id>/release": ("idempotency_key",),
     "/operator/enter": ("token", "email", "password", "idempotency_key"),
     "/operator/operators/new": ("email", "role", "idempotency_key"),
     "/operator/operators/<account_id>": ("role", "idempotency_key"),

@@ -17,6 +17,14 @@ from portal.organizations.support import grants
 from portal.placement import policies
 from portal.web.context import OPERATOR, RequestContext
 from tests.factories import a_context, an_account, an_app, an_operator, an_organization
+from tests.factories import (
+    a_context,
+    a_hold,
+    a_suspension,
+    an_account,
+    an_operator,
+    an_organization,
+)
 from tests.program import Program
 
 KEYED = {"headers": {"Idempotency-Key": "5f1c2f54-0b0e-4f0b-a5b3-7f2a4bdb1a11"}}
@@ -103,6 +111,14 @@ def of_job(state):
 def killed():
     born = {"started_at": clock.now(), "beat_at": clock.now()}
     return {"process_id": Process(host="web-1", pid=1, version="1.0", **born).save().id}
+def suspended():
+    there = an_organization()
+    return {"organization_id": there.id, "suspension_id": a_suspension(there).id}
+
+
+def held():
+    there = an_organization()
+    return {"organization_id": there.id, "hold_id": a_hold(there).id}
 
 
 # A call of each that takes a key: what makes ready for it and gives the ids in its path, its body.
@@ -160,6 +176,16 @@ CALLS = {
     "POST /admin/doctor/examine": (nothing, None),
     "POST /admin/processes/{process_id}/forget": (killed, None),
     "PUT /admin/placement/policy": (nothing, {"version": 0, "text": policies.DEFAULT}),
+    "POST /admin/organizations/{organization_id}/restrictions": (
+        an_organization_to_see,
+        {"kind": "locked", "cause": "abuse", "contact": "abuse@portal.example"},
+    ),
+    "DELETE /admin/organizations/{organization_id}/restrictions/{suspension_id}": (suspended, None),
+    "POST /admin/organizations/{organization_id}/hold": (
+        an_organization_to_see,
+        {"reason": "Case 4711"},
+    ),
+    "DELETE /admin/organizations/{organization_id}/hold/{hold_id}": (held, None),
 }
 
 
