@@ -27,6 +27,7 @@ from portal.documents.credentials import Credential
 from portal.documents.memberships import Invitation, Membership, Role
 from portal.documents.moves import MoveState
 from portal.documents.organizations import Organization
+from portal.documents.restrictions import Hold, Suspension
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Session
 from portal.operators.keys import create_key
@@ -195,9 +196,11 @@ def a_path(rule, organization):
 def restricting(rule, organization):
     """With a suspension or a hold of the organization, where the rule is about one."""
     if "<suspension_id>" in rule:
-        return rule.replace("<suspension_id>", str(a_suspension(organization).id))
+        suspension = Suspension.objects(open=True).first() or a_suspension(organization)
+        return rule.replace("<suspension_id>", str(suspension.id))
     if "<hold_id>" in rule:
-        return rule.replace("<hold_id>", str(a_hold(organization).id))
+        hold = Hold.objects(open=True).first() or a_hold(organization)
+        return rule.replace("<hold_id>", str(hold.id))
     return rule
 
 

@@ -85,7 +85,7 @@ def list_holds(slug: str, as_json: bool) -> None:
 
 @holds.command("set")
 @_organization
-@click.option("--reason", required=True, help="Why, for its members too.")
+@click.option("--reason", required=True, help="Why, for operators alone.")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="When to look at it again.")
 @click.option("--read-only-contact", help="Make it read-only as well, and say whom to write to.")
 @_json

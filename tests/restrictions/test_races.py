@@ -141,7 +141,7 @@ def test_no_hold_is_broken_and_no_suspension_lost(empty, strategy):
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("strategy", list(Strategy))
 def test_however_often_no_hold_is_broken_and_no_suspension_lost(empty, strategy):
-    @settled(150)
+    @settled(60)
     @given(st.lists(several, min_size=2, max_size=4))
     def holds(threads):
         empty()

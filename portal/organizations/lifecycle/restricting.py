@@ -102,6 +102,7 @@ def lift_suspension(
     if suspension is None:
         raise SuspensionNotFound
     if not suspension.open:
+        transactional(claim_key)(context, organization.id, OperationKind.RESTRICT, suspension.id)
         return suspension
     engine.run_now(_begin_lifting(organization, suspension, context))
     return Suspension.objects.get(id=suspension_id)

@@ -53,8 +53,8 @@ class SetHold:
 def set_hold(
     organization: Organization, reason: str, until: datetime | None, context: RequestContext
 ) -> SetHold:
-    """Forbid to delete anything of an active or trashed organization for good. On ``until``
-    somebody shall look whether that is still needed.
+    """Forbid to delete anything of an active or trashed organization for good, for a reason that
+    operators alone read. On ``until`` somebody shall look whether that is still needed.
 
     Waits for deletions that have begun before. Raises InvalidHoldReason; HoldTooLate;
     OperationInProgress while it is being created.
@@ -102,7 +102,6 @@ def _write_release(
         "organization.hold_released",
         context.origin,
         hold=str(hold.id),
-        reason=hold.reason,
         purge_at=f"{current.purge_at:%Y-%m-%d}" if current.purge_at else None,
     )
     return hold
@@ -136,7 +135,6 @@ def _write_hold(
         "organization.hold_set",
         context.origin,
         hold=str(hold.id),
-        reason=reason,
         until=f"{until:%Y-%m-%d}" if until else None,
     )
     return hold
