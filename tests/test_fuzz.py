@@ -31,11 +31,14 @@ from portal.documents.restrictions import Hold, Suspension
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Session
 from portal.operators.keys import create_key
+from portal.documents.support import SupportGrant
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.members.mails import token_of
 from portal.organizations.moving.finding import open_move_of
 from portal.organizations.storage import tenant_of
+from portal.organizations.support import grants
 from portal.settings import current
+from portal.web.context import OPERATOR, RequestContext
 from tests.factories import (
     a_context,
     a_credential,
@@ -179,6 +182,8 @@ def a_path(rule, organization):
         rule = rule.replace("<key_id>", str(key.id))
     if "/data/" in rule:
         rule = in_data(rule, organization)
+    if "<grant_id>" in rule:
+        rule = rule.replace("<grant_id>", str(a_grant_of(organization, rule).id))
     if "<organization_id>" not in rule:
         return (
             rule.replace("<slug>", organization.slug)
@@ -272,6 +277,17 @@ def an_invitation_to(organization, account):
     """One that nobody has answered; there is one."""
     found = Invitation.objects(organization=organization.id, state="open").first()
     return found or an_invitation(organization, account, "lena@acme.example")
+
+
+def a_grant_of(organization, rule):
+    """Support access in force where it is to be ended, else asked for."""
+    context = RequestContext(OPERATOR)
+    if rule.endswith("/end"):
+        owner, access = a_context(the_owner(organization)), an_access(organization)
+        found = SupportGrant.objects(organization=organization.id, state="granted").first()
+        return found or grants.give(access, 1, owner, with_documents=False, reason="Help")
+    found = SupportGrant.objects(organization=organization.id, state="asked").first()
+    return found or grants.ask(organization.id, "Help", 1, context, with_documents=False)
 
 
 def encoded(fields):

@@ -561,6 +561,13 @@ BODIES = {
     "POST /admin/people/<person_id>/block": {"reason": "Phishing"},
     "POST /admin/keys": {"name": "Billing", "role": "support", "expires_on": "2027-01-31"},
     "POST /org/<name:name>/invitations": {"email": "x@acme.example", "role": "viewer"},
+    "POST /org/<name:name>/support": {"reason": "Help", "hours": 4, "with_documents": False},
+    "POST /org/<name:name>/support/<grant_id>/grant": {"hours": 4, "with_documents": False},
+    "POST /admin/organizations/<organization_id>/support": {
+        "reason": "Help",
+        "hours": 4,
+        "with_documents": False,
+    },
 }
 IN, LOG_IN, FORBIDDEN, NOT_FOUND = "in", "has to log in", 403, 404
 
@@ -641,7 +648,7 @@ class World:
         address = rule.replace("<slug>", "acme-corp").replace("<name:name>", "acme-corp")
         console = rule.split("/")[1] in ("operator", "admin")
         if console and "<grant_id>" in address:
-            address = address.replace("<grant_id>", str(a_request_of(self.trashed).id))
+            address = address.replace("<grant_id>", str(a_grant_of(self.trashed).id))
         address = address.replace("<organization_id>", str(self.trashed.id))
         if "<public_id>" in address and role != NOBODY:
             address = address.replace("<public_id>", self.session_of(role))
@@ -747,7 +754,7 @@ class World:
                 ),
                 "invitation_id": lambda: self._an_invitation_of_it(role),
                 "view_id": self._a_view_of_it,
-                "grant_id": lambda: a_request_of(self.organization).id,
+                "grant_id": lambda: a_grant_of(self.organization).id,
                 "edit_id": self._an_edit_of_it,
                 "file_id": lambda: self._a_file_of(role, Purpose.IMPORT),
                 "export_id": lambda: self._a_file_of(role, Purpose.EXPORT),
@@ -801,16 +808,16 @@ class World:
         return an_invitation(self.organization, inviter, email_of(role)).id
 
 
-def a_request_of(organization):
-    """Support access that is asked for; any operator may act by it."""
-    SupportGrant.objects(organization=organization.id).delete()
+def a_grant_of(organization):
+    """Support access that is over; any operator may see it."""
     return SupportGrant(
         organization=organization.id,
-        state=GrantState.ASKED,
+        state=GrantState.ENDED,
         reason=f"why {ObjectId()}",
         hours=1,
         with_documents=False,
         asked_at=clock.now(),
+        ended_at=clock.now(),
     ).save()
 
 
