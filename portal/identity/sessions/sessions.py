@@ -198,6 +198,8 @@ def find_principal(
     account = Account._from_son(session["account"])
     public_id = _public_id(session["_id"], session.get("public_id"))
     if acts_by is not None:
+        if kind != SessionKind.BROWSER:  # by a grant people look at pages
+            return None
         return _support_principal(account, session_id, public_id, session)
     return _principal(account, session_id, public_id, session)
 
