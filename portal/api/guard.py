@@ -32,7 +32,7 @@ from portal.organizations.access.errors import (
     UnknownStrategy,
 )
 from portal.organizations.access.lookup import Access, stages_along
-from portal.web.acting_operator import note_operator
+from portal.web.acting_operator import ActingOperator, note_operator
 from portal.web.errors import InvalidInput, MalformedJson
 from portal.web.requests import request_context
 
@@ -164,7 +164,7 @@ def operator_by_request(permission: str) -> Operator:
     if not current_user.is_authenticated:
         raise NotAuthenticated
     operator = operator_of(current_user, permission, request_context())
-    note_operator()
+    note_operator(ActingOperator())
     return operator
 
 

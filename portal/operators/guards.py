@@ -12,7 +12,7 @@ from flask_login import current_user, login_required
 from portal import clock
 from portal.identity.sessions.reauthentication import require_reauthentication
 from portal.operators.access import Operator, operator_of
-from portal.web.acting_operator import note_operator
+from portal.web.acting_operator import ActingOperator, note_operator
 from portal.web.forms import Form
 from portal.web.requests import request_context
 
@@ -37,7 +37,7 @@ def with_operator(permission: str) -> Callable[[View], View]:
         @login_required
         def guarded(**arguments: Any) -> ResponseReturnValue:
             operator = operator_of(current_user, permission, request_context())
-            note_operator()
+            note_operator(ActingOperator())
             last = current_user.authenticated_at
             if last is None or last < clock.now() - SHIFT:
                 return require_reauthentication(request.full_path.rstrip("?"))

@@ -228,7 +228,7 @@ def tenant_of(organization: Organization) -> Tenant:
     and operations raise DocumentsNotGranted or GrantOver.
     """
     if operator := acting_operator():
-        support.check_reads(operator.grant, organization.id)
+        support.check_reads(operator, organization.id)
     if organization.placement.strategy != Strategy.SHARED:
         return Tenant(_Place(organization.id, _located(organization)))
 
@@ -303,10 +303,10 @@ class _Place:
         if operator is None:
             return _connections.get(located.entry.cluster)
         if located.pool is not None:  # where the store binds each command to the organization
-            support.check_reads(operator.grant, self.id)
+            support.check_reads(operator, self.id)
             return _connections.get(located.entry.cluster)
         home = located.entry.cluster, located.entry.database
-        return support.connection_to(operator.grant, self.id, home)
+        return support.connection_to(operator, self.id, home)
 
     @property
     def metering(self) -> Metering:

@@ -18,8 +18,10 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class ActingOperator:
-    """An operator at work: in the console, or in one organization by the support ``grant``."""
+    """An operator at work: in the console, or as the account ``person`` in one organization by the
+    support ``grant``."""
 
+    person: ObjectId | None = None
     grant: ObjectId | None = None
 
 
@@ -38,9 +40,9 @@ def contained(wsgi_app: WsgiApp) -> WsgiApp:
     return run
 
 
-def note_operator(grant: ObjectId | None = None) -> None:
-    """Have the rest of this request act as an operator, by the support ``grant`` or without."""
-    _acting.set(ActingOperator(grant))
+def note_operator(operator: ActingOperator) -> None:
+    """Have the rest of this request act as the ``operator``."""
+    _acting.set(operator)
 
 
 def acting_operator() -> ActingOperator | None:

@@ -18,7 +18,7 @@ from portal.identity.sessions import sessions, tokens
 from portal.identity.sessions.principals import AccountPrincipal, Principal, SupportPrincipal
 from portal.identity.sessions.sessions import ReadAlong
 from portal.identity.sessions.tokens import InvalidToken
-from portal.web.acting_operator import note_operator
+from portal.web.acting_operator import ActingOperator, note_operator
 from portal.web.requests import is_api
 
 log = structlog.get_logger()
@@ -34,7 +34,7 @@ def authenticate(request: Request) -> Principal | None:
     else:
         principal = _by_session(session.get(_SESSION_ID), SessionKind.BROWSER)
     if isinstance(principal, SupportPrincipal):
-        note_operator(principal.grant_id)
+        note_operator(ActingOperator(principal.person_id, principal.grant_id))
     if principal:
         structlog.contextvars.bind_contextvars(**principal.log_context)
     return principal

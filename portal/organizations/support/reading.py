@@ -27,6 +27,7 @@ from portal.organizations.support import clients, tending
 from portal.organizations.support.errors import DocumentsNotGranted
 from portal.settings import sealing
 from portal.tenants._sync.connections import Connection
+from portal.web.acting_operator import ActingOperator
 
 log = structlog.get_logger()
 
@@ -36,11 +37,13 @@ PREFIX = "support"
 _PROOF_SECONDS = 1.5
 
 
-def check_reads(grant_id: ObjectId | None, organization_id: ObjectId) -> SupportGrant:
-    """The grant in force, by which an operator reads the organization's documents. Raises
+def check_reads(operator: ActingOperator, organization_id: ObjectId) -> SupportGrant:
+    """The grant in force, by which the operator reads the organization's documents. Raises
     DocumentsNotGranted, GrantOver."""
-    grant = SupportGrant.objects(id=grant_id).first() if grant_id else None
+    grant = SupportGrant.objects(id=operator.grant).first() if operator.grant else None
     if grant is None or grant.organization != organization_id or not grant.with_documents:
+        raise DocumentsNotGranted
+    if grant.operator not in (None, operator.person):
         raise DocumentsNotGranted
     if not grant.is_in_force(clock.now()):
         raise GrantOver
@@ -48,12 +51,12 @@ def check_reads(grant_id: ObjectId | None, organization_id: ObjectId) -> Support
 
 
 def connection_to(
-    grant_id: ObjectId | None, organization_id: ObjectId, home: tuple[str, str]
+    operator: ActingOperator, organization_id: ObjectId, home: tuple[str, str]
 ) -> Connection:
     """The connection by the grant's user in ``home``, the cluster and database that the documents
     are in. Makes a user where none is, as after a move. Raises DocumentsNotGranted, GrantOver, and
     what ``ensure_user`` raises."""
-    grant = check_reads(grant_id, organization_id)
+    grant = check_reads(operator, organization_id)
     user = _user_at(grant, home) or ensure_user(grant.id)
     password = sealing.unseal(user.password)
     if password is None or (user.cluster, user.database) != home:

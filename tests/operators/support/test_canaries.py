@@ -124,7 +124,7 @@ def anothers(organization, given):
 
 def asked_for(organization, given):
     grant = given(organization)
-    SupportGrant.objects(id=grant.id).update(set__state=GrantState.ASKED)
+    SupportGrant.objects(id=grant.id).update(set__state=GrantState.ASKED, set__asked_at=clock.now())
     return grant.id
 
 
