@@ -30,8 +30,8 @@ from portal.documents.organizations import Organization
 from portal.documents.restrictions import Hold, Suspension
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Session
-from portal.operators.keys import create_key
 from portal.documents.support import SupportGrant
+from portal.operators.keys import create_key
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.members.mails import token_of
 from portal.organizations.moving.finding import open_move_of
@@ -175,11 +175,10 @@ def a_path(rule, organization):
         rule = rule.replace("<credential_id>", str(Credential.objects.first().id))
     if rule.startswith("/operator/"):
         rule = in_console(rule, organization, account)
+    if rule.startswith("/operator/operators/"):
+        rule = rule.replace("<account_id>", str(an_operator_besides(account).id))
     if "<key_id>" in rule:
-        if not ApiKey.objects(organization=organization.id):
-            a_key(organization)
-        key = ApiKey.objects(organization=organization.id).first()
-        rule = rule.replace("<key_id>", str(key.id))
+        rule = rule.replace("<key_id>", str(a_key_for(organization, rule).id))
     if "/data/" in rule:
         rule = in_data(rule, organization)
     if "<grant_id>" in rule:
@@ -277,6 +276,16 @@ def an_invitation_to(organization, account):
     """One that nobody has answered; there is one."""
     found = Invitation.objects(organization=organization.id, state="open").first()
     return found or an_invitation(organization, account, "lena@acme.example")
+
+
+def a_key_for(organization, rule):
+    """A key of operators in the console, else of the organization."""
+    if rule.startswith("/operator/keys/"):
+        key = OperatorKey.objects(revoked_at=None).first()
+        return key or create_key("Billing", "support", clock.now().date(), a_context())
+    if not ApiKey.objects(organization=organization.id):
+        a_key(organization)
+    return ApiKey.objects(organization=organization.id).first()
 
 
 def a_grant_of(organization, rule):

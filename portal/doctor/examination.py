@@ -18,6 +18,7 @@ from portal.doctor import (
     placements,
     pools,
     slugs,
+    support,
     surroundings,
 )
 from portal.doctor.findings import Finding, NotRepaired
@@ -43,6 +44,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     slugs.find_unheld,
     leftovers.find_dead,
     credentials.find_mismatched,
+    support.find_unrecorded,
     members.find_dead_offers,
     members.find_ownerless,
     chains.find_broken,

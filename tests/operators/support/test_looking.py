@@ -49,6 +49,7 @@ def test_an_operator_looks_at_what_a_viewer_sees(desk, planted, looking):
     assert f"{CANARY}-1" in desk.get("/organizations/acme-corp/data").text
 
 
+@pytest.mark.attack("O1")
 def test_each_page_with_its_query_is_in_the_customers_trail(desk, planted, looking):
     grant = looking(planted)
     desk.get("/organizations/acme-corp/data?filter=%7B%22city%22%3A%22Graz%22%7D")
@@ -78,6 +79,7 @@ def test_sensitive_fields_stay_hidden(desk, planted, looking):
     assert f"{CANARY}-iban" not in seen
 
 
+@pytest.mark.attack("O1")
 def test_history_and_files_are_out_of_reach(desk, planted, looking):
     looking(planted)
     for page in ("/data/history", "/data/imports"):
@@ -133,6 +135,7 @@ def test_time_ends_it_and_drops_its_user(desk, planted, looking, tenant_db, time
     assert AuditEvent.objects(chain=planted.id, action="support.expired").count() == 1
 
 
+@pytest.mark.attack("O1")
 def test_the_session_gets_another_id_when_it_begins_and_when_it_ends(desk, planted, looking):
     cookie = desk.client.application.config["SESSION_COOKIE_NAME"]
     before, ids = desk.client.get_cookie(cookie).value, {one.id for one in Session.objects}
@@ -159,6 +162,7 @@ def test_who_left_is_in_the_console_again(desk, planted, looking):
     ]  # fmt: skip
 
 
+@pytest.mark.attack("O1")
 def test_an_operator_who_is_a_member_acts_as_one_of_both(desk, planted, looking):
     ops = Session.objects.first().account
     Membership(
