@@ -26,8 +26,8 @@ from portal.api.members import org_members
 from portal.api.moves import org_moves
 from portal.api.operator_listing import admin_listing
 from portal.api.operator_organizations import admin_organizations
-from portal.api.operator_people import admin_people
 from portal.api.operator_overview import admin_overview
+from portal.api.operator_people import admin_people
 from portal.api.operator_restrictions import admin_restrictions
 from portal.api.operator_roles import admin_operators
 from portal.api.operator_support import admin_support

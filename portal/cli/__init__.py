@@ -32,8 +32,8 @@ from portal.cli.migrate import migrate
 from portal.cli.moves import moves
 from portal.cli.operators import operators
 from portal.cli.organizations import organizations
-from portal.cli.people import people
 from portal.cli.overview import overview
+from portal.cli.people import people
 from portal.cli.placements import placements
 from portal.cli.restrictions import holds, restrictions
 from portal.cli.support import support

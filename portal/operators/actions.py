@@ -161,6 +161,8 @@ ACTIONS = (
         "operator_overview.show_placement",
         "set_placement_policy",
         "placements policy set",
+    ),
+    OperatorAction(
         "set limits",
         "Set limits",
         "operator_usage.set_limits",
@@ -180,6 +182,8 @@ ACTIONS = (
         "operator_plans.set_limits",
         "set_plan_limits",
         "limits set-plan",
+    ),
+    OperatorAction(
         "suspend",
         "Suspend an organization",
         "operator_restrictions.suspend",

@@ -10,18 +10,18 @@ from portal.documents.jobs import Job
 from portal.documents.organizations import Organization
 from portal.documents.processes import Process
 from portal.operators.keys import create_key
-from portal.operators.people.changing import block, request_reset
 from portal.operators.organizations.notes import add_note
+from portal.operators.people.changing import block, request_reset
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.support import grants
 from portal.placement import policies
 from portal.web.context import OPERATOR, RequestContext
-from tests.factories import a_context, an_account, an_app, an_operator, an_organization
 from tests.factories import (
     a_context,
     a_hold,
     a_suspension,
     an_account,
+    an_app,
     an_operator,
     an_organization,
 )
@@ -78,6 +78,8 @@ def blocked():
     person = somebody()
     block(person["person_id"], "Phishing", a_context())
     return person
+
+
 def in_the_trash():
     return {"organization_id": trash_organization(an_organization(), None, a_context()).id}
 
@@ -89,6 +91,8 @@ def to_be_owned():
 def noted():
     there = an_organization().id
     return {"organization_id": there, "note_id": add_note(there, "Called.", a_context()).id}
+
+
 def failing():
     """An operation that waits for its next try."""
     there = an_organization("Acme Corp")
@@ -111,6 +115,8 @@ def of_job(state):
 def killed():
     born = {"started_at": clock.now(), "beat_at": clock.now()}
     return {"process_id": Process(host="web-1", pid=1, version="1.0", **born).save().id}
+
+
 def suspended():
     there = an_organization()
     return {"organization_id": there.id, "suspension_id": a_suspension(there).id}
