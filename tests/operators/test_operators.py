@@ -63,7 +63,7 @@ def without_number(page):
 def test_operators_are_listed_on_a_page_by_the_api_and_by_a_command(desk, program_of, flask):
     program = program_of(OperatorRole.SUPPORT)
     rows = [row.get_text(" ", strip=True) for row in desk.get(PAGE).html.select("tbody tr")]
-    assert rows[0].startswith("ops@portal.example you operator Can get in")
+    assert rows[0].startswith("ops@portal.example you operator Active")
     assert [one["email"] for one in program.get("/admin/operators").json["operators"]] == [
         "ops@portal.example",
         "program@portal.example",
