@@ -126,11 +126,16 @@ def _give_accounts_their_domain_first(master: Database) -> Iterator[None]:
             "in": {"$concat": ["$$value", "@", "$$this"]},
         }
     }
-    while found := [one["_id"] for one in accounts.find(without, {"_id": 1}, limit=AT_ONCE)]:
+    # By _id, as the index on the field is made only afterwards.
+    found = list(accounts.find(without, {"_id": 1}).sort("_id", 1).limit(AT_ONCE))
+    while found:
+        ids = [one["_id"] for one in found]
         accounts.update_many(
-            {"_id": {"$in": found}, **without}, [{"$set": {"email_by_domain": joined}}]
+            {"_id": {"$in": ids}, **without}, [{"$set": {"email_by_domain": joined}}]
         )
         yield
+        further = accounts.find({"_id": {"$gt": ids[-1]}, **without}, {"_id": 1})
+        found = list(further.sort("_id", 1).limit(AT_ONCE))
 
 
 MIGRATIONS = (
