@@ -19,7 +19,9 @@ from portal.identity.api_keys.errors import NotForOperatorKeys, NotForProvisioni
 from portal.identity.authentication.authenticate import read_along
 from portal.identity.sessions.errors import NotAuthenticated
 from portal.identity.sessions.principals import OperatorPrincipal, ProvisioningPrincipal
+from portal.identity.sessions.reauthentication import recently_authenticated
 from portal.operators.access import Operator, operator_of
+from portal.operators.errors import RecentLogInRequired
 from portal.organizations.access import lookup
 from portal.organizations.access.errors import (
     AmbiguousName,
@@ -159,12 +161,16 @@ def logged_in(view: View) -> View:
 def operator_by_request(permission: str) -> Operator:
     """The operator that the request's bearer token or operators' key stands for, with the
     ``permission``; from then on the request reads no organization's documents. Raises
-    NotAuthenticated, OperatorForbidden, OperatorSecondFactorRequired; NotFound for everybody who
+    NotAuthenticated, OperatorForbidden, OperatorSecondFactorRequired; RecentLogInRequired where
+    operators are changed, which pages ask a second factor for as well; NotFound for everybody who
     is no operator."""
     if not current_user.is_authenticated:
         raise NotAuthenticated
     operator = operator_of(current_user, permission, request_context())
     note_operator(ActingOperator())
+    if permission == "operators.manage" and not recently_authenticated(current_user):
+        raise RecentLogInRequired
+    note_operator()
     return operator
 
 

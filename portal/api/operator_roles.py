@@ -37,8 +37,11 @@ from portal.operators.errors import (
     OperatorKeyNotFound,
     OperatorNotFound,
     OperatorUnverified,
+    RecentLogInRequired,
     TooManyOperatorKeys,
 )
+
+_OF_CHANGES = (*OF_OPERATOR_CHANGES, RecentLogInRequired)
 
 admin_operators = ApiBlueprint(
     "admin_operators", __name__, url_prefix="/admin", description="Operators"
@@ -59,7 +62,7 @@ def list_operators() -> dict[str, Any]:
 @admin_operators.post(
     "/operators",
     refusals=(
-        *OF_OPERATOR_CHANGES,
+        *_OF_CHANGES,
         InvalidEmail,
         NoSuchAccount,
         OperatorUnverified,
@@ -82,7 +85,7 @@ def add_operator(body: dict[str, str]) -> dict[str, Any]:
 
 @admin_operators.put(
     "/operators/<account_id>",
-    refusals=(*OF_OPERATOR_CHANGES, OperatorNotFound, LastOperatorAdmin),
+    refusals=(*_OF_CHANGES, OperatorNotFound, LastOperatorAdmin),
 )
 @takes_key
 @admin_operators.arguments(OperatorRoleBody)
@@ -101,7 +104,7 @@ def set_operator_role(body: dict[str, str], account_id: str) -> dict[str, Any]:
 
 @admin_operators.delete(
     "/operators/<account_id>",
-    refusals=(*OF_OPERATOR_CHANGES, OperatorNotFound, LastOperatorAdmin),
+    refusals=(*_OF_CHANGES, OperatorNotFound, LastOperatorAdmin),
 )
 @takes_key
 @admin_operators.response(200, Success)
@@ -129,7 +132,7 @@ def list_operator_keys() -> dict[str, Any]:
 @admin_operators.post(
     "/keys",
     refusals=(
-        *OF_OPERATOR_CHANGES,
+        *_OF_CHANGES,
         InvalidOperatorKeyName,
         InvalidOperatorKeyRole,
         InvalidLastDay,
@@ -150,7 +153,7 @@ def create_operator_key(body: dict[str, Any]) -> dict[str, Any]:
     return {"key": keys.find_key(made.id), "secret": made.credential}
 
 
-@admin_operators.delete("/keys/<key_id>", refusals=(*OF_OPERATOR_CHANGES, OperatorKeyNotFound))
+@admin_operators.delete("/keys/<key_id>", refusals=(*_OF_CHANGES, OperatorKeyNotFound))
 @takes_key
 @admin_operators.response(200, Success)
 def revoke_operator_key(key_id: str) -> dict[str, Any]:

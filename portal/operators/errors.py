@@ -42,6 +42,17 @@ class OperatorForbidden(Refused):
     )
 
 
+class RecentLogInRequired(Refused):
+    """A token of an operator who logged in a while ago, where operators and keys are changed."""
+
+    code = "recent_log_in_required"
+    title = "Log in again"
+    message = (
+        "Whoever changes operators or their keys logged in within the last 15 minutes, so that a "
+        "token that was found names nobody: get another by POST /admin/login. Nothing was changed."
+    )
+
+
 class OperatorNotFound(NotFound):
     """No operator has this id."""
 

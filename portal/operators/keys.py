@@ -124,6 +124,12 @@ def list_keys() -> list[ListedOperatorKey]:
     ]
 
 
+def keys_by(account_id: ObjectId) -> list[str]:
+    """The names of the keys that this account made and that are not revoked."""
+    made = OperatorKey.objects(created_by=account_id, revoked_at=None)
+    return [key.name for key in made.only("name").order_by("name")]
+
+
 def find_key(key_id: str | ObjectId) -> ListedOperatorKey:
     """The key with this id, unless it is revoked. Raises OperatorKeyNotFound."""
     wanted = _parsed(key_id)

@@ -79,7 +79,9 @@ def remove(operator: Operator, account_id: str) -> ResponseReturnValue:
         if other.account_id == operator.id:
             return see_other("organizations.list_mine", "You are no operator any more.")
         return see_other(".show_all", f"{isolated(other.email)} is no operator any more.")
-    return render_operator_page("operators/remove.html", operator, form, other=other)
+    return render_operator_page(
+        "operators/remove.html", operator, form, other=other, keys=keys.keys_by(other.account_id)
+    )
 
 
 @blueprint.get("/keys")

@@ -145,6 +145,20 @@ def test_the_last_operator_admin_stays(app, end):
     assert Account.objects.get(id=account.id).operator_role == OperatorRole.ADMIN
 
 
+def test_by_the_api_the_last_operator_admin_stays_too_and_a_found_token_names_nobody(
+    program_of, time_machine
+):
+    program = program_of(OperatorRole.ADMIN)
+    own = f"/admin/operators/{Account.objects.get().id}"
+    assert fault(program.delete(own))[:2] == (409, "last_operator_admin")
+    assert fault(program.put(own, {"role": "support"}))[:2] == (409, "last_operator_admin")
+    other = an_operator()
+    time_machine.move_to(clock.now() + timedelta(minutes=16))
+    answer = program.delete(f"/admin/operators/{other.id}")
+    assert fault(answer)[:2] == (403, "recent_log_in_required")
+    assert program.get("/admin/operators").status_code == 200
+
+
 def test_of_two_operator_admins_who_remove_each_other_one_stays(app):
     first, second = (an_operator(OperatorRole.ADMIN, f"{n}@portal.example") for n in "ab")
     refused = refused_at_once(
@@ -269,3 +283,5 @@ def test_the_secret_of_a_key_is_shown_once(desk_of, master_db):
     assert shown.startswith("po_")
     assert shown.rpartition("_")[2] not in str(list(master_db.operator_keys.find()))
     assert "Billing" in desk.get("/operator/keys").text
+    own = Account.objects.get().id
+    assert "Billing goes on" in desk.get(f"{PAGE}/{own}/remove").text

@@ -65,6 +65,8 @@ def now_of(account):
         ("@acme.example", ["m_r@acme.example", "mara@acme.example", "mara+shop@acme.example"]),
         ("acme.example", ["m_r@acme.example", "mara@acme.example", "mara+shop@acme.example"]),
         ("@kes", ["m.r@kestrel.example"]),
+        ("*@kestrel.example", ["m.r@kestrel.example"]),
+        ("%@kestrel.example", ["m.r@kestrel.example"]),
         ("@münchen.example", ["lena@münchen.example"]),
     ],
 )
@@ -249,6 +251,17 @@ def test_nobody_logs_in_to_a_blocked_account_by_any_way(desk, visitor, app):
     assert fault(program.log_in(account.email, "wrong"))[:2] == (401, "wrong_credentials")
     with pytest.raises(AccountBlocked):
         transactional(sessions.log_in)(now_of(account), a_context(account), "")
+    assert Session.objects(account=account.id).count() == 0
+
+
+def test_a_log_in_that_waits_for_its_second_factor_ends_with_a_block(app, visitor):
+    """Also if the account is unblocked before: its password was right at another time."""
+    account = an_account("teo@acme.example")
+    an_app(account)
+    visitor.log_in(account.email)
+    changing.block(account.id, "x", BY_COMMAND)
+    changing.unblock(account.id, BY_COMMAND)
+    assert "This log-in is over" in visitor.get("/login/second").text
     assert Session.objects(account=account.id).count() == 0
 
 

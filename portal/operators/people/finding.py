@@ -3,6 +3,7 @@
 Everything typed is literal: searches are ranges of an index, never patterns.
 """
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,7 @@ LONGEST_TYPED = 254
 # Above every character of an address.
 _LAST = "\U0010ffff"
 _OPEN = {"closed_at": None}
+_TYPED_DOMAIN = re.compile(r"(?:[*%]@)?([^@]+\.[^@]+)")
 
 
 class Way(StrEnum):
@@ -81,8 +83,10 @@ def find_people(
         return _of_domain(typed[1:], keys)
     prefix = _folded(typed)
     found = _page("email_key", {"email_key": _range(prefix)}, prefix, keys)
-    if not found.rows and "." in typed and "@" not in typed:
-        return _of_domain(typed, keys)
+    # A domain as people type it elsewhere, where nobody's address begins so.
+    domain = _TYPED_DOMAIN.fullmatch(typed)
+    if not found.rows and domain:
+        return _of_domain(domain[1], keys)
     return FoundPeople(Way.PREFIX, found)
 
 
