@@ -167,10 +167,9 @@ def operator_by_request(permission: str) -> Operator:
     if not current_user.is_authenticated:
         raise NotAuthenticated
     operator = operator_of(current_user, permission, request_context())
-    note_operator(ActingOperator())
     if permission == "operators.manage" and not recently_authenticated(current_user):
         raise RecentLogInRequired
-    note_operator()
+    note_operator(ActingOperator())
     return operator
 
 

@@ -1,14 +1,8 @@
 """The services as commands: ``flask lifecycle run``, ``flask mail list``, ``flask audit verify``,
-``flask keys``, ``flask accounts``, ``flask operators``, ``flask people``, ``flask
-organizations``, ``flask listing``, ``flask support``, ``flask placements``, ``flask
-applications``, ``flask clusters``, ``flask moves``, ``flask tenants apply``, ``flask data``,
-``flask jobs``, ``flask migrate status``, ``flask doctor``.
-``flask keys``, ``flask accounts``, ``flask operators``, ``flask organizations``, ``flask
-listing``, ``flask usage``, ``flask limits``, ``flask placements``, ``flask applications``, ``flask
-clusters``, ``flask moves``, ``flask tenants apply``, ``flask data``, ``flask jobs``, ``flask
-migrate status``, ``flask doctor``.
-listing``, ``flask placements``, ``flask applications``, ``flask clusters``, ``flask moves``,
-``flask restrictions``, ``flask holds``, ``flask tenants apply``, ``flask data``, ``flask jobs``,
+``flask keys``, ``flask accounts``, ``flask operators``, ``flask people``, ``flask overview``,
+``flask organizations``, ``flask listing``, ``flask restrictions``, ``flask holds``, ``flask
+usage``, ``flask limits``, ``flask support``, ``flask placements``, ``flask applications``,
+``flask clusters``, ``flask moves``, ``flask tenants apply``, ``flask data``, ``flask jobs``,
 ``flask migrate status``, ``flask doctor``.
 
 Commands need the portal's settings. Beside a ``make run`` with a MongoDB of its own they use
