@@ -28,6 +28,7 @@ from portal.documents.api_keys import ApiKey, OperatorKey, ProvisioningKey
 from portal.documents.applications import Application
 from portal.documents.attempts import LimitCounter, LogInAttempts
 from portal.documents.audit import AuditEvent
+from portal.documents.bulk_actions import BulkAction, BulkItem
 from portal.documents.capacity import CapacityReading
 from portal.documents.clusters import Cluster
 from portal.documents.credentials import Credential
@@ -76,6 +77,8 @@ from portal.mail import outbox, transport
 from portal.operators import mails as operator_mails
 from portal.operators import roles as operator_roles
 from portal.operators import views as operator_views
+from portal.operators.bulk import carrying_out, freezing
+from portal.operators.bulk import views as bulk_views
 from portal.operators.listing import views as operator_listing_views
 from portal.operators.organizations import views as operator_organization_views
 from portal.operators.overview import census
@@ -132,6 +135,8 @@ DOCUMENTS = (
     Challenge,
     Organization,
     OrganizationNote,
+    BulkAction,
+    BulkItem,
     Slug,
     Membership,
     Invitation,
@@ -202,6 +207,8 @@ JOB_KINDS = (
     erasing.KIND,
     undoing.KIND,
     imports.KIND,
+    *carrying_out.KINDS,
+    freezing.COUNTING,
     exports.KIND,
 )
 ACCOUNT_ENDINGS = Wiring(
@@ -281,6 +288,7 @@ def create_app(active: Settings) -> Flask:
         operator_people_views,
         operator_listing_views,
         operator_organization_views,
+        bulk_views,
         overview_views,
     ):
         app.register_blueprint(views.blueprint)

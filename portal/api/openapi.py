@@ -24,6 +24,7 @@ from portal.api.indexes import indexes
 from portal.api.masks import masks
 from portal.api.members import org_members
 from portal.api.moves import org_moves
+from portal.api.operator_bulk import admin_bulk
 from portal.api.operator_listing import admin_listing
 from portal.api.operator_organizations import admin_organizations
 from portal.api.operator_overview import admin_overview
@@ -157,6 +158,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         admin_operators,
         admin_overview,
         admin_organizations,
+        admin_bulk,
         admin_listing,
         admin_support,
         admin_people,

@@ -9,6 +9,7 @@ from marshmallow import fields
 from portal import display_names
 from portal.documents.accounts import OperatorRole
 from portal.documents.api_keys import OPERATOR_KEY_ROLES
+from portal.documents.bulk_actions import BulkOutcome, BulkState
 from portal.documents.credentials import Reach
 from portal.documents.listing import ListedState, SizeClass, UseClass
 from portal.documents.memberships import GRANTABLE_ROLES, InvitationState, Role
@@ -17,6 +18,7 @@ from portal.documents.organizations import SLUG, OrganizationState, Restriction,
 from portal.documents.restrictions import Cause
 from portal.documents.support import GrantState
 from portal.identity.authentication.passwords import LONGEST
+from portal.operators.bulk.kinds import KINDS
 from portal.operators.organizations.planning import PlannedAction
 from portal.operators.people.finding import Way
 from portal.organizations.api_keys import managing
@@ -100,6 +102,9 @@ CHOICES = {
     "MoveOutcome": list(Outcome),
     "OrganizationState": list(OrganizationState),
     "PlannedAction": list(PlannedAction),
+    "BulkKind": list(KINDS),
+    "BulkState": list(BulkState),
+    "BulkOutcome": list(BulkOutcome),
     "SupportGrantState": list(GrantState),
 }
 

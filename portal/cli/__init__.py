@@ -14,6 +14,7 @@ from flask import Flask
 from portal.cli.accounts import accounts
 from portal.cli.applications import applications
 from portal.cli.audit import audit
+from portal.cli.bulk import bulk
 from portal.cli.clusters import clusters
 from portal.cli.data import data
 from portal.cli.doctor import examine_installation
@@ -44,6 +45,7 @@ COMMANDS = (
     operators,
     people,
     organizations,
+    bulk,
     listing,
     placements,
     applications,

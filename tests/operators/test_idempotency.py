@@ -9,6 +9,7 @@ from portal.documents.accounts import OperatorRole
 from portal.documents.jobs import Job
 from portal.documents.organizations import Organization
 from portal.documents.processes import Process
+from portal.operators.bulk import managing as bulk
 from portal.operators.keys import create_key
 from portal.operators.organizations.notes import add_note
 from portal.operators.people.changing import block, request_reset
@@ -127,6 +128,23 @@ def held():
     return {"organization_id": there.id, "hold_id": a_hold(there).id}
 
 
+def planned():
+    there, context = [str(an_organization().id)], RequestContext(OPERATOR)
+    return {"bulk_id": bulk.plan_these("note", {"text": "Called."}, there, context).id}
+
+
+def started():
+    there = planned()
+    bulk.start_bulk(there["bulk_id"], 1, RequestContext(OPERATOR))
+    return there
+
+
+def paused():
+    there = started()
+    bulk.pause_bulk(str(there["bulk_id"]), RequestContext(OPERATOR))
+    return there
+
+
 # A call of each that takes a key: what makes ready for it and gives the ids in its path, its body.
 CALLS = {
     "POST /admin/operators": (verified, {"email": "teo@acme.example", "role": "support"}),
@@ -149,6 +167,11 @@ CALLS = {
     "POST /admin/people/{person_id}/keep-factors": (to_be_reset, None),
     "POST /admin/people/{person_id}/block": (somebody, {"reason": "Phishing"}),
     "POST /admin/people/{person_id}/unblock": (blocked, None),
+    "POST /admin/bulk": (nothing, {"action": "note", "filter": {}, "arguments": {"text": "x"}}),
+    "POST /admin/bulk/{bulk_id}/start": (planned, {"count": 1}),
+    "POST /admin/bulk/{bulk_id}/pause": (started, None),
+    "POST /admin/bulk/{bulk_id}/resume": (paused, None),
+    "POST /admin/bulk/{bulk_id}/cancel": (started, None),
     "PUT /admin/organizations/{organization_id}/name": (
         an_organization_to_see,
         {"organization_name": "Kestrel Freight"},

@@ -1,0 +1,109 @@
+"""The job that carries an action out on many organizations, one by one, so many a minute."""
+
+import hashlib
+import time
+from collections import Counter
+from typing import Any
+
+import structlog
+from bson import ObjectId
+
+from portal import clock
+from portal.documents.accounts import Account
+from portal.documents.api_keys import OperatorKey
+from portal.documents.bulk_actions import BulkAction, BulkItem, BulkOutcome
+from portal.documents.jobs import Job
+from portal.documents.organizations import Organization
+from portal.errors import PortalError
+from portal.jobs.running import JobFailed, JobKind, NotNow, Run
+from portal.operators.bulk.kinds import BulkKind, kind_named
+from portal.permissions import OPERATOR_ROLES
+from portal.web.context import AuditActor, IdempotencyKey, RequestContext
+from portal.web.idempotency import find_record
+
+log = structlog.get_logger()
+
+SLICE_SECONDS = 10
+"""The time after which other jobs have their turn."""
+
+_UNDER_WAY = "it goes on: the portals finish it"
+
+
+def _work(run: Run) -> dict[str, Any]:
+    bulk = BulkAction.objects.get(id=run.job.parameters["bulk"])
+    kind, begun = kind_named(bulk.action), time.monotonic()
+    _check_author(bulk)
+    share = max(1, bulk.per_minute * SLICE_SECONDS // 60)
+    waiting = BulkItem.objects(bulk=bulk.id, outcome=BulkOutcome.WAITING).order_by("number")
+    # One more, which tells that there is a rest.
+    items = list(waiting.limit(share + 1))
+    done = bulk.total - waiting.count()
+    for number, item in enumerate(items[:share], 1):
+        run.check()
+        _carry_out(bulk, kind, item, run.job)
+        run.report(done + number, "organizations", item.slug)
+    if len(items) > share:
+        left = SLICE_SECONDS - (time.monotonic() - begun)
+        raise NotNow(f"its share, {bulk.per_minute:,} a minute", max(1, round(left)))
+    return outcomes_of(bulk.id)
+
+
+BULK = JobKind("bulk", goes_on="goes on by itself", work=_work)
+"""The kind of jobs that carry an action out on many organizations."""
+
+KINDS = (BULK,)
+
+
+def outcomes_of(bulk_id: ObjectId) -> dict[str, int]:
+    """The number of organizations by what became of them."""
+    rows = BulkItem.objects(bulk=bulk_id).aggregate(
+        [{"$group": {"_id": "$outcome", "n": {"$sum": 1}}}]
+    )
+    counted = Counter({row["_id"]: row["n"] for row in rows})
+    return {outcome: counted[outcome] for outcome in BulkOutcome}
+
+
+def _check_author(bulk: BulkAction) -> None:
+    """Raises JobFailed where whoever started it may no longer act; a command always may."""
+    author = bulk.origin.actor
+    if author is None:
+        return
+    account = Account.objects(id=author, closed_at=None).only("operator_role").first()
+    key = OperatorKey.objects(id=author, revoked_at=None).first()
+    valid = key and (key.expires_at is None or key.expires_at > clock.now())
+    role = account.operator_role if account else key.role if valid else None
+    if "console.act" not in OPERATOR_ROLES.get(role or "", frozenset()):
+        reason = "Whoever started it may no longer act as an operator: plan the rest again."
+        raise JobFailed(reason, outcomes_of(bulk.id))
+
+
+def _carry_out(bulk: BulkAction, kind: BulkKind, item: BulkItem, job: Job) -> None:
+    """Do it to one, whatever happens with the others. What a killed attempt has done already is
+    found by its idempotency key."""
+    outcome, reason, context = BulkOutcome.DONE, None, _context(bulk, item, job)
+    try:
+        organization = Organization.objects(id=item.organization).first()
+        if organization is None:
+            outcome, reason = BulkOutcome.FAILED, "It is gone."
+        else:
+            changed = kind.act(organization, item.version, dict(bulk.arguments), context)
+            reason = _UNDER_WAY if changed.operation else None
+    except PortalError as error:
+        # What was done before may be why it is refused now.
+        if find_record(context.idempotency_key) is None:
+            outcome, reason = BulkOutcome.FAILED, error.words
+            log.info("bulk.refused", organization=str(item.organization), code=error.code)
+    BulkItem.objects(id=item.id).update_one(
+        set__outcome=outcome, set__reason=reason, set__at=clock.now()
+    )
+
+
+def _context(bulk: BulkAction, item: BulkItem, job: Job) -> RequestContext:
+    origin = bulk.origin
+    key = hashlib.sha256(bulk.id.binary + item.organization.binary).hexdigest()
+    return RequestContext(
+        AuditActor(kind=origin.actor_kind, id=origin.actor, name=origin.actor_name),
+        ip_address=origin.address,
+        request_id=f"{bulk.id}-{job.attempt}",
+        idempotency_key=IdempotencyKey(key, (str(bulk.id),)),
+    )

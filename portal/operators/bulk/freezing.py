@@ -1,0 +1,132 @@
+"""Which organizations an action is on is frozen, and counted exactly, before anybody decides."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from bson import ObjectId
+
+from portal import clock
+from portal.documents.bulk_actions import BulkAction, BulkItem, BulkState
+from portal.documents.figures import OrganizationFigures
+from portal.documents.memberships import Membership, Role
+from portal.documents.organizations import Organization, OrganizationState
+from portal.jobs.running import JobKind, Run
+from portal.operators.listing.filters import OrganizationFilter
+
+AT_ONCE = 1000
+
+
+def freeze(
+    bulk: BulkAction, ids: Iterable[ObjectId], report: Callable[[int], None] = lambda number: None
+) -> dict[str, Any]:
+    """Write the organizations with these ids, but for purged ones, as the items of the action; its
+    values when it is planned with them. Begins anew where an earlier attempt was killed."""
+    BulkItem._get_collection().delete_many({"bulk": bulk.id})
+    totals: Counter[str] = Counter()
+    states: Counter[str] = Counter()
+    digest = hashlib.sha256(json.dumps([bulk.action, dict(bulk.arguments)]).encode())
+    for batch in _batches(ids):
+        rows = list(_described(batch))
+        items = [_item(bulk, totals["total"] + number, row) for number, row in enumerate(rows)]
+        if items:
+            BulkItem._get_collection().insert_many(items)
+        for row in rows:
+            digest.update(row["_id"].binary)
+            states[_state_of(row)] += 1
+            for name in ("documents", "bytes", "members", "owners"):
+                totals[name] += row[name]
+        totals["total"] += len(rows)
+        report(totals["total"])
+    return {
+        **totals,
+        "states": dict(states),
+        "digest": digest.hexdigest(),
+        "state": BulkState.PLANNED,
+        "planned_at": clock.now(),
+    }
+
+
+def _count(run: Run) -> dict[str, Any]:
+    bulk = BulkAction.objects(id=run.job.parameters["bulk"], state=BulkState.COUNTING).first()
+    if bulk is None:
+        return {}
+
+    def report(number: int) -> None:
+        run.check()
+        run.report(number, "counting")
+
+    wanted = OrganizationFilter.from_args(bulk.filter or {})
+    values = freeze(bulk, wanted.matching_ids(), report)
+    run.check()
+    BulkAction.objects(id=bulk.id, state=BulkState.COUNTING).update_one(
+        **{f"set__{name}": value for name, value in values.items()}
+    )
+    return {"organizations": values.get("total", 0)}
+
+
+COUNTING = JobKind("bulk count", goes_on="goes on by itself", work=_count)
+"""The kind of jobs that freeze all organizations that match a filter."""
+
+
+def _batches(ids: Iterable[ObjectId]) -> Iterator[list[ObjectId]]:
+    rest = iter(ids)
+    while batch := list(islice(rest, AT_ONCE)):
+        yield batch
+
+
+def _described(ids: list[ObjectId]) -> Iterator[dict[str, Any]]:
+    """The organizations of these that aren't purged, in this order, with their figures."""
+    among = {"$in": ids}
+    wanted = {"_id": among, "state": {"$ne": OrganizationState.PURGED}}
+    shown = dict.fromkeys(("name", "slug", "state", "version", "operation.kind", "held"), 1)
+    found = {row["_id"]: row for row in Organization._get_collection().find(wanted, shown)}
+    figures = {
+        row["_id"]: row
+        for row in OrganizationFigures._get_collection().find(
+            {"_id": among}, {"documents": 1, "bytes": 1}
+        )
+    }
+    is_owner = {"$cond": [{"$eq": ["$role", Role.OWNER]}, 1, 0]}
+    counted = Membership._get_collection().aggregate(
+        [
+            {"$match": {"organization": among}},
+            {
+                "$group": {
+                    "_id": "$organization",
+                    "members": {"$sum": 1},
+                    "owners": {"$sum": is_owner},
+                }
+            },
+        ]
+    )
+    people = {row["_id"]: row for row in counted}
+    none = {"documents": 0, "bytes": 0, "members": 0, "owners": 0}
+    for organization_id in ids:
+        if row := found.get(organization_id):
+            known = {**figures.get(organization_id, {}), **people.get(organization_id, {})}
+            yield {**none, **known, **row}
+
+
+def _state_of(row: dict[str, Any]) -> str:
+    """The state that decides whether the action can begin on it."""
+    if "operation" in row:
+        return "changing"
+    return "held" if row.get("held") else str(row["state"])
+
+
+def _item(bulk: BulkAction, number: int, row: dict[str, Any]) -> dict[str, Any]:
+    item = BulkItem(
+        bulk=bulk.id,
+        number=number,
+        organization=row["_id"],
+        name=row["name"],
+        slug=row["slug"],
+        state=row["state"],
+        version=row.get("version") or 0,
+        created_at=bulk.created_at,
+    )
+    return item.to_mongo().to_dict()

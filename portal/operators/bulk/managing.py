@@ -1,0 +1,197 @@
+"""Actions on many organizations are planned, started, paused, resumed and cancelled."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from portal import clock
+from portal.database.background import wake
+from portal.database.transactions import transactional
+from portal.documents.bulk_actions import BulkAction, BulkState
+from portal.documents.jobs import Job
+from portal.errors import NotFound
+from portal.jobs import managing as jobs
+from portal.jobs.running import LOOP
+from portal.operators.bulk.carrying_out import BULK
+from portal.operators.bulk.errors import (
+    BulkNotFound,
+    BulkNotPlanned,
+    BulkNotStarted,
+    CountNotConfirmed,
+    InvalidBulkArgument,
+    InvalidSelection,
+)
+from portal.operators.bulk.freezing import COUNTING, freeze
+from portal.operators.bulk.kinds import kind_named, parse_arguments
+from portal.operators.listing.filters import OrganizationFilter
+from portal.web.context import RequestContext
+from portal.web.counting import counted
+from portal.web.errors import DuplicateRequest
+from portal.web.idempotency import claim_key, find_record
+
+PER_MINUTE, MOST_PER_MINUTE = 120, 6000
+MOST_CHOSEN = 1000
+PLANNED, STARTED, CHANGED = "bulk_planned", "bulk_started", "bulk_changed"
+
+
+def plan_these(
+    action: str,
+    arguments: Mapping[str, str],
+    ids: Sequence[str],
+    context: RequestContext,
+    per_minute: int = PER_MINUTE,
+) -> BulkAction:
+    """Plan an action on the organizations with these ids, which are frozen at once. Nothing else
+    happens. Raises InvalidSelection where there are none, too many, or one that isn't there;
+    InvalidBulkArgument, DuplicateRequest."""
+    chosen = list(dict.fromkeys(ids))
+    if not chosen:
+        raise InvalidSelection("Choose at least one organization. Nothing was changed.")
+    if len(chosen) > MOST_CHOSEN:
+        raise InvalidSelection(f"Choose {MOST_CHOSEN:,} at most, or all that match a filter.")
+    if not all(map(ObjectId.is_valid, chosen)):
+        raise InvalidSelection("Give each organization by its id.")
+    words = f"these {counted(len(chosen), 'organization')}"
+    bulk = _new(action, arguments, words, context, per_minute)
+    values = freeze(bulk, [ObjectId(one) for one in chosen])
+    for name, value in values.items():
+        bulk[name] = value
+    if bulk.total < len(chosen):
+        gone = counted(len(chosen) - bulk.total, "organization")
+        raise InvalidSelection(f"There is no such organization any more: {gone}. Choose again.")
+    return _write(bulk, context)
+
+
+def plan_all(
+    action: str,
+    arguments: Mapping[str, str],
+    args: Mapping[str, str],
+    context: RequestContext,
+    per_minute: int = PER_MINUTE,
+) -> BulkAction:
+    """Plan an action on all organizations that match a filter, as ``OrganizationFilter`` has it;
+    without any on every one. A job freezes and counts them. Nothing else happens. Raises
+    InvalidSelection where a part of the filter isn't one; InvalidBulkArgument, DuplicateRequest."""
+    wanted = OrganizationFilter.from_args(args)
+    if beyond := sorted(set(args.items()) - set(wanted.to_args().items())):
+        raise InvalidSelection(f"No filter has {beyond[0][0]} = {beyond[0][1]}.")
+    bulk = _new(action, arguments, f"all that match: {wanted.in_words}", context, per_minute)
+    bulk.filter = wanted.to_args()
+    bulk = _write(bulk, context, counting=True)
+    wake(LOOP)
+    return bulk
+
+
+def find_bulk(bulk_id: str | ObjectId) -> BulkAction:
+    """The action with this id. Raises BulkNotFound."""
+    found = BulkAction.objects(id=bulk_id).first() if ObjectId.is_valid(bulk_id) else None
+    if found is None:
+        raise BulkNotFound
+    return found
+
+
+def start_bulk(bulk_id: str | ObjectId, count: int | None, context: RequestContext) -> BulkAction:
+    """Start an action as it was planned, on ``count`` organizations: that is how many were seen.
+    Started again, or where an equal one runs, the one that runs is returned.
+
+    Raises BulkNotFound, BulkNotPlanned, CountNotConfirmed, DuplicateRequest.
+    """
+    bulk = find_bulk(bulk_id)
+    if bulk.state == BulkState.STARTED:
+        if find_record(context.idempotency_key):
+            raise DuplicateRequest
+        return bulk
+    if bulk.state == BulkState.COUNTING:
+        raise BulkNotPlanned
+    if not bulk.total:
+        raise InvalidSelection("None matches, so there is nothing to do.")
+    if count != bulk.total:
+        raise CountNotConfirmed(bulk.total)
+    try:
+        started = _start(bulk, context)
+    except DuplicateKeyError:
+        running = jobs.open_job(BULK, str(bulk.digest))
+        return find_bulk(running.parameters["bulk"]) if running else find_bulk(bulk.id)
+    wake(LOOP)
+    return started
+
+
+def pause_bulk(bulk_id: str, context: RequestContext) -> Job:
+    """Have it stop behind the organization in hand. Raises BulkNotFound, BulkNotStarted,
+    JobEnded."""
+    return _once(jobs.pause_job, bulk_id, context)
+
+
+def resume_bulk(bulk_id: str, context: RequestContext) -> Job:
+    """Have a paused one go on. Raises BulkNotFound, BulkNotStarted, JobEnded, JobNotPaused."""
+    return _once(jobs.resume_job, bulk_id, context)
+
+
+def cancel_bulk(bulk_id: str, context: RequestContext) -> Job:
+    """End it for good; what was done stays done. Raises BulkNotFound, BulkNotStarted, JobEnded."""
+    return _once(jobs.cancel_job, bulk_id, context)
+
+
+def _new(
+    action: str,
+    arguments: Mapping[str, str],
+    words: str,
+    context: RequestContext,
+    per_minute: int,
+) -> BulkAction:
+    kind = kind_named(action)
+    if not 0 < per_minute <= MOST_PER_MINUTE:
+        raise InvalidBulkArgument("per_minute", f"From 1 to {MOST_PER_MINUTE:,} a minute")
+    return BulkAction(
+        id=ObjectId(),
+        action=action,
+        arguments=parse_arguments(kind, arguments),
+        words=words,
+        per_minute=per_minute,
+        origin=context.origin,
+        created_at=clock.now(),
+    )
+
+
+@transactional
+def _write(bulk: BulkAction, context: RequestContext, *, counting: bool = False) -> BulkAction:
+    claim_key(context, bulk.id, PLANNED, bulk.id)
+    if counting:
+        title = f"Counting organizations to {kind_named(bulk.action).words.lower()}"
+        parameters = {"bulk": bulk.id}
+        job = jobs.start_job_with(COUNTING, str(bulk.id), title, context, parameters=parameters)
+        bulk.counting = job.id
+    return bulk.save(force_insert=True)
+
+
+@transactional
+def _start(bulk: BulkAction, context: RequestContext) -> BulkAction:
+    claim_key(context, bulk.id, STARTED, bulk.id)
+    title = f"{kind_named(bulk.action).words}: {counted(bulk.total, 'organization')}"
+    job = jobs.start_job_with(
+        BULK,
+        str(bulk.digest),
+        title,
+        context,
+        total=bulk.total,
+        parameters={"bulk": bulk.id},
+    )
+    started = BulkAction.objects(id=bulk.id, state=BulkState.PLANNED).modify(
+        new=True, set__state=BulkState.STARTED, set__job=job.id, set__origin=context.origin
+    )
+    if started is None:
+        raise NotFound(str(bulk.id))
+    return started
+
+
+def _once(
+    change: Callable[[str, RequestContext], Job], bulk_id: str, context: RequestContext
+) -> Job:
+    """Change the job, which may be done again, and claim the request's idempotency key."""
+    bulk = find_bulk(bulk_id)
+    if bulk.job is None:
+        raise BulkNotStarted
+    job = change(str(bulk.job), context)
+    transactional(claim_key)(context, bulk.id, CHANGED, bulk.id)
+    return job

@@ -1,0 +1,324 @@
+"""Actions on many organizations: exactly those that were shown, each as if it were alone."""
+
+import csv
+import io
+from datetime import timedelta
+
+import pytest
+from bson import ObjectId
+
+from portal import clock
+from portal.audit.trail import events_of
+from portal.database.leases import Interrupted
+from portal.documents.accounts import Account, OperatorRole
+from portal.documents.bulk_actions import BulkAction, BulkItem, BulkOutcome, BulkState
+from portal.documents.idempotency import IdempotencyRecord
+from portal.documents.jobs import Job, JobState
+from portal.documents.organization_notes import OrganizationNote
+from portal.documents.organizations import Organization, OrganizationState
+from portal.jobs import runner
+from portal.jobs.running import KINDS as JOB_KINDS
+from portal.operators.bulk import carrying_out, managing
+from portal.operators.bulk.errors import (
+    BulkNotPlanned,
+    CountNotConfirmed,
+    InvalidBulkArgument,
+    InvalidSelection,
+)
+from portal.operators.bulk.kinds import KINDS
+from portal.operators.listing.errors import InvalidFilter
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.trashing import trash_organization
+from portal.web.context import OPERATOR, AuditActor, RequestContext
+from tests.factories import a_context, an_operator, an_organization, fresh
+
+BY_OPERATOR = RequestContext(OPERATOR)
+NOTE = {"text": "Told by phone."}
+
+
+@pytest.fixture
+def three(app):
+    return [an_organization(name) for name in ("Acme Corp", "Kestrel", "Verdant Grocers")]
+
+
+def ids(organizations):
+    return [str(organization.id) for organization in organizations]
+
+
+def states(organizations):
+    return [fresh(organization).state for organization in organizations]
+
+
+def run_jobs():
+    """All turns of all jobs, without the minutes between them."""
+    while Job.objects(state=JobState.RUNNING).update(set__due_at=clock.now() - timedelta(days=1)):
+        runner.run_due_jobs()
+
+
+def start(bulk, context=BY_OPERATOR):
+    bulk = managing.find_bulk(bulk.id)
+    return managing.start_bulk(bulk.id, bulk.total, context)
+
+
+def outcomes(bulk):
+    found = BulkItem.objects(bulk=bulk.id).order_by("number")
+    return [(item.name, item.outcome) for item in found]
+
+
+def test_these_are_done_and_no_other(three):
+    bulk = managing.plan_these("trash", {}, ids(three[:2]), BY_OPERATOR)
+    assert (bulk.state, bulk.total) == (BulkState.PLANNED, 2)
+    run_jobs()
+    assert states(three) == ["active"] * 3  # nothing before it is started
+    start(bulk)
+    run_jobs()
+    assert states(three) == ["trashed", "trashed", "active"]
+    assert events_of(three[0].id).rows[0].actor_shown == "the operator"
+
+
+def test_all_that_match_is_another_choice_and_is_counted_exactly(three):
+    trash_organization(three[2], None, a_context())
+    bulk = managing.plan_all("trash", {}, {"state": "active"}, BY_OPERATOR)
+    assert bulk.state == BulkState.COUNTING
+    with pytest.raises(BulkNotPlanned):
+        managing.start_bulk(bulk.id, 2, BY_OPERATOR)
+    run_jobs()
+    assert managing.find_bulk(bulk.id).total == 2
+    start(bulk)
+    run_jobs()
+    assert states(three) == ["trashed"] * 3
+
+
+def test_one_that_comes_later_is_not_among_them(three):
+    bulk = managing.plan_all("note", NOTE, {}, BY_OPERATOR)
+    run_jobs()
+    late = an_organization("Too late")
+    start(bulk)
+    run_jobs()
+    noted = {note.organization for note in OrganizationNote.objects}
+    assert noted == {organization.id for organization in three}
+    assert late.id not in noted
+
+
+@pytest.mark.parametrize("chosen", [[], ["x"], [str(ObjectId())]])
+def test_nothing_chosen_does_nothing(three, chosen):
+    with pytest.raises(InvalidSelection):
+        managing.plan_these("trash", {}, chosen, BY_OPERATOR)
+    assert BulkAction.objects.count() == 0
+
+
+def test_a_mistyped_filter_does_not_become_all(three):
+    for args in ({"state": "activ"}, {"status": "active"}, {"created_from": "2026-13-01"}):
+        with pytest.raises((InvalidFilter, InvalidSelection)):
+            managing.plan_all("trash", {}, args, BY_OPERATOR)
+
+
+@pytest.mark.parametrize(
+    ("action", "arguments"),
+    [
+        ("explode", {}),
+        ("plan", {"plan": "Large!"}),
+        ("note", {}),
+        ("note", {"text": "x", "plan": "large"}),
+        ("suspend", {"kind": "gently", "cause": "payment", "contact": "pay@portal.example"}),
+        ("suspend", {"kind": "locked", "cause": "payment"}),
+    ],
+)
+def test_a_wrong_argument_is_told_before_anything_is_counted(three, action, arguments):
+    with pytest.raises(InvalidBulkArgument):
+        managing.plan_these(action, arguments, ids(three), BY_OPERATOR)
+
+
+def test_the_number_confirms(three):
+    bulk = managing.plan_these("trash", {}, ids(three), BY_OPERATOR)
+    for count in (None, 2, 4):
+        with pytest.raises(CountNotConfirmed):
+            managing.start_bulk(bulk.id, count, BY_OPERATOR)
+
+
+def test_what_was_changed_since_is_left_alone_and_told(three):
+    bulk = managing.plan_these("trash", {}, ids(three), BY_OPERATOR)
+    rename_organization(three[1], "Kestrel Freight", a_context())
+    start(bulk)
+    run_jobs()
+    assert states(three) == ["trashed", "active", "trashed"]
+    refused = BulkItem.objects.get(organization=three[1].id)
+    assert refused.outcome == BulkOutcome.FAILED
+    assert "somebody has changed it" in refused.reason
+
+
+def test_each_refusal_is_told_and_stops_no_other(three):
+    trash_organization(three[0], None, a_context())
+    bulk = managing.plan_these("trash", {}, ids(three), BY_OPERATOR)
+    assert dict(bulk.states) == {"trashed": 1, "active": 2}
+    start(bulk)
+    run_jobs()
+    assert [outcome for _, outcome in outcomes(bulk)] == ["failed", "done", "done"]
+    assert Job.objects.get(kind="bulk").result == {"waiting": 0, "done": 2, "failed": 1}
+
+
+def test_a_repeat_finds_the_job(three):
+    first = start(managing.plan_these("note", NOTE, ids(three), BY_OPERATOR))
+    assert managing.start_bulk(first.id, 3, BY_OPERATOR).job == first.job
+    equal = managing.plan_these("note", NOTE, ids(three), BY_OPERATOR)
+    assert start(equal).id == first.id
+    run_jobs()
+    assert OrganizationNote.objects.count() == 3
+
+
+def test_so_many_a_minute_and_others_have_their_turn(three):
+    bulk = start(managing.plan_these("note", NOTE, ids(three), BY_OPERATOR, per_minute=6))
+    runner.run_due_jobs()
+    assert OrganizationNote.objects.count() == 1
+    job = Job.objects.get(id=bulk.job)
+    assert job.state == JobState.RUNNING
+    assert job.due_at > clock.now() + timedelta(seconds=carrying_out.SLICE_SECONDS - 3)
+    run_jobs()
+    assert OrganizationNote.objects.count() == 3
+
+
+def test_it_is_paused_resumed_and_cancelled(three):
+    bulk = start(managing.plan_these("note", NOTE, ids(three), BY_OPERATOR, per_minute=6))
+    runner.run_due_jobs()
+    managing.pause_bulk(str(bulk.id), BY_OPERATOR)
+    run_jobs()
+    assert OrganizationNote.objects.count() == 1
+    managing.resume_bulk(str(bulk.id), BY_OPERATOR)
+    runner.run_due_jobs()
+    assert OrganizationNote.objects.count() == 2
+    managing.cancel_bulk(str(bulk.id), BY_OPERATOR)
+    run_jobs()
+    assert OrganizationNote.objects.count() == 2
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@pytest.mark.parametrize("action", ["trash", "note", "suspend"])
+def test_killed_behind_an_act_it_is_not_done_twice(three, monkeypatch, action):
+    """Between the act and the note that it was done."""
+    suspension = {"kind": "read-only", "cause": "abuse", "contact": "us@portal.example"}
+    arguments = {"trash": {}, "note": NOTE, "suspend": suspension}[action]
+    bulk = start(managing.plan_these(action, arguments, ids(three), BY_OPERATOR))
+    kind = KINDS[action]
+
+    def act(*given):
+        kind.act(*given)
+        raise Killed
+
+    dying = {"name": action, "words": kind.words, "act": act}
+    monkeypatch.setattr(carrying_out, "kind_named", lambda name: type(kind)(**dying))
+    with pytest.raises(Killed):
+        runner.run_due_jobs()
+    monkeypatch.undo()
+    before = [events_of(one.id).rows[0].seq for one in three]
+    run_jobs()
+    assert [outcome for _, outcome in outcomes(bulk)] == ["done"] * 3
+    assert events_of(three[0].id).rows[0].seq == before[0]
+    assert OrganizationNote.objects.count() == (3 if action == "note" else 0)
+
+
+def test_killed_while_counting_it_is_counted_anew(three, monkeypatch):
+    bulk = managing.plan_all("note", NOTE, {}, BY_OPERATOR)
+    monkeypatch.setattr("portal.operators.bulk.freezing.AT_ONCE", 2)
+    counts, check = [], runner.run.__globals__["Run"].check
+
+    def dying(run):
+        counts.append(run)
+        if len(counts) == 1:
+            raise Interrupted
+        check(run)
+
+    monkeypatch.setattr("portal.jobs.running.Run.check", dying)
+    runner.run_due_jobs()
+    assert managing.find_bulk(bulk.id).state == BulkState.COUNTING
+    run_jobs()
+    planned = managing.find_bulk(bulk.id)
+    assert (planned.state, planned.total) == (BulkState.PLANNED, 3)
+    assert BulkItem.objects(bulk=bulk.id).count() == 3
+
+
+def test_who_may_no_longer_act_acts_no_longer(three):
+    account = an_operator(OperatorRole.OPERATOR)
+    context = RequestContext(AuditActor(kind="operator", id=account.id, name="the operator"))
+    bulk = start(managing.plan_these("trash", {}, ids(three), context), context)
+    Account.objects(id=account.id).update_one(unset__operator_role=True)
+    run_jobs()
+    assert states(three) == ["active"] * 3
+    assert Job.objects.get(id=bulk.job).state == JobState.FAILED
+
+
+def test_a_dead_notice_undoes_nothing(three, monkeypatch):
+    """The outcome never depends on mail: it is only put into the outbox."""
+    Account.objects.update(set__email="mara+list@acme.example")
+    start(managing.plan_these("trash", {}, ids(three), BY_OPERATOR))
+    run_jobs()
+    assert states(three) == ["trashed"] * 3
+
+
+def test_it_is_chosen_planned_started_and_told_on_pages(desk, three):
+    query = "&".join(f"id={one}" for one in ids(three[:2]))
+    new = f"/operator/bulk/new?{query}"
+    assert "These 2" in desk.get(new).text
+    planned = desk.post(new, {"which": "these", "action": "trash", "per_minute": "6000"})
+    page = desk.get(planned.location)
+    assert page.heading == "Delete: 2 organizations?"
+    wrong = desk.post(f"{planned.location}/start", {"confirm_count": "3"})
+    assert wrong.fault("confirm_count") == "Type 2, the number of organizations, to confirm"
+    started = desk.post(f"{planned.location}/start", {"confirm_count": "2"})
+    assert started.location == planned.location
+    run_jobs()
+    assert "2 of 2 organizations" in desk.get(planned.location).text
+    rows = list(
+        csv.DictReader(io.StringIO(desk.get(f"{planned.location}/results.csv").response.text))
+    )
+    assert [(row["slug"], row["outcome"]) for row in rows] == [
+        ("acme-corp", "done"),
+        ("kestrel", "done"),
+    ]
+    assert "Delete: 2 organizations" in desk.get("/operator/bulk").text
+
+
+def test_all_is_chosen_on_a_page_only_when_it_is_said(desk, three):
+    new = "/operator/bulk/new?state=active"
+    assert desk.post(new, {"action": "trash", "per_minute": "60"}).status == 422
+    planned = desk.post(new, {"which": "all", "action": "trash", "per_minute": "60"})
+    assert planned.status == 303
+    assert "Counting" in desk.get(planned.location).text
+    run_jobs()
+    assert desk.get(planned.location).heading == "Delete: 3 organizations?"
+
+
+def test_a_form_sent_twice_plans_once(desk, three):
+    new = f"/operator/bulk/new?id={three[0].id}"
+    fields = {**desk.hidden(new), "which": "these", "action": "note", "per_minute": "60", **NOTE}
+    first, second = (desk.send(new, fields) for _ in range(2))
+    assert first.location == second.location
+    assert BulkAction.objects.count() == 1
+
+
+def test_support_sees_and_does_not_plan(desk_of, three):
+    support = desk_of(OperatorRole.SUPPORT)
+    assert support.get("/operator/bulk").status == 200
+    assert support.get(f"/operator/bulk/new?id={three[0].id}").status == 403
+
+
+def test_every_kind_of_job_is_known(app):
+    assert {"bulk", "bulk count"} <= set(JOB_KINDS)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_each_action_is_done_to_many(three, name):
+    if name == "restore":
+        for organization in three:
+            trash_organization(organization, None, a_context())
+    typed = {"plan": "large", "text": "x", "kind": "locked", "cause": "abuse", "contact": "a@b.ex"}
+    arguments = {argument: typed.get(argument, "") for argument in KINDS[name].arguments}
+    bulk = start(managing.plan_these(name, arguments, ids(three), BY_OPERATOR))
+    run_jobs()
+    assert [outcome for _, outcome in outcomes(bulk)] == ["done"] * 3
+    assert IdempotencyRecord.objects.count() >= 3
+    expected = {"trash": OrganizationState.TRASHED, "purge": OrganizationState.PURGED}
+    wanted = expected.get(name, OrganizationState.ACTIVE)
+    assert {one.state for one in Organization.objects} == {wanted}
