@@ -26,6 +26,7 @@ from portal.operators.bulk.errors import (
     InvalidSelection,
 )
 from portal.operators.bulk.kinds import KINDS
+from portal.operators.listing import feeding
 from portal.operators.listing.errors import InvalidFilter
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import trash_organization
@@ -322,3 +323,13 @@ def test_each_action_is_done_to_many(three, name):
     expected = {"trash": OrganizationState.TRASHED, "purge": OrganizationState.PURGED}
     wanted = expected.get(name, OrganizationState.ACTIVE)
     assert {one.state for one in Organization.objects} == {wanted}
+
+
+def test_organizations_are_chosen_in_their_list(desk, three):
+    feeding.feed_marked()
+    page = desk.get("/operator/organizations?state=active")
+    boxes = page.html.select("input[form=chosen]")
+    assert {box["value"] for box in boxes} == {str(organization.id) for organization in three}
+    form = page.html.find("form", id="chosen")
+    assert form["action"] == "/operator/bulk/new"
+    assert form.find("input", {"name": "state"})["value"] == "active"
