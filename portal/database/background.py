@@ -20,13 +20,14 @@ _WAKING: dict[str, threading.Event] = {}
 class Loop:
     """A loop of this process. ``begun_at`` is when the turn began that runs, ``failing_since`` when
     the first of its turns failed that have failed since, both by ``time.monotonic``. Turns of one
-    with ``long_turns`` may take hours."""
+    with ``long_turns`` may take hours. One that ``ended`` does so no more: its thread is gone."""
 
     name: str
     long_turns: bool
     begun_at: float | None = None
     failing_since: float | None = None
     error: str | None = None
+    ended: bool = False
 
 
 LOOPS: list[Loop] = []
@@ -60,9 +61,13 @@ def wake(name: str) -> None:
 
 def _run(loop: Loop, work: Callable[[], object], pause_seconds: float, once: bool) -> None:
     waking = _WAKING.setdefault(loop.name, threading.Event())
-    while not (_succeeds(loop, work) and once):
-        waking.wait(pause_seconds * random.uniform(0.5, 1))  # noqa: S311 (jitter)
-        waking.clear()
+    try:
+        while not (_succeeds(loop, work) and once):
+            waking.wait(pause_seconds * random.uniform(0.5, 1))  # noqa: S311 (jitter)
+            waking.clear()
+    except BaseException as error:  # such as SystemExit: the process goes on without the loop
+        loop.ended, loop.error = True, summary(error)
+        raise
     LOOPS.remove(loop)
 
 

@@ -82,5 +82,6 @@ def _told(loop: Loop) -> dict[str, Any]:
         "running_seconds": None if begun is None else now - begun,
         "failing_seconds": None if failing is None else now - failing,
         "error": loop.error,
+        "ended": loop.ended or None,
     }
     return {name: value for name, value in told.items() if value is not None}

@@ -67,6 +67,10 @@ class Record:
         return self.last_error or ("no portal did" if self.done_at else "the first time is to come")
 
 
+NEVER = Record(None, None, {})
+"""The record of a task that was never begun."""
+
+
 def start(tasks: tuple[Task, ...]) -> None:
     """Start a thread for each task in this worker; call it after the fork."""
     for task in tasks:

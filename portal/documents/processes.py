@@ -10,13 +10,15 @@ KEPT = timedelta(days=1)
 
 
 class LoopState(MasterPart):
-    """A background loop of a process: for how long its turn has run, or its turns have failed."""
+    """A background loop of a process: for how long its turn has run, or its turns have failed; or
+    that it ``ended``."""
 
     name = fields.StringField(required=True)
     long_turns = fields.BooleanField()
     running_seconds = fields.FloatField()
     failing_seconds = fields.FloatField()
     error = fields.StringField()
+    ended = fields.BooleanField()
 
 
 class Traffic(MasterPart):

@@ -1,14 +1,18 @@
 """What operators did stands in the trails that it concerns, and is read from all of them."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
 from bson import ObjectId
 
+from portal import clock
 from portal.audit.trail import installation, record
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account
+from portal.documents.api_keys import OperatorKey
 from portal.documents.organizations import Organization
+from portal.operators.keys import create_key
 from portal.operators.overview.activity import BY_COMMAND, EVENTS_PER_PAGE, ActFilter
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.web.context import OPERATOR, RequestContext
@@ -126,3 +130,12 @@ def test_an_act_is_never_told_as_of_who_only_has_the_same_name(desk):
     impostor = RequestContext(a_context(the_owner(acme)).actor)
     rename_organization(acme, "the operator", impostor)
     assert acts(desk) == []
+
+
+def test_a_key_is_named_and_that_it_was_revoked(desk):
+    key = create_key("Billing", "operator", clock.now().date(), a_context())
+    origin = replace(RequestContext(OPERATOR), actor=replace(OPERATOR, id=key.id)).origin
+    transactional(lambda: record(installation(), "cluster.added", origin, name="fra-2"))()
+    assert acts(desk)[0][0] == "the key “Billing”"
+    OperatorKey.objects(id=key.id).update(set__revoked_at=clock.now())
+    assert acts(desk)[0][0] == "the key “Billing”, revoked"

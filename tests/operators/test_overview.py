@@ -9,18 +9,23 @@ from pymongo.errors import AutoReconnect
 from portal import clock
 from portal.database import background, periodic
 from portal.database.background import Loop
+from portal.database.clusters import forget_registry
 from portal.database.heartbeats import Heart
 from portal.doctor import keeping
 from portal.doctor.findings import Finding, Kind
 from portal.documents.accounts import OperatorRole
 from portal.documents.doctor import ExaminedCheck
+from portal.documents.figures import InstallationDay
 from portal.documents.jobs import Job
 from portal.documents.mails import Mail
 from portal.documents.processes import PeriodicTask, Process
-from portal.operators.overview import census
+from portal.operators.overview import census, figures
+from portal.organizations.usage import rolling
 from portal.placement import capacity, policies
+from portal.placement.capacity import Reading
 from portal.web import traffic
 from tests.factories import an_organization, fresh
+from tests.processes import wait_until
 
 LONG_AGO = timedelta(hours=5)
 
@@ -39,7 +44,7 @@ def heart(app, monkeypatch):
 @pytest.fixture
 def cared_for(heart):
     """A portal runs: it tells of itself, and has done all that it does at intervals."""
-    for task in (capacity.TASK, census.TASK):
+    for task in (capacity.TASK, census.TASK, rolling.TASK):
         periodic.run_if_due(task)
     keeping.examine_and_keep(())
     keeping.examine_and_keep((nothing,))
@@ -182,6 +187,10 @@ def test_without_any_runner_that_is_what_needs_somebody(desk, cared_for):
     ("loop", "words"),
     [
         (Loop("sender", long_turns=False, begun_at=-1e6), "hangs for"),
+        (
+            Loop("sender", long_turns=False, ended=True, error="SystemExit: 1"),
+            "has ended: SystemExit",
+        ),
         (Loop("sender", long_turns=False, failing_since=-1e6, error="OSError: x"), "OSError: x"),
     ],
 )
@@ -191,6 +200,18 @@ def test_a_loop_that_gets_nothing_done_is_told(desk, cared_for, heart, loop, wor
     [need] = told(desk)
     assert "“sender” gets nothing done" in need
     assert words in need
+
+
+def test_a_loop_whose_thread_is_gone_says_so(heart):
+    def leaving():
+        raise SystemExit(1)
+
+    background.start_loop("leaving", leaving, pause_seconds=1)
+    [loop] = [loop for loop in background.LOOPS if loop.name == "leaving"]
+    wait_until(lambda: loop.ended)
+    heart.beat()
+    [told] = Process.objects.get().loops
+    assert (told.name, told.ended, told.error) == ("leaving", True, "SystemExit: 1")
 
 
 def test_work_that_may_take_hours_does_not_hang(desk, cared_for, heart):
@@ -359,3 +380,81 @@ def test_support_reads_the_policy_and_changes_nothing(desk_of, cared_for):
     sent = {**token, "version": "0", "text": policies.DEFAULT}
     assert desk.send("/operator/placement", sent).status == 403
     assert policies.current_text()[0] == 0
+
+
+def read(days_ago, collections, cluster="main"):
+    """A reading of the cluster."""
+    at = clock.now() - timedelta(days=days_ago)
+    capacity.store(
+        cluster,
+        Reading(at, collections, collections, 10, 900, max_open_files=64_000, memory_bytes=2**35),
+    )
+
+
+def test_a_cluster_that_will_be_full_is_told_with_the_day(desk, cared_for):
+    read(20, 16_000)
+    read(0, 18_000)  # 38,000 of 40,000 files, at 200 files a day
+    [need] = told(desk)
+    day = clock.now() + timedelta(days=10)
+    assert f"Cluster main is full on {day:%-d %B}" in need
+    assert "At 100 new organizations a day" in need
+    page = desk.get("/operator/capacity")
+    assert page.html.select_one("svg.chart .forecast")
+    assert "Figures as a table" in page.text
+
+
+def test_less_than_a_week_tells_no_day(desk, cared_for):
+    read(3, 10_000)
+    read(0, 12_000)
+    assert told(desk) == []
+    assert "A forecast takes a week of readings" in desk.get("/operator/capacity").text
+
+
+def test_a_day_without_a_reading_is_a_gap_in_the_chart(desk, cared_for):
+    for ago in (5, 4, 2, 1, 0):
+        read(ago, 10_000)
+    page = desk.get("/operator/capacity")
+    assert len(page.html.select("svg.chart.wide-only .line")) == 2
+    rows = [row.get_text(" ", strip=True) for row in page.html.select(".figures tbody tr")]
+    assert any("not measured" in row for row in rows)
+
+
+def test_a_cluster_that_does_not_answer_is_told_since_when(desk, cared_for, master_db):
+    added = {"identity": ObjectId(), "added_at": clock.now(), "weight": 1, "placed": 0}
+    master_db.clusters.insert_one({"_id": "fra-2", "uri": b"", **added})
+    forget_registry()
+    read(0, 10_000, "fra-2")
+    notes = {"fra-2": "it does not answer"}
+    PeriodicTask.objects(id="capacity").update(set__notes=notes)
+    [need] = told(desk)
+    assert need.startswith("Failed: Cluster fra-2 can’t be reached It does not answer.")
+    assert "Its figures are of" in need
+    forget_registry()
+
+
+def test_a_listing_that_stays_behind_is_told(desk, cared_for, master_db):
+    acme = an_organization("Acme Corp")
+    long_ago = ObjectId.from_datetime(clock.now() - timedelta(minutes=9))
+    master_db.organizations.update_one({"_id": acme.id}, {"$set": {"unlisted": long_ago}})
+    [need] = told(desk)
+    assert "The list of organizations is behind" in need
+
+
+def test_metering_that_broke_does_not_look_like_no_use(desk, cared_for):
+    PeriodicTask.objects(id="usage").update(
+        set__done_at=clock.now() - LONG_AGO, set__last_error="OSError: no"
+    )
+    [need] = told(desk)
+    assert "Use of organizations: not looked at since" in need
+    assert "OSError: no" in need
+
+
+def test_sign_ups_are_counted_by_day_and_a_day_nobody_counted_is_a_gap(cared_for):
+    an_organization("Acme Corp")
+    now = clock.now()
+    InstallationDay.objects(id=f"{now - timedelta(days=3):%Y-%m-%d}").delete()
+    days = figures.look(now).sign_ups
+    assert len(days) == 30
+    assert [days[-1].number, days[-2].number, days[-4].number] == [1, 0, None]
+    census.count_all(lambda: None)
+    assert figures.look(now).sign_ups[-4].number == 0

@@ -129,7 +129,7 @@ def _operators(ids: set[ObjectId | str]) -> dict[ObjectId | str, str]:
     """Operators by id, as they are called now."""
     names: dict[ObjectId | str, str] = dict.fromkeys(ids, "a closed account")
     names |= {row["_id"]: row.get("email") or names[row["_id"]] for row in _rows(Account, ids)}
-    names |= {row["_id"]: f"the key “{row['name']}”" for row in _rows(OperatorKey, ids)}
+    names |= {row["_id"]: _key_in_words(row) for row in _rows(OperatorKey, ids)}
     return names | {BY_COMMAND: "a command"}
 
 
@@ -148,8 +148,13 @@ def _subjects(ids: set[ObjectId]) -> dict[ObjectId, tuple[ObjectId | None, str]]
 
 def _rows(document: type[Document], ids: set[Any]) -> list[dict[str, Any]]:
     wanted = [one for one in ids if isinstance(one, ObjectId)]
-    fields = {"email": 1, "name": 1}
+    fields = {"email": 1, "name": 1, "revoked_at": 1}
     return list(document._get_collection().find({"_id": {"$in": wanted}}, fields))
+
+
+def _key_in_words(row: dict[str, Any]) -> str:
+    revoked = ", revoked" if row.get("revoked_at") else ""
+    return f"the key “{row['name']}”{revoked}"
 
 
 def _read_id(typed: str) -> ObjectId | None:

@@ -71,18 +71,17 @@ class ClusterState:
         return self.full_at - self.reading.at < timedelta(days=SOON_DAYS)
 
 
-def states(record: Record | None) -> list[ClusterState]:
+def states(record: Record) -> list[ClusterState]:
     """The state of each cluster, the first one first."""
-    ends, notes = capacity.first_and_last(), record.notes if record else {}
+    ends, notes = capacity.first_and_last(), record.notes
     return [_state(cluster, ends.get(cluster.name), notes) for cluster in known_clusters()]
 
 
-def source(at: datetime, record: Record | None, clusters: list[ClusterState]) -> Source:
+def source(at: datetime, record: Record, clusters: list[ClusterState]) -> Source:
     """What clusters need."""
     needs = [need for state in clusters if (need := _need(state))]
-    done_at = record.done_at if record else None
-    trouble = record.trouble(capacity.TASK, at) if record else "the first time is to come"
-    return source_of("clusters", "Clusters", needs, done_at, trouble=trouble)
+    trouble = record.trouble(capacity.TASK, at)
+    return source_of("clusters", "Clusters", needs, record.done_at, trouble=trouble)
 
 
 def find(clusters: list[ClusterState], name: str | None) -> ClusterState:

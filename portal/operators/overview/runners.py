@@ -34,10 +34,13 @@ class Loop:
     failing_seconds: float | None
     error: str | None
     long_turns: bool
+    ended: bool
 
     @property
     def trouble(self) -> str | None:
         """The reason why it does nothing."""
+        if self.ended:
+            return f"has ended: {self.error}"
         if self.failing_seconds and self.failing_seconds > FAILING_SECONDS:
             return f"fails for {naturaldelta(self.failing_seconds)}: {self.error}"
         if self.running_seconds and self.running_seconds > HANGING_SECONDS and not self.long_turns:
@@ -187,4 +190,5 @@ def _loop(told: dict[str, Any]) -> Loop:
         told.get("failing_seconds"),
         told.get("error"),
         bool(told.get("long_turns")),
+        bool(told.get("ended")),
     )

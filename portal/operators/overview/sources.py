@@ -11,18 +11,20 @@ from humanize import naturaldelta
 from portal import clock
 from portal.bidi import isolated
 from portal.database import periodic
-from portal.database.periodic import Record
+from portal.database.periodic import NEVER, Record, Task
 from portal.doctor import keeping
 from portal.documents.doctor import ExaminedCheck
 from portal.documents.jobs import Job, JobState
 from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import OperationKind, Organization
 from portal.mail import outbox
-from portal.operators.overview import clusters, runners
+from portal.operators.listing.feeding import lag_seconds
+from portal.operators.overview import census, clusters, runners
 from portal.operators.overview.clusters import ClusterState
 from portal.operators.overview.needs import TOLD_OF_EACH, Need, Needs, Source, Way, source_of
 from portal.operators.overview.runners import Runners
 from portal.organizations.lifecycle.retrying import may_undo
+from portal.organizations.usage import rolling
 from portal.placement import capacity
 from portal.web.counting import counted
 
@@ -65,7 +67,7 @@ class Looked:
 def look() -> Looked:
     """Look at every source."""
     at, records = clock.now(), periodic.records()
-    capacity_record = records.get(capacity.TASK.name)
+    capacity_record = records.get(capacity.TASK.name, NEVER)
     states, processes = clusters.states(capacity_record), runners.look()
     sources = (
         operations(at),
@@ -74,7 +76,10 @@ def look() -> Looked:
         clusters.source(at, capacity_record, states),
         runners.source(at, processes),
         mails(at),
-        doctor(at, records.get(keeping.TASK.name)),
+        doctor(at, records.get(keeping.TASK.name, NEVER)),
+        listing(at),
+        background("usage", "Use of organizations", rolling.TASK, records, at),
+        background("figures", "Figures by day", census.TASK, records, at),
     )
     return Looked(Needs(at, sources), states, processes)
 
@@ -137,15 +142,34 @@ def mails(at: datetime) -> Source:
     return source_of("mails", "Mail", [need], at)
 
 
-def doctor(at: datetime, record: Record | None) -> Source:
+def doctor(at: datetime, record: Record) -> Source:
     """What the doctor found in its last examination, by kind."""
     checks = list(ExaminedCheck.objects.only("id", "examined_at", "error", "number"))
     needs = list(_findings()) if any(check.number for check in checks) else []
     broken = next((f"{check.id}: {check.error}" for check in checks if check.error), None)
-    late = record.trouble(keeping.TASK, at) if record else "the first time is to come"
+    late = record.trouble(keeping.TASK, at)
     examined = [check.examined_at for check in checks]
     since = min(examined) if examined and all(examined) else None
     return source_of("doctor", "Doctor", needs, since, trouble=late or broken)
+
+
+def listing(at: datetime) -> Source:
+    """The list of organizations, where it stays behind."""
+    lag = timedelta(seconds=lag_seconds())
+    needs = []
+    if lag > LONG:
+        words = f"What was changed in the last {naturaldelta(lag)} may not be found there."
+        ways = (Way("Organizations", "operator_listing.show"),)
+        needs.append(Need("The list of organizations is behind", words, failed=True, ways=ways))
+    return source_of("listing", "List of organizations", needs, at)
+
+
+def background(
+    name: str, title: str, task: Task, records: dict[str, Record], at: datetime
+) -> Source:
+    """Work in the background whose result other pages show: it needs somebody if it isn't done."""
+    record = records.get(task.name, NEVER)
+    return source_of(name, title, [], record.done_at, trouble=record.trouble(task, at))
 
 
 def _operation(row: dict[str, Any], at: datetime) -> Need:

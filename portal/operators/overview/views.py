@@ -14,6 +14,7 @@ from portal.audit.words import WORDS, title_of
 from portal.bidi import isolated
 from portal.database import periodic
 from portal.database.clusters import known_clusters
+from portal.database.periodic import NEVER
 from portal.doctor import keeping
 from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.jobs import Job
@@ -37,10 +38,11 @@ from portal.operators.overview.runners import FORGOTTEN
 from portal.operators.overview.running import MAILS_RETRIED
 from portal.organizations.access.lookup import parse_object_id
 from portal.organizations.lifecycle import retrying
+from portal.organizations.usage import reading, showing
 from portal.placement import capacity, policies, proposals
 from portal.placement.policies import POLICY_SET
 from portal.web import replay
-from portal.web.charts import bar_chart, meter
+from portal.web.charts import bar_chart, meter, sparkline
 from portal.web.counting import counted
 from portal.web.forms import IdempotentForm, see_other
 
@@ -59,6 +61,7 @@ _PAGES = {
     MAILS_RETRIED: "operator_overview.show_outbox",
     POLICY_SET: "operator_overview.show_placement",
 }
+_MOST_LOUD = 4
 _BACK = (Action("To what runs", "operator_overview.show_operations"),)
 replay.install(blueprint, _redirect_to_result, lambda: _BACK)
 
@@ -81,6 +84,9 @@ def show(operator: Operator) -> ResponseReturnValue:
         drawn=drawn,
         chart=clusters.chart_of(drawn),
         meter=meter,
+        loud=reading.loudest(_MOST_LOUD),
+        sparkline=sparkline,
+        per_second=showing.per_second,
         form=IdempotentForm(),
     )
 
@@ -88,7 +94,7 @@ def show(operator: Operator) -> ResponseReturnValue:
 @blueprint.get("/capacity")
 @with_operator("console.view")
 def show_capacity(operator: Operator) -> ResponseReturnValue:
-    at, record = clock.now(), periodic.records().get(capacity.TASK.name)
+    at, record = clock.now(), periodic.records().get(capacity.TASK.name, NEVER)
     states = clusters.states(record)
     drawn = clusters.find(states, request.args.get("cluster"))
     return render_operator_page(
@@ -111,7 +117,7 @@ def show_findings(operator: Operator) -> ResponseReturnValue:
         operator,
         at=clock.now(),
         examination=findings.last_examination(),
-        record=periodic.records().get(keeping.TASK.name),
+        record=periodic.records().get(keeping.TASK.name, NEVER),
         form=IdempotentForm(),
     )
 
