@@ -32,7 +32,7 @@ def test_of_many_processes_one_does_it_and_it_is_due_again_later(app):
     assert done == [1]
     record = periodic.records()["count"]
     assert record.notes == {"fra-2": "it does not answer"}
-    assert record.trouble(task, clock.now()) is None
+    assert record.trouble(task.every_seconds, clock.now()) is None
 
 
 def test_what_fails_keeps_the_time_when_it_was_done_and_says_why(app):
@@ -48,8 +48,8 @@ def test_what_fails_keeps_the_time_when_it_was_done_and_says_why(app):
         periodic.run_if_due(a_task(failing))
     record = periodic.records()["count"]
     assert record.done_at == done_at
-    assert record.trouble(task, clock.now()) is None  # once is no trouble yet
-    assert "a disk is full" in record.trouble(task, clock.now() + timedelta(hours=3))
+    assert record.trouble(task.every_seconds, clock.now()) is None  # once is no trouble yet
+    assert "a disk is full" in record.trouble(task.every_seconds, clock.now() + timedelta(hours=3))
     assert periodic.run_if_due(task) is False  # for a while
     expire()
     assert periodic.run_if_due(task)
@@ -106,4 +106,4 @@ def test_asked_for_it_is_due_at_once_and_nobody_loses_it(app):
 
 
 def test_what_was_never_done_is_in_trouble():
-    assert NEVER.trouble(a_task(), clock.now()) == "the first time is to come"
+    assert NEVER.trouble(3600, clock.now()) == "the first time is to come"

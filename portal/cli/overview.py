@@ -20,7 +20,7 @@ _MINUTE = "%Y-%m-%d %H:%M"
 @json_option
 @click.pass_context
 def overview(ctx: click.Context, as_json: bool) -> None:
-    """What needs an operator; with a command, what runs and what was done."""
+    """Say what needs an operator; with a command, what runs and what was done."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(show, as_json=as_json)
 

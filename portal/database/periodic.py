@@ -54,15 +54,16 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """When a task was last done (``None`` is never), and why not since; what it could not do."""
+    """The time when a task was last done (``None`` is never), the reason why not since, and what it
+    could not do of it."""
 
     done_at: datetime | None
     last_error: str | None
     notes: Notes
 
-    def trouble(self, task: Task, now: datetime) -> str | None:
+    def trouble(self, every_seconds: int, now: datetime) -> str | None:
         """The reason why the task was not done since ``done_at``, where it was missed twice."""
-        if self.done_at and now - self.done_at <= 2 * timedelta(seconds=task.every_seconds):
+        if self.done_at and now - self.done_at <= 2 * timedelta(seconds=every_seconds):
             return None
         return self.last_error or ("no portal did" if self.done_at else "the first time is to come")
 

@@ -19,12 +19,16 @@ from portal.database.leases import Interrupted, summary
 from portal.database.periodic import Notes, Task
 from portal.doctor.examination import CHECKS
 from portal.doctor.findings import Finding
-from portal.documents.doctor import ExaminedCheck, KeptFinding
+from portal.documents.doctor import (
+    EXAMINATION,
+    EXAMINED_EVERY_SECONDS,
+    MOST_KEPT,
+    ExaminedCheck,
+    KeptFinding,
+)
 
 log = structlog.get_logger()
 
-EXAMINED_EVERY_SECONDS = 3600
-MOST_KEPT = 50
 NICENESS = 10
 _COMMAND = (sys.executable, "-m", "flask", "--app", "wsgi", "doctor", "--keep")
 _LOOK_SECONDS = 1
@@ -108,4 +112,4 @@ def _await(running: subprocess.Popen[bytes], check: Callable[[], None]) -> Notes
         return {}
 
 
-TASK = Task("doctor", EXAMINED_EVERY_SECONDS, _run)
+TASK = Task(EXAMINATION, EXAMINED_EVERY_SECONDS, _run)

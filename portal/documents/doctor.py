@@ -4,6 +4,13 @@ from mongoengine import fields
 
 from portal.documents import MasterDocument, MasterPart
 
+EXAMINATION = "doctor"
+"""The name of the periodic task that examines the installation."""
+
+EXAMINED_EVERY_SECONDS = 3600
+MOST_KEPT = 50
+"""The findings that are kept of each check."""
+
 
 class KeptFinding(MasterPart):
     """A finding, in words."""

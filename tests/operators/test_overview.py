@@ -25,7 +25,6 @@ from portal.placement import capacity, policies
 from portal.placement.capacity import Reading
 from portal.web import traffic
 from tests.factories import an_organization, fresh
-from tests.processes import wait_until
 
 LONG_AGO = timedelta(hours=5)
 
@@ -206,9 +205,10 @@ def test_a_loop_whose_thread_is_gone_says_so(heart):
     def leaving():
         raise SystemExit(1)
 
-    background.start_loop("leaving", leaving, pause_seconds=1)
-    [loop] = [loop for loop in background.LOOPS if loop.name == "leaving"]
-    wait_until(lambda: loop.ended)
+    loop = Loop("leaving", long_turns=False)
+    background.LOOPS.append(loop)
+    with pytest.raises(SystemExit):
+        background._run(loop, leaving, 1, once=False)
     heart.beat()
     [told] = Process.objects.get().loops
     assert (told.name, told.ended, told.error) == ("leaving", True, "SystemExit: 1")

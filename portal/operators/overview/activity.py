@@ -134,7 +134,7 @@ def _operators(ids: set[ObjectId | str]) -> dict[ObjectId | str, str]:
 
 
 def _subjects(ids: set[ObjectId]) -> dict[ObjectId, tuple[ObjectId | None, str]]:
-    """What trails are about by id: the organization, if it is one, and the words."""
+    """The subjects of trails by id: the organization, if it is one, and the words."""
     names: dict[ObjectId, tuple[ObjectId | None, str]] = dict.fromkeys(
         ids, (None, "a closed account")
     )

@@ -1,5 +1,5 @@
-"""How full each cluster is, and when it will be, by readings that are at most a minute old where
-the cluster answers."""
+"""The fullness of each cluster, and the day when it is full, by readings that are at most a minute
+old where the cluster answers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -78,9 +78,9 @@ def states(record: Record) -> list[ClusterState]:
 
 
 def source(at: datetime, record: Record, clusters: list[ClusterState]) -> Source:
-    """What clusters need."""
+    """The needs of clusters."""
     needs = [need for state in clusters if (need := _need(state))]
-    trouble = record.trouble(capacity.TASK, at)
+    trouble = record.trouble(capacity.READ_EVERY_SECONDS, at)
     return source_of("clusters", "Clusters", needs, record.done_at, trouble=trouble)
 
 
@@ -121,7 +121,7 @@ def _points(readings: list[Reading], gauge: Gauge) -> Iterator[Point]:
 
 
 def _forecast(state: ClusterState) -> Forecast | None:
-    """Where the line goes on to: to the wall, or as far as it was drawn back."""
+    """The end of the dotted line: the wall, or as far ahead as it was drawn back."""
     if not (state.growing and state.reading and state.rate and state.full_at and state.wall):
         return None
     rate = f"{state.rate:,.0f} a day"

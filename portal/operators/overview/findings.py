@@ -6,8 +6,7 @@ from datetime import datetime
 from portal.audit.trail import installation, record
 from portal.database import periodic
 from portal.database.transactions import transactional
-from portal.doctor import keeping
-from portal.documents.doctor import ExaminedCheck, KeptFinding
+from portal.documents.doctor import EXAMINATION, ExaminedCheck, KeptFinding
 from portal.documents.installation import INSTALLATION
 from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key
@@ -46,7 +45,7 @@ class Examination:
 
 
 def last_examination() -> Examination:
-    """What the doctor found last."""
+    """The findings of the doctor, as they were kept last."""
     checks = list(ExaminedCheck.objects.order_by("id"))
     by_kind: dict[str, list[KeptFinding]] = {}
     for check in checks:
@@ -71,6 +70,6 @@ def last_examination() -> Examination:
 def examine_now(context: RequestContext) -> bool:
     """Have the doctor examine all as soon as a portal looks, unless it does already."""
     claim_key(context, INSTALLATION, EXAMINED, INSTALLATION)
-    periodic.have_due(keeping.TASK.name)
+    periodic.have_due(EXAMINATION)
     record(installation(), "doctor.examination_asked", context.origin)
     return True

@@ -121,7 +121,7 @@ def look() -> Runners:
 
 
 def source(at: datetime, runners: Runners) -> Source:
-    """What the portal's processes need."""
+    """The needs of the portal's processes."""
     return source_of("runners", "Runners", list(_needs(runners)), at)
 
 

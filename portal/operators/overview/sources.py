@@ -12,8 +12,12 @@ from portal import clock
 from portal.bidi import isolated
 from portal.database import periodic
 from portal.database.periodic import NEVER, Record, Task
-from portal.doctor import keeping
-from portal.documents.doctor import ExaminedCheck
+from portal.documents.doctor import (
+    EXAMINATION,
+    EXAMINED_EVERY_SECONDS,
+    MOST_KEPT,
+    ExaminedCheck,
+)
 from portal.documents.jobs import Job, JobState
 from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import OperationKind, Organization
@@ -52,7 +56,7 @@ NOUNS = {
     OperationKind.REPAIR: "Repair",
     OperationKind.MOVE: "Move",
 }
-"""What an operation is, as a noun."""
+"""Each kind of operation as a noun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ def look() -> Looked:
         clusters.source(at, capacity_record, states),
         runners.source(at, processes),
         mails(at),
-        doctor(at, records.get(keeping.TASK.name, NEVER)),
+        doctor(at, records.get(EXAMINATION, NEVER)),
         listing(at),
         background("usage", "Use of organizations", rolling.TASK, records, at),
         background("figures", "Figures by day", census.TASK, records, at),
@@ -143,11 +147,11 @@ def mails(at: datetime) -> Source:
 
 
 def doctor(at: datetime, record: Record) -> Source:
-    """What the doctor found in its last examination, by kind."""
+    """The findings of the doctor's last examination, by kind."""
     checks = list(ExaminedCheck.objects.only("id", "examined_at", "error", "number"))
     needs = list(_findings()) if any(check.number for check in checks) else []
     broken = next((f"{check.id}: {check.error}" for check in checks if check.error), None)
-    late = record.trouble(keeping.TASK, at)
+    late = record.trouble(EXAMINED_EVERY_SECONDS, at)
     examined = [check.examined_at for check in checks]
     since = min(examined) if examined and all(examined) else None
     return source_of("doctor", "Doctor", needs, since, trouble=late or broken)
@@ -169,7 +173,9 @@ def background(
 ) -> Source:
     """Work in the background whose result other pages show: it needs somebody if it isn't done."""
     record = records.get(task.name, NEVER)
-    return source_of(name, title, [], record.done_at, trouble=record.trouble(task, at))
+    return source_of(
+        name, title, [], record.done_at, trouble=record.trouble(task.every_seconds, at)
+    )
 
 
 def _operation(row: dict[str, Any], at: datetime) -> Need:
@@ -228,7 +234,7 @@ def _findings() -> Iterator[Need]:
         {"$sort": {"number": -1, "_id": 1}},
     ]
     for row in ExaminedCheck.objects.aggregate(pipeline):
-        most = "+" if row["number"] >= keeping.MOST_KEPT else ""
+        most = "+" if row["number"] >= MOST_KEPT else ""
         words = f"{row['number']}{most}, such as {row['subject']}: {row['words']}"
         ways = (Way("Findings", ".show_findings"),)
         yield Need(row["title"], words, ways=ways)

@@ -15,7 +15,7 @@ from portal.bidi import isolated
 from portal.database import periodic
 from portal.database.clusters import known_clusters
 from portal.database.periodic import NEVER
-from portal.doctor import keeping
+from portal.documents.doctor import EXAMINATION
 from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.jobs import Job
 from portal.errors import Action, PortalError
@@ -117,7 +117,7 @@ def show_findings(operator: Operator) -> ResponseReturnValue:
         operator,
         at=clock.now(),
         examination=findings.last_examination(),
-        record=periodic.records().get(keeping.TASK.name, NEVER),
+        record=periodic.records().get(EXAMINATION, NEVER),
         form=IdempotentForm(),
     )
 
