@@ -458,3 +458,21 @@ def test_sign_ups_are_counted_by_day_and_a_day_nobody_counted_is_a_gap(cared_for
     assert [days[-1].number, days[-2].number, days[-4].number] == [1, 0, None]
     census.count_all(lambda: None)
     assert figures.look(now).sign_ups[-4].number == 0
+
+
+def test_the_first_page_reads_no_collection_whole_that_grows(desk, cared_for, admin, master_db):
+    """So it costs the same among a million organizations as among three."""
+    for number in range(3):
+        begin(an_organization(f"Acme {number}"), master_db, attempt=5, last_error="no")
+    desk.get("/operator")
+    profiled = admin[master_db.name]
+    profiled.command("profile", 2)
+    try:
+        desk.get("/operator")
+    finally:
+        profiled.command("profile", 0)
+    read = list(profiled["system.profile"].find({"planSummary": {"$exists": True}}))
+    profiled.drop_collection("system.profile")
+    whole = {row["ns"].partition(".")[2] for row in read if "COLLSCAN" in row["planSummary"]}
+    assert whole <= {"processes", "periodic_tasks", "doctor_checks", "clusters", "usage_rollup"}
+    assert len(read) > 10
