@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bench import (
     auditing,
     browsing,
+    console,
     documents,
     lifecycle,
     load,
@@ -56,4 +57,6 @@ PARTS = (
     Part("load", "pages a second against a bare Flask view", load.measure),
     Part("slow-clients", "a page beside clients that send slowly", slow_clients.measure),
     Part("memory", "resident memory of worker and mongod", memory.measure),
+    # The last one: it leaves a million organizations behind.
+    Part("console", "the operators' list of organizations", console.measure),
 )

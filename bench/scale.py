@@ -11,11 +11,20 @@ class Scale:
     repeats: int  # of what takes seconds
     documents: int  # in a large collection
     browsed: int  # in one that is looked at page by page
+    listed: int  # organizations in the operators' list
     load_seconds: float
     slow_clients: int
 
 
 FULL = Scale(
-    rounds=100, repeats=3, documents=100_000, browsed=5_000_000, load_seconds=6, slow_clients=200
+    rounds=100,
+    repeats=3,
+    documents=100_000,
+    browsed=5_000_000,
+    listed=1_000_000,
+    load_seconds=6,
+    slow_clients=200,
 )
-TINY = Scale(rounds=2, repeats=1, documents=100, browsed=150, load_seconds=0.3, slow_clients=5)
+TINY = Scale(
+    rounds=2, repeats=1, documents=100, browsed=150, listed=200, load_seconds=0.3, slow_clients=5
+)

@@ -172,6 +172,27 @@ FIGURES = {
         "mongod, idle",
         "mongod after the parts of this run",
     ],
+    "console": [
+        *(
+            f"{which} page by {order}, p95"
+            for order in ("name", "created", "documents", "size", "used")
+            for which in ("first", "1,000th")
+        ),
+        *(
+            f"search {how}, p95"
+            for how in (
+                "by 1 letter",
+                "by 3 letters",
+                "by 9 letters",
+                "by two words",
+                "by an address",
+                "with filters",
+            )
+        ),
+        "sign-up that the listing follows",
+        "listing what signed up",
+        "filling the listing anew",
+    ],
 }
 SURROUNDINGS = machine.look("6.0.5")
 
