@@ -232,3 +232,11 @@ def test_who_becomes_owner_is_found_and_who_is_none_is_not(app):
 
 def test_no_query_merges_more_runs_than_the_server_does(app):
     assert prod(len(values) for values in VALUES.values()) <= MOST_RUNS
+
+
+def test_an_organization_that_somebody_damaged_by_hand_holds_up_no_other(app):
+    damaged, other = a_shared("Acme Corp"), a_shared("Beta Corp")
+    Organization._get_collection().update_one({"_id": damaged.id}, {"$set": {"name": 7}})
+    feed()
+    assert [row.name for row in ListedOrganization.objects] == [other.name]
+    assert feeding.lag_seconds() == 0

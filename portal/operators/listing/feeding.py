@@ -170,16 +170,22 @@ def list_organizations(ids: list[ObjectId], *, all_words: bool = False) -> int:
 
 
 def true_rows(ids: list[ObjectId], now: datetime) -> list[dict[str, Any]]:
-    """The rows that the listing should have of those of these organizations that exist."""
+    """The rows that the listing should have of those of these organizations that exist. One that
+    somebody damaged by hand is left out, so that it doesn't hold up all others."""
     found = list(Organization._get_collection().find({"_id": {"$in": ids}, **_CREATED}, _TRUTH))
     there = [row["_id"] for row in found]
     measured = OrganizationFigures._get_collection().find(
         {"_id": {"$in": there}}, {"documents": 1, "bytes": 1, "used_at": 1}
     )
     figures, owners = {row["_id"]: row for row in measured}, _owners_of(there)
-    return [
-        _row_of(one, figures.get(one["_id"], {}), owners.get(one["_id"], []), now) for one in found
-    ]
+    rows = []
+    for one in found:
+        own_id = one["_id"]
+        try:
+            rows.append(_row_of(one, figures.get(own_id, {}), owners.get(own_id, []), now))
+        except (AttributeError, KeyError, TypeError):
+            log.exception("listing.unreadable", organization=str(own_id))
+    return rows
 
 
 def _row_of(

@@ -6,6 +6,7 @@ first MOST_HITS in the order of words; ``every_hit`` finds all.
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,13 +56,8 @@ def parse_search(text: str) -> Search:
     """What to look for, for a typed or pasted text."""
     pasted = _ADDRESS_OF_PAGE.search(text)
     typed = pasted[1] if pasted else text.strip()
-    if "@" in typed:
-        try:
-            address = parse_email(typed).key
-        except InvalidEmail:
-            pass
-        else:
-            return Search(_of_member(address), (fold(address),))
+    if address := _address(typed):
+        return Search(_of_member(address), (fold(address),))
     return Search(tuple(_named(typed.lower())), tuple(_resolved(typed)))
 
 
@@ -104,6 +100,15 @@ def _resolved(text: str) -> Iterator[str]:
             yield word
         else:
             yield from parts
+
+
+def _address(typed: str) -> str | None:
+    """The e-mail address that was typed, if it is one; also one whose ``+`` became a space on its
+    way, as programs have it that don't encode it."""
+    for text in (typed, typed.replace(" ", "+")) if "@" in typed else ():
+        with suppress(InvalidEmail):
+            return parse_email(text).key
+    return None
 
 
 def _named(typed: str) -> Iterator[ObjectId]:

@@ -10,6 +10,8 @@ LONGEST_WORD = 64
 MOST_WORDS = 60
 _LETTERS = regex.compile(r"[\p{L}\p{N}\p{M}]+")
 _EDGES = regex.compile(r"^[^\p{L}\p{N}]+|[^\p{L}\p{N}\p{M}]+$")
+# Letters that are typed without their stroke where a keyboard has none, and don't come apart.
+_STROKES = str.maketrans("łøđħŧıðþ", "lodhtidt") | {ord("æ"): "ae", ord("œ"): "oe"}
 _APOSTROPHES = regex.compile(r"['’‘`´ʼ]")
 
 
@@ -20,7 +22,7 @@ def fold(text: str) -> str:
         return text.lower()
     apart = unicodedata.normalize("NFKD", text).casefold()
     letters = "".join(letter for letter in apart if unicodedata.category(letter) != "Mn")
-    return unicodedata.normalize("NFC", letters)
+    return unicodedata.normalize("NFC", letters.translate(_STROKES))
 
 
 def words_of(name: str, slug: str, others: Iterable[str], addresses: Iterable[str]) -> list[str]:
