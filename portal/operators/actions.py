@@ -280,6 +280,8 @@ ACTIONS = (
         "operator_people.unblock",
         "unblock_person",
         "people unblock",
+    ),
+    OperatorAction(
         "bulk",
         "Plan an action on many organizations",
         "operator_bulk.plan",

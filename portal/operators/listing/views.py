@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, g, request, url_for
+from flask import Blueprint, Response, current_app, g, request, url_for
 from flask.typing import ResponseReturnValue
 
 from portal import clock
@@ -23,6 +23,7 @@ from portal.operators.listing.sorting import Order
 blueprint = Blueprint("operator_listing", __name__, url_prefix="/operator")
 
 _PAGE = "operator_listing.show"
+_BULK = "operator_bulk.plan"
 _MOST_CHOICES = 100
 
 
@@ -129,6 +130,7 @@ def show(operator: Operator) -> ResponseReturnValue:
         built=feeding.is_built(feed),
         most_hits=MOST_HITS,
         longest_search=LONGEST_SEARCH,
+        bulk_page=_bulk_page(operator),
     )
 
 
@@ -141,6 +143,12 @@ def export(operator: Operator) -> ResponseReturnValue:
     name = f"organizations-{clock.now():%Y-%m-%d}.csv"
     answer.headers.set("Content-Disposition", "attachment", filename=name)
     return answer
+
+
+def _bulk_page(operator: Operator) -> str | None:
+    """The page on which an action on many is planned, for those who may act."""
+    there = _BULK in current_app.view_functions
+    return url_for(_BULK) if there and operator.can("console.act") else None
 
 
 def _columns() -> tuple[str, ...]:
