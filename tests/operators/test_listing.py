@@ -275,10 +275,11 @@ def test_columns_and_order_stay_in_the_address(desk):
     for n in range(2):
         a_shared(f"Acme {n}")
     feed_marked()
-    page = desk.get(f"{LIST}?column=plan&column=owners&sort=-used&search=acme")
+    page = desk.get(f"{LIST}?column=plan&column=owners&column=operations&sort=-used&search=acme")
     heads = [head.get_text(strip=True) for head in page.html.select("thead th")]
-    assert heads == ["Organization", "Plan", "Owners"]
+    assert heads[-4:] == ["Organization", "Plan", "Operations, 24 h", "Owners"]
+    assert len(page.html.select("tbody .sparkline")) == 2
     chip = page.html.select_one(".filters a")["href"]
-    assert "column=plan&column=owners" in chip
+    assert "column=plan&column=operations&column=owners" in chip
     assert "sort=-used" in chip
     assert page.html.select_one("a[href*=csv]")["href"].endswith(".csv?search=acme&sort=-used")

@@ -19,6 +19,8 @@ from portal.operators.listing.filters import OrganizationFilter
 from portal.operators.listing.reading import count_all, read_page
 from portal.operators.listing.searching import LONGEST_SEARCH, MOST_HITS
 from portal.operators.listing.sorting import Order
+from portal.organizations.usage.reading import operations_by_hour
+from portal.web.charts import sparkline
 
 blueprint = Blueprint("operator_listing", __name__, url_prefix="/operator")
 
@@ -47,6 +49,7 @@ COLUMNS = (
     Column("cluster", "Cluster"),
     Column("documents", "Documents", "documents", number=True),
     Column("size", "Size", "size", number=True),
+    Column("operations", "Operations, 24 h"),
     Column("owners", "Owners"),
     Column("external_id", "External id"),
     Column("used", "Last used", "used", number=True),
@@ -110,6 +113,9 @@ def show(operator: Operator) -> ResponseReturnValue:
         wanted, order, before=request.args.get("before"), after=request.args.get("after")
     )
     feed = feeding.state_of_feed()
+    days = (
+        operations_by_hour([row.id for row in page.rows]) if "operations" in links.columns else {}
+    )
     return render_operator_page(
         "operators/listing/list.html",
         operator,
@@ -130,6 +136,7 @@ def show(operator: Operator) -> ResponseReturnValue:
         built=feeding.is_built(feed),
         most_hits=MOST_HITS,
         longest_search=LONGEST_SEARCH,
+        lines={own_id: sparkline(day) for own_id, day in days.items()},
         bulk_page=_bulk_page(operator),
     )
 

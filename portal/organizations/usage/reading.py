@@ -159,6 +159,14 @@ def usage_of_clusters(clusters: Sequence[str], span: Span = Span.DAY) -> dict[st
     }
 
 
+def operations_by_hour(
+    organizations: Sequence[ObjectId],
+) -> dict[ObjectId, tuple[float | None, ...]]:
+    """The operations of each in the last 24 hours, by hour; ``None`` where nothing was measured."""
+    now = clock.now()
+    return _operations_by_hour(organizations, now, _known(now - 24 * _HOUR, now))
+
+
 def known_until() -> datetime | None:
     """The time up to which all that was reported is added up; ``None`` where nothing was yet."""
     rollup = UsageRollup.objects(id=INSTALLATION).first()
