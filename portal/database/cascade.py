@@ -21,7 +21,6 @@ from portal.documents.restrictions import Hold, Suspension
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
 from portal.documents.support import SupportGrant
-from portal.documents.usage import UsageDay, UsageHour
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +46,6 @@ BELONGS_TO = (
     BelongsTo(DocumentView, Organization, "organization"),
     BelongsTo(IndexSuggestion, Organization, "organization"),
     BelongsTo(LimitNotice, Organization, "organization"),
-    BelongsTo(UsageHour, Organization, "organization"),
-    BelongsTo(UsageDay, Organization, "organization"),
     BelongsTo(Suspension, Organization, "organization"),
     BelongsTo(Hold, Organization, "organization"),
     BelongsTo(Membership, Account, "account"),

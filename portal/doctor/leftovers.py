@@ -23,6 +23,7 @@ from portal.documents.document_views import DocumentView
 from portal.documents.figures import OrganizationFigures
 from portal.documents.index_suggestions import IndexSuggestion
 from portal.documents.jobs import Job, JobItem
+from portal.documents.limits import LimitNotice
 from portal.documents.memberships import Invitation, Membership
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.restrictions import Hold, Suspension
@@ -127,6 +128,7 @@ BELONGINGS = (
     Belonging("session", Session, DEAD_SESSION, replaceable=True),
     Belonging("browser", Browser, DEAD_BROWSER, replaceable=True),
     Belonging("figures", OrganizationFigures, DEAD_FIGURES, replaceable=True),
+    Belonging("notice of a limit", LimitNotice, DEAD_FIGURES, replaceable=True),
 )
 
 

@@ -16,7 +16,8 @@ _HOURS_KEPT_SECONDS = 100 * 24 * 3600
 
 
 class UsageHour(MasterDocument):
-    """An organization's use in an hour. ``unfolded`` is set until it stands in its day as well."""
+    """An organization's use in an hour. ``unfolded`` is set until it stands in its day as well. As
+    all of these it outlives its organization, and expires: there may be millions."""
 
     organization = fields.ObjectIdField(required=True)
     hour = fields.DateTimeField(required=True)
