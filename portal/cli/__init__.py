@@ -4,6 +4,10 @@
 usage``, ``flask limits``, ``flask support``, ``flask placements``, ``flask applications``,
 ``flask clusters``, ``flask moves``, ``flask tenants apply``, ``flask data``, ``flask jobs``,
 ``flask migrate status``, ``flask doctor``.
+``flask organizations``, ``flask listing``, ``flask support``, ``flask usage``, ``flask limits``,
+``flask restrictions``, ``flask holds``, ``flask placements``, ``flask applications``, ``flask
+clusters``, ``flask moves``, ``flask tenants apply``, ``flask data``, ``flask jobs``, ``flask
+migrate status``, ``flask doctor``.
 
 Commands need the portal's settings. Beside a ``make run`` with a MongoDB of its own they use
 those that the supervisor stored in ``instance/``.

@@ -225,7 +225,9 @@ class _Drawn:
             tuple(_columns(begin, end, x, most_ticks, scale)),
             tuple(_path(part) for part in parts),
             tuple(_area(part, scale.bottom) for part in parts),
-            last=_mark(last, (self.last_words,), scale, limit, there) if last else None,
+            last=_mark(last, (self.last_words,), scale, limit, there)
+            if last and self.last_words
+            else None,
             forecast=_path([last, there]) if last and there else None,
             forecast_end=_mark(there, self.forecast.words, scale, limit)
             if there and self.forecast
