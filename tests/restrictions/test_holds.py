@@ -1,13 +1,16 @@
 """Legal holds: nothing of the organization is deleted for good while one is open."""
 
+import ast
 import threading
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
 import bson
 import pytest
 from bson import ObjectId
 
+import portal
 from portal.audit import deletions
 from portal.audit.deletions import DELETIONS, Deletion, deleting
 from portal.audit.errors import UnderHold
@@ -286,3 +289,65 @@ def test_no_way_of_deleting_goes_past_a_hold(deletion):
     release(organization, held)
     attempt()
     assert not is_there()
+
+
+# Where the portal deletes documents, files, edits or collections: by which way, or why no hold is
+# asked there. A module that deletes and isn't here fails the test.
+DELETERS = {
+    "portal.audit.trail": "the chain of a creation that is rolled back, which nothing can hold",
+    "portal.clusters.checking": "the mark by which a cluster is known",
+    "portal.data.exact": "members' and programs' own deletions, and undo",
+    "portal.data.history.erasing": Deletion.ERASURE,
+    "portal.data.recording": Deletion.ROOM,
+    "portal.data.transfer.files": "members' own files",
+    "portal.data.writing": "members' and programs' own deletions",
+    "portal.database.kept_beside": "for its callers",
+    "portal.doctor.leftovers": "what belongs to a purged organization, or to none",
+    "portal.doctor.pools": "what is left in a pool of a purged organization",
+    "portal.doctor.slugs": "a claim on a slug that nothing needs",
+    "portal.jobs.items": "states of jobs, no documents",
+    "portal.organizations.lifecycle.creating": "a creation that is rolled back",
+    "portal.organizations.lifecycle.expiring": Deletion.EXPIRY,
+    "portal.organizations.lifecycle.pools": "for its callers",
+    "portal.organizations.lifecycle.steps": "for its callers",
+    "portal.organizations.lifecycle.trashing": Deletion.PURGE,
+    "portal.organizations.moving.ending": Deletion.COPY,
+    "portal.operators.listing.checking": "the listing, which is made of the truth",
+    "portal.operators.listing.feeding": "the listing, which is made of the truth",
+    "portal.organizations.moving.kept_beside": "rows of a copy that the source has no more",
+    "portal.tenants.collections": "for its callers",
+}
+DELETING = {
+    "delete_all", "delete_documents", "delete_many", "delete_some", "drop_collection", "delete_one",
+}  # fmt: skip
+
+
+def deleters():
+    """The modules that call something that deletes, but for the library's own and the console's."""
+    top = Path(portal.__file__).parent
+    for path in sorted(top.rglob("*.py")):
+        module = ".".join(path.relative_to(top.parent).with_suffix("").parts)
+        if module.startswith(ELSEWHERE):
+            continue
+        names = {
+            getattr(node, "id", None) or getattr(node, "attr", None)
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Name | ast.Attribute)
+        }
+        if names & DELETING:
+            yield module
+
+
+# Tenants' methods; commands and calls of members' deletions; accounts' own records.
+ELSEWHERE = (
+    "portal.tenants._",
+    "portal.tenants.moving",
+    "portal.tenants.testing",
+    "portal.api",
+    "portal.cli",
+    "portal.identity",
+)
+
+
+def test_whatever_deletes_is_in_the_list():
+    assert set(deleters()) <= set(DELETERS), "add it to DELETERS, and have it ask for the hold"

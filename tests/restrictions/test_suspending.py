@@ -11,6 +11,7 @@ from portal.documents.organizations import OrganizationState, Restriction, Strat
 from portal.documents.restrictions import Cause, Suspension
 from portal.errors import NotFound
 from portal.organizations.access.errors import OrganizationLocked, OrganizationReadOnly
+from portal.organizations.credentials.managing import create_credential
 from portal.organizations.lifecycle import engine
 from portal.organizations.lifecycle.errors import (
     CollectionNameConflict,
@@ -28,7 +29,15 @@ from portal.organizations.lifecycle.trashing import purge_organization, trash_or
 from portal.organizations.storage import tenant_of
 from portal.tenants import Tenants, errors
 from portal.web.context import RequestContext
-from tests.factories import a_context, a_credential, an_organization, fresh
+from tests.factories import (
+    a_context,
+    a_credential,
+    an_access,
+    an_organization,
+    fresh,
+    the_owner,
+)
+from tests.program import Program
 
 REASON = Reason(Cause.PAYMENT, "billing@portal.example", "An invoice is open.", "called twice")
 each_strategy = pytest.mark.parametrize("strategy", list(Strategy))
@@ -228,3 +237,31 @@ def test_what_happened_stands_in_the_trail_and_owners_are_told():
     ]
     told = [mail.kind for mail in Mail.objects]
     assert told.count("suspended") == told.count("suspension_lifted") == 1
+
+
+def test_a_credential_made_while_read_only_reads_until_that_is_lifted():
+    organization = with_a_document()
+    suspension = suspend(organization, READ_ONLY)
+    made = create_credential(an_access(fresh(organization)), "Late", "write", a_context())
+    with MongoClient(made.uri) as client:
+        database = client.get_default_database()
+        assert database[fresh(organization).placement.collection].find_one()
+        with pytest.raises(OperationFailure, match="not authorized"):
+            database[fresh(organization).placement.collection].insert_one({"_id": 2})
+        lift(organization, suspension)
+        database["org_acme_corp"].insert_one({"_id": 2})
+
+
+@pytest.mark.parametrize("kind", [LOCKED, HIDDEN])
+def test_a_repeated_call_is_not_answered_either(app, kind):
+    """What was answered once is kept for a day."""
+    organization = with_a_document()
+    owner = the_owner(organization)
+    person = Program(app)
+    person.log_in(owner.email)
+    keyed = {"headers": {"Idempotency-Key": "5f1c2f54-0b0e-4f0b-a5b3-7f2a4bdb1a11"}}
+    body = {"new_organization_name": "Other"}
+    assert person.put("/org/update/acme-corp", body, **keyed).status_code == 200
+    suspend(organization, kind)
+    again = person.put("/org/update/acme-corp", body, **keyed)
+    assert again.status_code == {LOCKED: 423, HIDDEN: 404}[kind]

@@ -159,7 +159,6 @@ def visible_in_any_state(organization_id: ObjectId, principal: Entrant) -> Organ
     organization = Organization.objects(id=organization_id).first()
     if organization is None:
         raise NotFound(str(organization_id))
-    check_restriction(organization, None)
     check_strategy(organization)
     return organization
 
@@ -360,9 +359,15 @@ def begin_change(
 def check_may_replay(organization_id: ObjectId, principal: Entrant | ProvisioningPrincipal) -> None:
     """Raise NotFound unless the principal, who changed the organization before, may still see it: a
     member, an owner until its purge, an API key of it, or a provisioning key;
-    SecondFactorRequired where the account is locked out."""
+    SecondFactorRequired where the account is locked out; what ``check_restriction`` raises where
+    nobody may, since it is suspended."""
     if isinstance(principal, ProvisioningPrincipal):
         return
+    organization = (
+        Organization.objects(id=organization_id).only("name", "slug", "restricted").first()
+    )
+    if organization is not None:
+        check_restriction(organization, None)
     if isinstance(principal, OrganizationKey | SupportPrincipal):
         if principal.organization_id != organization_id:
             raise NotFound(str(organization_id))

@@ -1,9 +1,10 @@
 """What a suspension leaves of access to an organization, whoever the principal is.
 
-An organization that is read-only can be looked at, exported and left, and who belongs to it can be
-changed; its documents, its name and its place can't. One that is locked can only be left: whoever
-would see it sees that it is locked, and whom to write to. One that is hidden is not there. What a
-newer version restricts in a way that this one doesn't know counts as locked.
+An organization that is read-only can be looked at, exported and left, and who and what gets into it
+can be changed, so that a credential that leaked is revoked; its documents, its name and its place
+can't. One that is locked can only be left: whoever would see it sees that it is locked, and whom to
+write to. One that is hidden is not there. What a newer version restricts in a way that this one
+doesn't know counts as locked.
 """
 
 from typing import Any
@@ -31,7 +32,6 @@ WITHHELD = frozenset(
         "documents.share",
         "documents.erase",
         "indexes.manage",
-        "credentials.manage",
     }
 )
 """The permissions that nobody has while an organization is read-only."""

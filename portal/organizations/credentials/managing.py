@@ -39,10 +39,11 @@ from portal.documents.organizations import (
 from portal.errors import check_all
 from portal.identity.sessions import sessions
 from portal.organizations.access.lookup import Access, begin_change
+from portal.organizations.access.restrictions import suspended
 from portal.organizations.credentials import errors, hosts, tending, usage
 from portal.organizations.credentials.usage import Connections, applications
 from portal.organizations.lifecycle import engine
-from portal.organizations.lifecycle.privileges import PREFIX, privileges_on
+from portal.organizations.lifecycle.privileges import PREFIX, privileges_on, reach_while
 from portal.web import rate_limits
 from portal.web.context import RequestContext
 from portal.web.idempotency import release_key
@@ -332,7 +333,11 @@ def _make_user(
         stored.save()
 
     try:
-        privileges = privileges_on(home.name, placement.collection, credential.reach)
+        # Whoever suspends it meanwhile gives the collection another name.
+        reach = reach_while(organization.restricted, credential.reach)
+        if reach is None:
+            raise suspended(organization)
+        privileges = privileges_on(home.name, placement.collection, reach)
         create_user(home, user, password, privileges)
         new = prove_user(credential.id, user, password, placement, placement.collection)
         make_ready()
