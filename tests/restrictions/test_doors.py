@@ -109,6 +109,7 @@ HTTP = {
 }  # fmt: skip
 
 
+@pytest.mark.attack("H1")
 @pytest.mark.parametrize("door", HTTP)
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_page_and_call_asks(door, kind, suspend, mara, person, key, acme):

@@ -276,6 +276,7 @@ WAYS = {
 }
 
 
+@pytest.mark.attack("H2")
 @pytest.mark.parametrize("deletion", DELETIONS)
 def test_no_way_of_deleting_goes_past_a_hold(deletion):
     organization = with_a_document()
