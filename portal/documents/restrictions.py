@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from mongoengine import fields
 
-from portal.documents import MasterDocument
+from portal.documents import MasterDocument, index_where_set
 from portal.documents.organizations import Restriction
 
 
@@ -62,4 +62,7 @@ class Hold(MasterDocument):
     released_by = fields.ObjectIdField()
     refused = fields.ListField(fields.StringField(), default=None)
 
-    meta = {"collection": "holds", "indexes": [("organization", "open", "_id")]}
+    meta = {
+        "collection": "holds",
+        "indexes": [("organization", "open", "_id"), index_where_set("until", "open")],
+    }

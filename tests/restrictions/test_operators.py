@@ -1,14 +1,17 @@
 """Operators suspend and hold organizations: on pages, by the API, as commands."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
+from portal import clock
 from portal.documents.accounts import OperatorRole
 from portal.documents.audit import AuditEvent
 from portal.documents.organizations import Organization, Restriction
 from portal.documents.restrictions import Cause, Hold, Suspension
-from tests.factories import an_organization, fresh
+from portal.organizations.restrictions.holding import set_hold
+from tests.factories import a_context, an_organization, fresh
 from tests.operators.conftest import desk, desk_of, program_of  # noqa: F401
 from tests.program import fault
 
@@ -134,3 +137,13 @@ def test_commands_do_the_same(command, acme):
     assert command("holds", "release", "acme-corp", hold["id"]).returncode == 0
     assert (fresh(acme).held, fresh(acme).restricted) == (None, None)
     assert command("holds", "release", "acme-corp", "nonsense").returncode == 2
+
+
+def test_a_hold_whose_day_has_come_needs_somebody(desk, acme, path):  # noqa: F811
+    until = clock.now() + timedelta(days=1)
+    hold = set_hold(fresh(acme), "Case 4711", until, a_context()).hold
+    assert "is to be looked at again" not in desk.get("/operator").text
+    hold.modify(set__until=clock.now())
+    page = desk.get("/operator")
+    assert "The hold on" in page.text
+    assert page.html.find("a", href=f"{path}/restrictions")

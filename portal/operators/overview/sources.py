@@ -21,6 +21,7 @@ from portal.documents.doctor import (
 from portal.documents.jobs import Job, JobState
 from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import OperationKind, Organization
+from portal.documents.restrictions import Hold
 from portal.mail import outbox
 from portal.operators.listing.feeding import lag_seconds
 from portal.operators.overview import census, clusters, runners
@@ -55,6 +56,7 @@ NOUNS = {
     OperationKind.PURGE: "Purge",
     OperationKind.REPAIR: "Repair",
     OperationKind.MOVE: "Move",
+    OperationKind.RESTRICT: "Suspension",
 }
 """Each kind of operation as a noun."""
 
@@ -79,6 +81,7 @@ def look() -> Looked:
         jobs(at),
         clusters.source(at, capacity_record, states),
         runners.source(at, processes),
+        holds(at),
         mails(at),
         doctor(at, records.get(EXAMINATION, NEVER)),
         listing(at),
@@ -131,6 +134,30 @@ def jobs(at: datetime) -> Source:
     rows = Job._get_collection().find(failed, {"title": 1, "reason": 1}).limit(_MOST)
     needs = [Need(f"{row['title']} failed", row.get("reason", ""), failed=True) for row in rows]
     return source_of("jobs", "Jobs", needs, at, page=_PAGE)
+
+
+def holds(at: datetime) -> Source:
+    """Legal holds that somebody wanted to look at again by now."""
+    due = Hold.objects(open=True, until__lte=at).order_by("until")
+    told = list(due.limit(TOLD_OF_EACH))
+    ids = [hold.organization for hold in told]
+    names = dict(Organization.objects(id__in=ids).scalar("id", "name"))
+    needs = [
+        Need(
+            f"The hold on {isolated(names.get(hold.organization, ''))} is to be looked at again",
+            f"“{hold.reason}”, since {hold.at:%Y-%m-%d}. It goes on until somebody releases it.",
+            ways=(
+                Way(
+                    "Restrictions",
+                    "operator_restrictions.show",
+                    {"organization_id": hold.organization},
+                ),
+            ),
+        )
+        for hold in told
+    ]
+    more = max(due.limit(_MOST).count(with_limit_and_skip=True) - len(needs), 0) if needs else 0
+    return source_of("holds", "Legal holds", needs, at, more=more)
 
 
 def mails(at: datetime) -> Source:
