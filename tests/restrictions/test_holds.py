@@ -19,6 +19,7 @@ from portal.data.access import DocumentAccess, mask_for
 from portal.data.history.erasing import erase_document
 from portal.database.connection import server_time, tenant_database
 from portal.database.kept_beside import BEFORE_IMAGES, COLLECTIONS, EDITS, rows_of
+from portal.doctor.restrictions import find_lost_holds, find_unlike
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.mails import Mail
@@ -313,9 +314,11 @@ DELETERS = {
     "portal.organizations.lifecycle.steps": "for its callers",
     "portal.organizations.lifecycle.trashing": Deletion.PURGE,
     "portal.organizations.moving.ending": Deletion.COPY,
+    "portal.organizations.restrictions.copies": "copies of holds that are released",
     "portal.operators.listing.checking": "the listing, which is made of the truth",
     "portal.operators.listing.feeding": "the listing, which is made of the truth",
     "portal.organizations.moving.kept_beside": "rows of a copy that the source has no more",
+    "portal.organizations.usage.rolling": "figures of use, rolled up",
     "portal.tenants.collections": "for its callers",
 }
 DELETING = {
@@ -352,3 +355,27 @@ ELSEWHERE = (
 
 def test_whatever_deletes_is_in_the_list():
     assert set(deleters()) <= set(DELETERS), "add it to DELETERS, and have it ask for the hold"
+
+
+def test_a_hold_that_a_backup_of_master_data_has_not_yet_is_found_and_set_again():
+    organization = with_a_document()
+    held = hold(organization)
+    Hold.objects().delete()
+    Organization.objects().update(unset__held=True)
+    [finding] = find_lost_holds()
+    assert finding.organization == organization.id
+    assert finding.repair() == "set again"
+    assert not list(find_lost_holds())
+    with pytest.raises(UnderHold):
+        purge_organization(fresh(organization), None, a_context())
+    release(organization, held)
+    assert not list(find_lost_holds())
+    assert not fresh(organization).held
+
+
+def test_what_contradicts_suspensions_is_found():
+    with_a_document()
+    assert not list(find_unlike())
+    Organization.objects().update(set__restricted="locked")
+    [finding] = find_unlike()
+    assert finding.words == "is locked, should be free"

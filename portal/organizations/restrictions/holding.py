@@ -24,6 +24,7 @@ from portal.mail.outbox import MailKind
 from portal.organizations.access.owners import email_owners
 from portal.organizations.lifecycle.engine import in_progress
 from portal.organizations.lifecycle.trashing import WARNED_BEFORE
+from portal.organizations.restrictions.copies import delete_copy, keep_copy
 from portal.organizations.restrictions.errors import HoldNotFound, HoldTooLate
 from portal.organizations.restrictions.reasons import parse_hold_reason
 from portal.tenants.fence import polls
@@ -93,6 +94,7 @@ def _write_release(
         set__released_at=clock.now(),
         set__released_by=context.actor.id or context.account,
     )
+    delete_copy(hold)
     current = Organization.objects.get(id=organization.id)
     if not Hold.objects(organization=organization.id, open=True).first():
         current = _let_go(current, now + KEPT_AFTER)
@@ -130,6 +132,7 @@ def _write_hold(
         if current and current.operation and current.operation.kind == OperationKind.CREATE:
             raise in_progress(current)
         raise HoldTooLate(organization.name)
+    keep_copy(hold)
     record(
         kept,
         "organization.hold_set",
