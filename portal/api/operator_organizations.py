@@ -70,6 +70,7 @@ from portal.organizations.lifecycle.errors import (
     InvalidSlug,
     NameUnchanged,
     OperationInProgress,
+    RestrictionChanged,
     SlugTaken,
     TenantCollectionMissing,
 )
@@ -89,6 +90,7 @@ _OF_PLANS: tuple[Refusal, ...] = (
     OperationInProgress,
     OrganizationPurged,
     OrganizationRenamed,
+    RestrictionChanged,
     TenantCollectionMissing,
     CollectionNameConflict,
     CredentialsNotCarried,

@@ -15,6 +15,7 @@ from portal.api.guard import (
     logged_in,
 )
 from portal.api.replay import OF_CHANGES, Answer, takes_key
+from portal.audit.errors import UnderHold
 from portal.database.errors import ClusterClosed, ClusterUnavailable
 from portal.display_names import InvalidName
 from portal.documents.organizations import OperationKind, Organization, OrganizationState
@@ -27,7 +28,9 @@ from portal.identity.sessions.errors import AccountRequired
 from portal.organizations import adopting, directory, external, planning, signing_up
 from portal.organizations.access.errors import (
     NotInTrash,
+    OrganizationLocked,
     OrganizationPurged,
+    OrganizationReadOnly,
     OrganizationRenamed,
     SecondFactorRequired,
 )
@@ -44,6 +47,7 @@ from portal.organizations.lifecycle.errors import (
     NotReplaced,
     OperationInProgress,
     OperationUndone,
+    RestrictionChanged,
     SlugTaken,
     TenantCollectionMissing,
 )
@@ -66,7 +70,12 @@ _takes_key_and_purge = org.doc(
     parameters=[replay.PARAMETER, {"in": "query", "schema": schemas.DeleteQuery}]
 )
 _OF_NAMING = (InvalidName, InvalidSlug, SlugTaken, TooManyAttempts)
-_OF_OPERATIONS = (*replay.REFUSALS, OperationInProgress, OrganizationPurged)
+_OF_OPERATIONS = (
+    *replay.REFUSALS,
+    OperationInProgress,
+    OrganizationPurged,
+    RestrictionChanged,
+)
 _OF_RENAMING = (
     *_OF_NAMING,
     *OF_ACCESS,
@@ -81,13 +90,22 @@ _OF_DELETING = (
     *OF_ACCESS,
     *_OF_OPERATIONS,
     OrganizationRenamed,
+    UnderHold,
     NotInTrash,  # sent again once it was restored
     TenantCollectionMissing,
     CollectionNameConflict,
     CredentialsNotCarried,
     OperationUndone,
 )
-_OF_TRASHED = (NotFound, AccountRequired, SecondFactorRequired, NotInTrash, *_OF_OPERATIONS)
+_OF_TRASHED = (
+    NotFound,
+    AccountRequired,
+    SecondFactorRequired,
+    OrganizationLocked,
+    OrganizationReadOnly,
+    NotInTrash,
+    *_OF_OPERATIONS,
+)
 _MAX_TRASHED = 10_000
 _MISSING = "Missing data for required field."
 _NOT_WITH_TOKEN = "Leave it out: the organization will belong to the account of the token."  # noqa: S105
@@ -354,7 +372,7 @@ def restore_organization(body: dict[str, str], organization_id: str) -> Answer:
     return _changed(access, restored)[0], 202 if restored.operation else 200, {}
 
 
-@org.delete("/trash/<organization_id>", refusals=_OF_TRASHED)
+@org.delete("/trash/<organization_id>", refusals=(*_OF_TRASHED, UnderHold))
 @takes_key
 @logged_in
 @org.response(200, schemas.DeletedAnswer)

@@ -24,7 +24,13 @@ from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.mails import Mail
 from portal.documents.memberships import Role
-from portal.documents.organizations import MAIN_CLUSTER, Organization, OrganizationState, Strategy
+from portal.documents.organizations import (
+    MAIN_CLUSTER,
+    Organization,
+    OrganizationState,
+    Restriction,
+    Strategy,
+)
 from portal.documents.restrictions import Hold
 from portal.identity.accounts.closing import close_account, erase_closed
 from portal.organizations.lifecycle import engine, runner
@@ -42,11 +48,14 @@ from portal.organizations.storage import tenant_of
 from tests.factories import (
     a_context,
     a_member,
+    a_suspension,
     an_organization,
     collections_in,
     fresh,
+    the_owner,
 )
 from tests.organizations.moving.carrying import a_ready_move, run_due_movers
+from tests.program import Program, fault
 from tests.visitor import PASSWORD
 
 
@@ -379,3 +388,31 @@ def test_what_contradicts_suspensions_is_found():
     Organization.objects().update(set__restricted="locked")
     [finding] = find_unlike()
     assert finding.words == "is locked, should be free"
+
+
+def test_an_owner_who_purges_one_that_is_held_reads_why_not(app):
+    organization = with_a_document()
+    person = Program(app)
+    person.log_in(the_owner(organization).email)
+    hold(organization)
+    purging = ("DELETE", "/org/delete/acme-corp?purge=true")
+    assert fault(person.ask(*purging))[:2] == (409, "legal_hold")
+    assert person.ask("DELETE", "/org/delete/acme-corp").status_code == 200
+    in_trash = ("DELETE", f"/org/trash/{organization.id}")
+    assert fault(person.ask(*in_trash))[:2] == (409, "legal_hold")
+    assert fresh(organization).state == OrganizationState.TRASHED
+
+
+@pytest.mark.parametrize("kind", list(Restriction))
+def test_a_member_reaches_one_in_the_trash_no_further_than_its_suspension(app, kind):
+    organization = with_a_document()
+    person = Program(app)
+    person.log_in(the_owner(organization).email)
+    trash_organization(organization, None, a_context())
+    a_suspension(organization, kind)
+    status = 404 if kind == Restriction.HIDDEN else 423
+    trashed = f"/org/trash/{organization.id}"
+    assert person.post(f"{trashed}/restore", {}).status_code == status
+    assert person.delete(trashed).status_code == status
+    assert bool(person.get("/org/trash").json["trash"]) == (kind != Restriction.HIDDEN)
+    assert fresh(organization).state == OrganizationState.TRASHED

@@ -26,6 +26,7 @@ from portal.documents.organizations import (
     OperationKind,
     Organization,
     OrganizationState,
+    Restriction,
     Strategy,
 )
 from portal.mail.links import link
@@ -284,9 +285,11 @@ def _end_moves(organization: Organization, now: datetime) -> None:
 
 
 def _about_trashed(mail: Mail) -> dict[str, Any] | None:
-    """The mail's values while the organization is in the trash, else ``None``."""
+    """The mail's values while the organization is in the trash and not hidden, else ``None``."""
     organization = Organization.objects(
-        id=mail.ids["organization"], state=OrganizationState.TRASHED
+        id=mail.ids["organization"],
+        state=OrganizationState.TRASHED,
+        restricted__ne=Restriction.HIDDEN,
     ).first()
     if organization is None:
         return None
