@@ -419,7 +419,12 @@ def _repaired(organization: Organization) -> Organization:
     changed meanwhile."""
     try:
         return _repair(organization)
-    except (errors.OperationInProgress, OrganizationRenamed, NotFound):
+    except (
+        errors.OperationInProgress,
+        errors.RestrictionChanged,
+        OrganizationRenamed,
+        NotFound,
+    ):
         return organization
 
 
