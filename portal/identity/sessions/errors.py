@@ -55,6 +55,7 @@ class ActingBySupport(Refused):
         "You are here by support access, which shows one organization and changes nothing. Leave "
         "it, and you are yourself again. Nothing was changed."
     )
+    actions = (Action("Leave support access", "support.leave", method="post"),)
 
 
 class AccountBlocked(Refused):

@@ -1,5 +1,6 @@
 """An operator looks at an organization, because an owner lets them."""
 
+from contextvars import Context, copy_context
 from datetime import timedelta
 
 import pytest
@@ -7,16 +8,25 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
 from portal import clock
+from portal.clusters import managing
+from portal.clusters.managing import Changes
+from portal.data.browsing import views
 from portal.database.users import ConnectionString
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Strategy
 from portal.documents.sessions import Session
 from portal.documents.support import SupportGrant
+from portal.organizations.access.errors import LooksOnly
 from portal.organizations.lifecycle import renaming
-from portal.organizations.support import grants, tending
+from portal.organizations.lifecycle.privileges import home_of
+from portal.organizations.storage import tenant_of
+from portal.organizations.support import grants, reading, tending
 from portal.settings import sealing
+from portal.web.acting_operator import ActingOperator, acting_operator, contained, note_operator
+from portal.web.context import RequestContext
 from tests.factories import a_context, an_access, an_organization, fresh, the_owner
+from tests.relocation import relocating
 
 from .conftest import CANARY
 
@@ -197,3 +207,80 @@ def test_in_a_shared_collection_the_store_sees_to_it(app, desk, looking):
         "In a collection of its own an operator reads"
         in desk.get("/organizations/shared-corp/support").text
     )
+
+
+def test_what_is_read_when_it_ends_is_not_shown(desk, planted, looking, monkeypatch):
+    grant = looking(planted)
+    render = views.render_page
+
+    def ended_meanwhile(*given, **options):
+        page = render(*given, **options)
+        Context().run(end, planted, grant)  # by an owner, in another request
+        return page
+
+    monkeypatch.setattr(views, "render_page", ended_meanwhile)
+    refused = desk.get("/organizations/acme-corp/data")
+    assert refused.heading == "Support access has ended"
+    assert CANARY not in refused.text
+
+
+def test_a_cursor_that_is_open_when_it_ends_tells_nothing_more(planted, looking, tenant_db):
+    grant = looking(planted)
+    operator = ActingOperator(Session.objects.get(grant=grant.id).account, grant.id)
+    connection = reading.connection_to(operator, planted.id, home_of(planted.placement))
+    collection = connection.database(planted.placement.database or tenant_db.name)
+    cursor = collection[planted.placement.collection].find(batch_size=2)
+    next(cursor), next(cursor)
+    end(planted, grant)
+    with pytest.raises(OperationFailure) as refused:
+        next(cursor)
+    assert refused.value.code == 13
+
+
+def test_looking_goes_on_after_a_move(desk, planted, looking, second_cluster):
+    grant = looking(planted)
+    [before] = users_of(grant)
+    managing.add_cluster("europe", Changes(second_cluster.uri), RequestContext())
+    with relocating(fresh(planted), "europe"):
+        pass
+    assert f"{CANARY}-1" in desk.get("/organizations/acme-corp/data").text
+    now = {(user.cluster, bool(user.ended_at)) for user in users_of(grant)}
+    assert ("europe", False) in now
+    tending.run_once()
+    assert [user.cluster for user in users_of(grant)] == ["europe"]
+    assert before.name not in {user.name for user in users_of(grant)}
+
+
+def test_the_store_writes_nothing_for_an_operator(app, desk, looking):
+    shared = an_organization("Shared Corp", strategy=Strategy.SHARED)
+    tenant_of(shared).insert_one({"_id": 1})
+    looking(shared)
+    session = Session.objects.get(grant__exists=True)
+    operator = ActingOperator(session.account, session.grant)
+    context = copy_context()
+    context.run(note_operator, operator)
+    for write in (
+        lambda: tenant_of(shared).insert_one({"_id": 2}),
+        lambda: tenant_of(shared).with_transaction(lambda handle: handle.insert_one({"_id": 2})),
+        lambda: tenant_of(shared).delete_many({}),
+    ):
+        with pytest.raises(LooksOnly):
+            context.run(write)
+    assert [each["_id"] for each in tenant_of(shared).find()] == [1]
+
+
+def test_what_is_streamed_after_the_request_is_the_operators_still(app):
+    """Whoever it acted as is forgotten with its content, and not before."""
+    seen = []
+
+    def content():
+        seen.append(acting_operator())
+        yield b"x"
+
+    def wsgi_app(environ, start_response):
+        note_operator(ActingOperator())
+        return content()
+
+    assert list(contained(wsgi_app)({}, None)) == [b"x"]
+    assert seen == [ActingOperator()]
+    assert acting_operator() is None
