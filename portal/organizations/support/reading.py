@@ -17,6 +17,7 @@ from portal.database.transactions import transactional
 from portal.documents.credentials import Reach
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.support import GrantUser, SupportGrant
+from portal.errors import Unavailable
 from portal.organizations.access.errors import GrantOver
 from portal.organizations.credentials import hosts
 from portal.organizations.credentials.errors import MissingRights, NotProven
@@ -177,21 +178,9 @@ def _prove(organization: Organization, made: GrantUser, password: str) -> None:
 
 
 def _abandon(grant_id: ObjectId, made: GrantUser) -> None:
-    """Have a user dropped that nobody reads by."""
-
-    @transactional
-    def end() -> None:
-        grant = SupportGrant.objects(id=grant_id).first()
-        for user in grant.users if grant else ():
-            if user.name == made.name:
-                user.ended_at = user.ended_at or clock.now()
-        if grant:
-            grant.due_at = tending.next_due(grant)
-            grant.save()
-
+    """Drop a user that nobody reads by, and forget it. The loop does that too, later."""
     try:
-        end()
-    except (PyMongoError, MongoEngineException) as error:  # the loop drops it later
+        tending.drop(made)
+        tending.forget(grant_id, [made.name])
+    except (PyMongoError, MongoEngineException, Unavailable) as error:
         log.warning("support.user_not_abandoned", grant=str(grant_id), error=str(error))
-    else:
-        tending.tend(grant_id)

@@ -61,9 +61,9 @@ def tend(grant_id: ObjectId) -> bool:
     try:
         ended = _end_due(grant_id)
         for user in ended:
-            _drop(user)
-        if ended:
-            _forget(grant_id, [user.name for user in ended])
+            drop(user)
+        if over := [user.name for user in ended if not _may_be_made(user)]:
+            forget(grant_id, over)
         return True
     except (PyMongoError, MongoEngineException, Unavailable) as error:
         log.warning("support.not_tended", grant=str(grant_id), error=str(error))
@@ -100,7 +100,7 @@ def note_end(organization: Organization) -> None:
 def next_due(grant: SupportGrant) -> datetime | None:
     """The time of the next work on the grant and its users, if there is any."""
     times = [
-        user.ended_at or (None if user.ready_at else user.created_at + ABANDONED_AFTER)
+        user.created_at + ABANDONED_AFTER if _may_be_made(user) else user.ended_at
         for user in grant.users
     ]
     if grant.state == GrantState.GRANTED:
@@ -132,14 +132,21 @@ def _end_due(grant_id: ObjectId) -> list[GrantUser]:
     return [user for user in grant.users if user.ended_at]
 
 
-def _drop(user: GrantUser) -> None:
+def _may_be_made(user: GrantUser) -> bool:
+    """Tell whether another process may be making the user just now: then it is dropped, and once
+    more when that process has given up or died."""
+    return not user.ready_at and user.created_at > clock.now() - ABANDONED_AFTER
+
+
+def drop(user: GrantUser) -> None:
+    """Drop a user, where its cluster wasn't given up. Raises PyMongoError, ClusterUnavailable."""
     if not is_lost(user.cluster):
         users.drop_user(client_of(user.cluster)[user.database], user.name)
 
 
 @transactional
-def _forget(grant_id: ObjectId, names: list[str]) -> None:
-    """Remove the users that were dropped from the record."""
+def forget(grant_id: ObjectId, names: list[str]) -> None:
+    """Remove users that were dropped from the record."""
     grant = SupportGrant.objects(id=grant_id).first()
     if grant is None:
         return

@@ -8,6 +8,11 @@ from tests.factories import a_context, an_access, an_organization, the_owner
 CANARY = "canary-7c2e"
 
 
+def end(organization, grant):
+    """Have an owner end it."""
+    return grants.end(an_access(organization), grant.id, a_context(the_owner(organization)))
+
+
 @pytest.fixture(autouse=True)
 def no_connection_left():
     """The portal closes connections by a grant's user in a loop that no test runs."""

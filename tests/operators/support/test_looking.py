@@ -21,14 +21,14 @@ from portal.organizations.access.errors import LooksOnly
 from portal.organizations.lifecycle import renaming
 from portal.organizations.lifecycle.privileges import home_of
 from portal.organizations.storage import tenant_of
-from portal.organizations.support import grants, reading, tending
+from portal.organizations.support import reading, tending
 from portal.settings import sealing
 from portal.web.acting_operator import ActingOperator, acting_operator, contained, note_operator
 from portal.web.context import RequestContext
-from tests.factories import a_context, an_access, an_organization, fresh, the_owner
+from tests.factories import a_context, an_organization, fresh, the_owner
 from tests.relocation import relocating
 
-from .conftest import CANARY
+from .conftest import CANARY, end
 
 PAGES = ("", "/members", "/activity", "/settings", "/connect", "/placement", "/support")
 DATA = ("/data", "/data?as=json", "/data/shape")
@@ -40,11 +40,6 @@ def users_of(grant):
 
 def names_in(tenant_db):
     return {user["user"] for user in tenant_db.command("usersInfo")["users"]}
-
-
-def end(organization, grant):
-    context = a_context(the_owner(organization))
-    return grants.end(an_access(organization), grant.id, context)
 
 
 def test_an_operator_looks_at_what_a_viewer_sees(desk, planted, looking):

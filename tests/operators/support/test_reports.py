@@ -5,13 +5,17 @@ from datetime import timedelta
 import pytest
 
 from portal import clock
+from portal.database.users import users_in
 from portal.documents.accounts import Account
 from portal.documents.sessions import Session
 from portal.documents.support import SupportGrant
 from portal.organizations.access import support
+from portal.organizations.access.errors import GrantOver
+from portal.organizations.support import reading, tending
+from tests.factories import fresh
 from tests.visitor import Visitor
 
-from .conftest import CANARY
+from .conftest import CANARY, end
 
 OVER = "Support access has ended"
 
@@ -109,3 +113,42 @@ def test_a_second_click_on_look_leads_nowhere_wrong(app, desk, planted, given):
     assert desk.send(there, hidden).location == "/organizations/acme-corp"
     assert twin.send(there, hidden).location.startswith("/login")
     assert desk.get("/organizations/acme-corp").status == 200
+
+
+def test_a_user_that_is_made_while_the_grant_ends_does_not_stay(
+    planted, given, tenant_db, monkeypatch
+):
+    grant = given(planted)
+    make = reading.create_user
+
+    def ended_first(*given):
+        end(planted, grant)
+        make(*given)
+
+    monkeypatch.setattr(reading, "create_user", ended_first)
+    with pytest.raises(GrantOver):
+        reading.ensure_user(grant.id)
+    assert not users_in(tenant_db, reading.PREFIX)
+    assert not SupportGrant.objects.get(id=grant.id).users
+    assert fresh(planted).support_users == 0
+
+
+def test_nor_where_its_maker_died(planted, given, tenant_db, monkeypatch, time_machine):
+    grant = given(planted)
+
+    class DiedError(BaseException):
+        """As if the process were killed."""
+
+    def made_and_killed(*given):
+        make(*given)
+        raise DiedError
+
+    make = reading.create_user
+    monkeypatch.setattr(reading, "create_user", made_and_killed)
+    with pytest.raises(DiedError):
+        reading.ensure_user(grant.id)
+    assert users_in(tenant_db, reading.PREFIX)
+    time_machine.move_to(clock.now() + tending.ABANDONED_AFTER)
+    tending.run_once()
+    assert not users_in(tenant_db, reading.PREFIX)
+    assert fresh(planted).support_users == 0
