@@ -20,7 +20,7 @@ from portal.data.lacking_indexes import note_refused
 from portal.data.queries import Query
 from portal.data.transfer.exports import start_export
 from portal.data.transfer.imports import begin_upload, start_write
-from portal.documents.accounts import Account, Recovery
+from portal.documents.accounts import Account, OperatorRole, Recovery
 from portal.documents.memberships import Membership, Role
 from portal.documents.moves import MoveState
 from portal.documents.organizations import Organization, Strategy
@@ -38,7 +38,9 @@ from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.members import ownership
 from portal.organizations.members.mails import token_of
 from portal.organizations.signing_up import PURPOSE
+from portal.organizations.support import grants
 from portal.permissions import FOR_API_KEYS
+from portal.web.context import OPERATOR, RequestContext
 from tests.data.history.conftest import Desk
 from tests.data.transfer.conftest import checked, lines, uploaded
 from tests.factories import (
@@ -335,6 +337,41 @@ def test_pages_of_an_organization(page, check, mara, tenant_db):
     for path in PAGES:
         page.goto(f"/organizations/{Organization.objects.get().slug}{path}")
         check(page)
+
+
+def test_support_access(page, check, mara):
+    organization = an_organization("Acme Corp", mara)
+    access, owner = an_access(organization), a_context(mara)
+    asked = grants.ask(organization.id, "W" * 500, 4, RequestContext(OPERATOR), with_documents=True)
+    over = grants.give(access, 1, owner, with_documents=False, reason="Help")
+    grants.end(access, over.id, owner)
+    here = "/organizations/acme-corp/support"
+    for path in ("", "/give", f"/{asked.id}", f"/{asked.id}/decline"):
+        page.goto(f"{here}{path}")
+        check(page)
+    given = grants.give(access, 4, owner, with_documents=True, reason="Help")
+    page.goto(f"{here}/{given.id}/end")
+    check(page)
+
+
+def test_looking_by_support_access(page, check, mara):
+    organization = an_organization("Acme Corp", mara)
+    access, owner = an_access(organization), a_context(mara)
+    asked = grants.ask(organization.id, "W" * 500, 4, RequestContext(OPERATOR), with_documents=True)
+    given = grants.give(access, 4, owner, with_documents=True, reason="Help")
+    mara.modify(set__operator_role=OperatorRole.ADMIN, set__has_second_factor=True)
+    there = f"/operator/organizations/{organization.id}/support"
+    for path in ("", "/ask", f"/{asked.id}/give-back", f"/{given.id}/enter"):
+        page.goto(f"{there}{path}")
+        check(page)
+    page.get_by_role("button", name="Look at it").click()
+    for path in ("", "/data", "/members", "/data/history"):
+        page.goto(f"/organizations/acme-corp{path}")
+        check(page)
+    grants.end(access, given.id, owner)
+    page.reload()
+    expect(page.get_by_role("heading", name="Support access has ended")).to_be_visible()
+    check(page)
 
 
 def test_a_move_and_its_way_back(page, check, mara):

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import bson
 import pytest
+import requests
 from bson import ObjectId
 
 from portal import clock
@@ -32,6 +33,7 @@ from portal.organizations.access import guards, lookup
 from portal.organizations.support.reading import PREFIX
 from portal.permissions import ALL
 from tests.factories import a_context, an_access, an_organization, the_owner
+from tests.processes import portal
 
 from .conftest import CANARY
 
@@ -248,3 +250,22 @@ def test_a_user_is_gone_before_the_first_portal_answers(
     monkeypatch.setattr(connection._state, "prepared", False)
     assert visitor.get("/login").status == 200
     assert not users_in(tenant_db, PREFIX)
+
+
+@pytest.mark.attack("O3")
+@pytest.mark.full
+@pytest.mark.processes
+def test_a_user_is_gone_before_real_portals_answer_that_were_killed(
+    app, desk, full, looking, tenant_db, server
+):
+    """They are killed, the grant expires, and another one starts."""
+    with portal(server, "test") as running:
+        grant = looking(full, hours=1)
+        running.kill()
+    assert users_in(tenant_db, PREFIX)
+    SupportGrant.objects(id=grant.id).update(
+        set__ends_at=clock.now() - timedelta(minutes=1), set__due_at=clock.now()
+    )
+    with portal(server, "test") as running:
+        assert requests.get(f"{running.url}/login", timeout=30).status_code == 200
+        assert not users_in(tenant_db, PREFIX)

@@ -14,7 +14,7 @@ from portal.data.browsing import views
 from portal.database.users import ConnectionString
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Membership, Role
-from portal.documents.organizations import Strategy
+from portal.documents.organizations import Restriction, Strategy
 from portal.documents.sessions import Session
 from portal.documents.support import SupportGrant
 from portal.organizations.access.errors import LooksOnly
@@ -25,7 +25,7 @@ from portal.organizations.support import reading, tending
 from portal.settings import sealing
 from portal.web.acting_operator import ActingOperator, acting_operator, contained, note_operator
 from portal.web.context import RequestContext
-from tests.factories import a_context, an_organization, fresh, the_owner
+from tests.factories import a_context, a_suspension, an_organization, fresh, the_owner
 from tests.relocation import relocating
 
 from .conftest import CANARY, end
@@ -279,3 +279,14 @@ def test_what_is_streamed_after_the_request_is_the_operators_still(app):
     assert list(contained(wsgi_app)({}, None)) == [b"x"]
     assert seen == [ActingOperator()]
     assert acting_operator() is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [(Restriction.READ_ONLY, 200), (Restriction.LOCKED, 423), (Restriction.HIDDEN, 404)],
+)
+def test_a_suspension_counts_for_operators_too(desk, planted, looking, kind, status):
+    looking(planted)
+    a_suspension(planted, kind)
+    seen = desk.get("/organizations/acme-corp/data")
+    assert (seen.status, CANARY in seen.text) == (status, status == 200)
