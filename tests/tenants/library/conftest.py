@@ -1,5 +1,6 @@
 """What the library's tests stand on. They know nothing of the portal: with TENANTS_LIBRARY and
-TENANTS_SERVER they run over an installed wheel. Each runs over both of its forms."""
+TENANTS_SERVER they run over an installed wheel. Each runs over one of its forms, of which one is
+made of the other; ``make faults`` runs it over the other one too."""
 
 import asyncio
 import contextvars
@@ -7,6 +8,7 @@ import importlib
 import inspect
 import os
 import threading
+import zlib
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -21,10 +23,17 @@ from pymongo import monitoring
 from tests.tenants.breaking_line import BreakingLine
 
 LIBRARY = os.environ.get("TENANTS_LIBRARY", "portal.tenants")
-# The synchronous form is made of the other.
-FORMS = [pytest.param("sync", marks=pytest.mark.slow), "async"]
+FORMS = ["sync", "async"]
 AWARE = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
 APPLICATION = "shop"  # the appname by which the server fails its commands and no others
+
+
+def pytest_itemcollected(item):
+    """The forms take turns, test by test, whatever else it is given."""
+    given = item.callspec.params if hasattr(item, "callspec") else {}
+    form = given.get("connect") or given.get("shared_tenants")
+    if form and form != FORMS[zlib.crc32(item.nodeid.replace(form, "").encode()) % 2]:
+        item.add_marker("full")
 
 
 @pytest.fixture(autouse=True)
