@@ -250,7 +250,7 @@ each = pytest.mark.parametrize("places", PLACES)
 
 @each
 def test_a_move_loses_nothing_and_ends(places):
-    seen = explore(places, 60)
+    seen = explore(places, 30)
     assert set(seen) == set(RULES) - {MoveState.DONE}
 
 
