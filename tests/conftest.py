@@ -24,7 +24,8 @@ import pymongo
 import pytest
 import segno
 from argon2 import PasswordHasher
-from flask import request, request_finished
+from flask import Flask, request, request_finished
+from jinja2 import FileSystemBytecodeCache
 from pymongo import MongoClient, WriteConcern, monitoring
 
 from portal import create_app
@@ -228,6 +229,8 @@ def server(memory):
             *("--setParameter", "enableTestCommands=1"),
             # The least: making a user and signing in take a third of the time.
             *("--setParameter", "scramSHA256IterationCount=5000"),
+            # Else it keeps what was deleted, and the files of what was dropped, for 300 s.
+            *("--setParameter", "minSnapshotHistoryWindowInSeconds=30"),
             databases=("master_test", "tenant_test"),
         )
     forgo_the_disk(running.admin_uri)
@@ -297,6 +300,19 @@ def settings(server, tmp_path_factory):
         rate_limits=False,
         mail_directory=str(tmp_path_factory.mktemp("instance") / "mail"),
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory):
+    """Templates are compiled once in a run, not by each worker, and each app that a test makes."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    (folder / "templates").mkdir(exist_ok=True)
+    before, kept = Flask.jinja_options, FileSystemBytecodeCache(str(folder / "templates"))
+    Flask.jinja_options = {**before, "bytecode_cache": kept}
+    yield
+    Flask.jinja_options = before
 
 
 @pytest.fixture(scope="session")
