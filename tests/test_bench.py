@@ -194,6 +194,8 @@ FIGURES = {
         "filling the listing anew",
     ],
 }
+# One starts what ``test_serve`` starts, one many processes that write, the others fill collections.
+LONG = ("start", "move", "files", "browsing")
 SURROUNDINGS = machine.look("6.0.5")
 
 
@@ -213,10 +215,7 @@ def environment(server, tmp_path_factory):
 @pytest.mark.parametrize(
     "part",
     [
-        # One starts what ``test_serve`` starts, the other many processes that write.
-        pytest.param(
-            part, id=part.name, marks=pytest.mark.full if part.name in ("start", "move") else ()
-        )
+        pytest.param(part, id=part.name, marks=pytest.mark.full if part.name in LONG else ())
         for part in PARTS
     ],
 )
