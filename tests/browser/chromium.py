@@ -19,6 +19,9 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # No process for each new page: a test has no other site, and to start one takes longer.
+    "--process-per-site",
+    "--renderer-process-limit=1",
 ]
 HELP = """No Chromium was found, and the tests need a real browser. One of these brings it:
   apt-get install chromium-headless-shell  (Debian, as root)
