@@ -35,6 +35,13 @@ def test_of_many_processes_one_does_it_and_it_is_due_again_later(app):
     assert record.trouble(task.every_seconds, clock.now()) is None
 
 
+def test_what_may_wait_is_not_done_at_the_first_start(app):
+    task = Task("count", 3600, lambda check: {}, first_after_seconds=60)
+    assert not any(at_once([lambda: periodic.run_if_due(task)] * 2))
+    expire()
+    assert periodic.run_if_due(task)
+
+
 def test_what_fails_keeps_the_time_when_it_was_done_and_says_why(app):
     task = a_task()
     periodic.run_if_due(task)

@@ -11,11 +11,9 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
-from mongoengine.errors import NotUniqueError
 
 from portal.database.background import start_loop
 from portal.database.leases import Interrupted, LeasedQueue, Renewing, seconds_from_now
-from portal.documents.mails import AT_ONCE
 from portal.documents.processes import PeriodicTask
 
 log = structlog.get_logger()
@@ -45,6 +43,7 @@ class Task:
     name: str
     every_seconds: int
     work: Callable[[Callable[[], None]], Notes]
+    first_after_seconds: int = 0  # after the first start of the first portal
 
     @property
     def retry_seconds(self) -> int:
@@ -129,8 +128,9 @@ def _first(task: Task) -> PeriodicTask | None:
     """The task, acquired by whoever is the first to do it at all."""
     if PeriodicTask.objects(id=task.name).first():
         return None
-    try:
-        PeriodicTask(id=task.name, due_at=AT_ONCE).save(force_insert=True)
-    except NotUniqueError:
-        return None  # another one was faster
+    begun = {
+        "due_at": {"$ifNull": ["$due_at", seconds_from_now(task.first_after_seconds)]},
+        "attempt": {"$ifNull": ["$attempt", 0]},
+    }
+    PeriodicTask._get_collection().update_one({"_id": task.name}, [{"$set": begun}], upsert=True)
     return _QUEUE.acquire({"_id": task.name})

@@ -112,4 +112,5 @@ def _await(running: subprocess.Popen[bytes], check: Callable[[], None]) -> Notes
         return {}
 
 
-TASK = Task(EXAMINATION, EXAMINED_EVERY_SECONDS, _run)
+# At the first start there is nothing to find, and something better to do.
+TASK = Task(EXAMINATION, EXAMINED_EVERY_SECONDS, _run, first_after_seconds=60)
