@@ -113,4 +113,4 @@ def test_asked_for_it_is_due_at_once_and_nobody_loses_it(app):
 
 
 def test_what_was_never_done_is_in_trouble():
-    assert NEVER.trouble(3600, clock.now()) == "the first time is to come"
+    assert NEVER.trouble(3600, clock.now()) == "The first time is to come"

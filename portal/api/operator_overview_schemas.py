@@ -61,7 +61,7 @@ class SourceInfo(Response):
     title = _words("Mail")
     number = _whole("of needs", 1)
     looked_at = _time(allow_none=True)
-    trouble = _words("no portal did", "why it was not looked at since", allow_none=True)
+    trouble = _words("No portal did", "why it was not looked at since", allow_none=True)
 
 
 class NeedsInfo(Response):

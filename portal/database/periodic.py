@@ -64,7 +64,7 @@ class Record:
         """The reason why the task was not done since ``done_at``, where it was missed twice."""
         if self.done_at and now - self.done_at <= 2 * timedelta(seconds=every_seconds):
             return None
-        return self.last_error or ("no portal did" if self.done_at else "the first time is to come")
+        return self.last_error or ("No portal did" if self.done_at else "The first time is to come")
 
 
 NEVER = Record(None, None, {})

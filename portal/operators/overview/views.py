@@ -251,7 +251,7 @@ def show_placement(operator: Operator) -> ResponseReturnValue:
         operator,
         form,
         at=clock.now(),
-        version=version,
+        in_force=version,
         text=text,
         proposals=proposals.propose_moves(policies.current_policy()),
     )
