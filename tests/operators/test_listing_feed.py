@@ -10,6 +10,8 @@ import pytest
 from bson import ObjectId
 
 from portal import clock
+from portal.audit.trail import record
+from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.figures import OrganizationFigures
 from portal.documents.listing import ListedOrganization, ListedWord, ListingFeed
@@ -22,7 +24,6 @@ from portal.operators.listing.checking import find_differences
 from portal.operators.listing.classes import MOST_RUNS, VALUES
 from portal.operators.listing.feeding import feed, feed_marked
 from portal.operators.listing.filters import OrganizationFilter
-from portal.organizations import planning
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.members.ownership import set_owner
@@ -71,14 +72,14 @@ def deadly(monkeypatch):
     return make
 
 
-def changes(organization, chance):
-    """Change something that the listing shows."""
+def change(organization, chance):
+    """Change something that the listing shows, as people do."""
     context, name = a_context(), f"Name {chance.randrange(1000)}"
     kinds = (
         lambda: rename_organization(organization, name, context),
         lambda: trash_organization(organization, None, context),
         lambda: restore_organization(organization, None, context),
-        lambda: planning.set_plan(organization.id, context, plan=chance.choice(("free", "team"))),
+        lambda: change_master_data(organization, chance),
         lambda: set_owner(organization.id, an_account(f"{ObjectId()}@new.example").id, context),
         measure_organizations,
     )
@@ -86,14 +87,32 @@ def changes(organization, chance):
         chance.choice(kinds)()
 
 
-def follow(rounds, seed, deadly=None):
+def change_master_data(organization, chance):
+    """Change something that the listing shows, in no more than a transaction."""
+    plan, region = chance.choice(("free", "team", None)), chance.choice(("eu", None))
+    word = chance.choice(("Verdant", "Acme", "Ärzte", "İzmir", "日本"))
+
+    @transactional
+    def write():
+        current = Organization.objects.get(id=organization.id)
+        current.update(
+            set__name=f"{word} {chance.randrange(50)}",
+            set__plan=plan,
+            set__region=region,
+            set__state=chance.choice((OrganizationState.ACTIVE, OrganizationState.TRASHED)),
+        )
+        record(current, "organization.plan_set", a_context().origin)
+
+    write()
+
+
+def follow(rounds, seed, deadly, change=change, often=0.4):
     chance = random.Random(seed)
     ids = [a_shared(f"Organization {n}").id for n in range(4)]
-    if deadly:
-        deadly(chance)
+    deadly(chance)
     for _ in range(rounds):
-        changes(Organization.objects.get(id=chance.choice(ids)), chance)
-        if chance.random() < 0.4:
+        change(Organization.objects.get(id=chance.choice(ids)), chance)
+        if chance.random() < often:
             with suppress(Killed):
                 feed()
             ListingFeed.objects.update(set__due_at=clock.now())  # its lease runs out
@@ -109,8 +128,9 @@ def test_a_feeder_that_is_killed_anywhere_misses_nothing(app, deadly, monkeypatc
 
 
 @pytest.mark.full
+@pytest.mark.timeout(1200)
 def test_after_ten_thousand_changes_nothing_is_missing(app, deadly, monkeypatch):
-    follow(10_000, 7, deadly)
+    follow(10_000, 7, deadly, change_master_data, often=0.1)
     monkeypatch.undo()
     feed()
     assert list(find_differences()) == []

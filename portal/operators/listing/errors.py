@@ -15,7 +15,10 @@ class InvalidFilter(Invalid):
 
     code = "invalid_filter"
     title = "There is no such filter"
-    message = "{name} can’t be {value}. Choose one of the list’s own filters. Nothing was changed."
+    message = (
+        "The filter {name} has no value “{value}”. Choose one that the list offers; days are like "
+        "2026-11-25. Nothing was changed."
+    )
     api_message = "{name} can't be {value}."
 
     @property
