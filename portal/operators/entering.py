@@ -180,12 +180,19 @@ def enter(
         raise AddressHasAccount(address.shown) from error
 
 
-def accept(token: str, principal: AccountPrincipal, context: RequestContext) -> Account:
-    """Give the account that is logged in the role of the link, which is used up then. Raises
-    OperatorLinkInvalid, LinkForAnotherAddress, OperatorUnverified."""
+def link_for(token: str, principal: AccountPrincipal) -> OperatorLink:
+    """The link with this secret, for the account that is logged in. Raises OperatorLinkInvalid,
+    LinkForAnotherAddress."""
     link = find_link(token)
     if link.email_key and link.email_key != parse_email(principal.email).key:
         raise LinkForAnotherAddress(link.email)
+    return link
+
+
+def accept(token: str, principal: AccountPrincipal, context: RequestContext) -> Account:
+    """Give the account that is logged in the role of the link, which is used up then. Raises
+    OperatorLinkInvalid, LinkForAnotherAddress, OperatorUnverified."""
+    link_for(token, principal)
 
     @transactional
     def use() -> Account:

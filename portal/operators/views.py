@@ -139,7 +139,7 @@ def enter() -> ResponseReturnValue:
 
 
 def _accept(token: str) -> ResponseReturnValue:
-    link = entering.find_link(token)
+    link = entering.link_for(token, current_user)
     form = AcceptForm(token=token)
     if form.submit(lambda: entering.accept(token, current_user, request_context())):
         return _to_second_factor()

@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from bson import ObjectId
 from playwright.sync_api import expect
 
-from portal import clock
+from portal import clock, settings
 from portal.data.access import document_access
 from portal.data.document_ids import address_of
 from portal.data.formats.options import Format, WriteOptions
@@ -30,6 +30,9 @@ from portal.documents.sign_ups import PendingSignUp
 from portal.identity.accounts.mails import CHANGE, RECOVER, VERIFY
 from portal.jobs import runner
 from portal.mail import links
+from portal.operators import entering
+from portal.operators import keys as operator_keys
+from portal.operators.people import changing
 from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import access_to
 from portal.organizations.activity.refusals import record_refusal
@@ -55,6 +58,7 @@ from tests.factories import (
     an_account,
     an_app,
     an_invitation,
+    an_operator,
     an_organization,
 )
 from tests.moving.records import a_move, a_way_back
@@ -69,6 +73,7 @@ MODES = [
     ("dark", 1440, "active"),
 ]
 axe = Axe()
+BY_COMMAND = RequestContext(OPERATOR)
 # Nothing is fetched for rules on sound and video: there is none.
 OPTIONS = {"resultTypes": ["violations"], "preload": False}
 # What a page is made of: kinds of elements, within what, in which state.
@@ -702,3 +707,38 @@ def test_pages_of_api_keys(page, check, mara):
         page.get_by_role("link", name=words).click()
         page.get_by_role("button").filter(has_text="key").wait_for()
         check(page)
+
+
+def test_people_and_operators(page, check, mara):
+    link = entering.create_operator("lena@portal.example", OperatorRole.SUPPORT, BY_COMMAND).link
+    page.goto(link.removeprefix(settings.current().public_url))
+    page.get_by_text("somebody else").first.wait_for()
+    mara.modify(set__operator_role=OperatorRole.ADMIN, set__has_second_factor=True)
+    for path in ("/keys", "/people?q=zzz"):
+        page.goto(f"/operator{path}")
+        check(page)
+    made = operator_keys.create_key("Billing", "support", clock.now().date(), BY_COMMAND)
+    quill = an_operator(OperatorRole.SUPPORT, "quill@portal.example")
+    teo = an_account("teo@acme.example")
+    an_app(teo)
+    an_organization("Acme Corp", teo)
+    changing.request_reset(teo.id, BY_COMMAND)
+    eve = an_account("eve@acme.example")
+    changing.block(eve.id, "W" * 500, BY_COMMAND)
+    for path in (
+        "/operators", "/operators/new", f"/operators/{quill.id}", f"/operators/{quill.id}/remove",
+        "/keys", "/keys/new", f"/keys/{made.id}/revoke", "/people", "/people?blocked=1",
+        f"/people/{teo.id}", f"/people/{eve.id}", f"/people/{teo.id}/sessions/end",
+        f"/people/{quill.id}/factors/reset", f"/people/{teo.id}/factors/keep",
+        f"/people/{teo.id}/block", f"/people/{eve.id}/unblock",
+    ):  # fmt: skip
+        page.goto(f"/operator{path}")
+        check(page)
+    page.goto("/operator/keys/new")
+    page.get_by_role("button", name="Make key").click()
+    page.get_by_role("alert").wait_for()
+    check(page)
+    mara.modify(set__factors_reset_at=clock.now() + timedelta(days=1), set__factors_reset=mara.id)
+    page.goto("/account/security")
+    page.get_by_role("button", name="Keep them").wait_for()
+    check(page)
