@@ -167,7 +167,7 @@ def revoke_operator_key(key_id: str) -> dict[str, Any]:
 
 
 def _changed_before(record: IdempotencyRecord) -> ObjectId:
-    """What the first call changed. Raises NotFound where only an older portal knows."""
+    """The id that the first call changed. Raises NotFound where only an older portal knows."""
     if record.operation is None:
         raise NotFound
     return record.operation

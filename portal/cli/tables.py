@@ -1,4 +1,4 @@
-"""What commands print: tables on a terminal, or JSON for programs."""
+"""The output of commands: tables on a terminal, or JSON for programs."""
 
 import json
 from collections.abc import Callable, Sequence

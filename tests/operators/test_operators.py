@@ -91,6 +91,7 @@ def test_the_second_factor_is_asked_for_again_after_twelve_hours(desk, time_mach
     assert desk.get(PAGE).response.location.startswith("/account/confirm")
 
 
+@pytest.mark.attack("T2")
 def test_a_role_that_is_taken_ends_with_the_next_request(desk):
     Account.objects.update(unset__operator_role=True)
     assert desk.get(PAGE).status == 404
@@ -131,6 +132,7 @@ def test_nobody_becomes_an_operator_by_an_address_that_anybody_may_have_typed(ap
         roles.add_operator("nobody@acme.example", OperatorRole.SUPPORT, BY_COMMAND)
 
 
+@pytest.mark.attack("T4")
 @pytest.mark.parametrize("end", ["remove", "demote", "close"])
 def test_the_last_operator_admin_stays(app, end):
     account = an_operator(OperatorRole.ADMIN)
@@ -145,6 +147,7 @@ def test_the_last_operator_admin_stays(app, end):
     assert Account.objects.get(id=account.id).operator_role == OperatorRole.ADMIN
 
 
+@pytest.mark.attack("O5", "T4")
 def test_by_the_api_the_last_operator_admin_stays_too_and_a_found_token_names_nobody(
     program_of, time_machine
 ):
@@ -159,6 +162,7 @@ def test_by_the_api_the_last_operator_admin_stays_too_and_a_found_token_names_no
     assert program.get("/admin/operators").status_code == 200
 
 
+@pytest.mark.attack("T4")
 def test_of_two_operator_admins_who_remove_each_other_one_stays(app):
     first, second = (an_operator(OperatorRole.ADMIN, f"{n}@portal.example") for n in "ab")
     refused = refused_at_once(

@@ -175,6 +175,7 @@ def test_sessions_are_ended_and_the_trail_of_the_person_says_by_whom(desk, visit
 # Second factors
 
 
+@pytest.mark.attack("O5")
 def test_a_reset_waits_a_day_in_which_the_person_is_told_everywhere(desk, desk_of, time_machine):
     teo = desk_of(OperatorRole.SUPPORT, "teo@acme.example")
     account = Account.objects.get(email="teo@acme.example")
@@ -237,6 +238,7 @@ def test_whoever_adds_a_factor_meanwhile_keeps_it(app, time_machine):
 # Blocked
 
 
+@pytest.mark.attack("O5")
 def test_nobody_logs_in_to_a_blocked_account_by_any_way(desk, visitor, app):
     account = an_account("teo@acme.example")
     program = Program(app)
@@ -278,6 +280,7 @@ def test_memberships_outlast_a_block_and_its_reason_is_for_operators(desk, visit
     assert "4711" not in str([mail.to_mongo() for mail in told])
 
 
+@pytest.mark.attack("O5")
 def test_a_log_in_at_the_moment_of_a_block_leaves_no_session(app):
     account = an_account("teo@acme.example")
 
@@ -307,7 +310,7 @@ def test_the_last_operator_admin_is_not_blocked_also_by_each_other(app):
 # Whose account
 
 
-@pytest.mark.attack("T3")
+@pytest.mark.attack("O5")
 @pytest.mark.parametrize("way", ["block", "factors/reset", "sessions/end"])
 def test_an_operator_acts_neither_on_operators_nor_on_themselves(desk, way):
     admin = an_operator(OperatorRole.ADMIN, "admin@portal.example")

@@ -1,4 +1,4 @@
-"""What operators do to people's accounts. None of it lets an operator in: nobody sets a password
+"""Operators' changes of people's accounts. None of them lets an operator in: nobody sets a password
 for somebody, or logs in as them."""
 
 from bson import ObjectId

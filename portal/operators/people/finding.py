@@ -137,8 +137,8 @@ def _range(prefix: str) -> dict[str, str]:
 
 
 def _folded(typed: str) -> str:
-    """What was typed as the key of an address begins: whole addresses as ``parse_email`` has them,
-    so also ``Mara <mara@acme.example>``."""
+    """The beginning of an address's key, from what was typed: whole addresses as ``parse_email``
+    has them, so also ``Mara <mara@acme.example>``."""
     try:
         return parse_email(typed).key
     except InvalidEmail:
