@@ -80,6 +80,7 @@ from portal.operators import views as operator_views
 from portal.operators.bulk import carrying_out, freezing
 from portal.operators.bulk import views as bulk_views
 from portal.operators.listing import views as operator_listing_views
+from portal.operators.organizations import moving_views as operator_move_views
 from portal.operators.organizations import views as operator_organization_views
 from portal.operators.overview import census
 from portal.operators.overview import views as overview_views
@@ -288,6 +289,7 @@ def create_app(active: Settings) -> Flask:
         operator_people_views,
         operator_listing_views,
         operator_organization_views,
+        operator_move_views,
         bulk_views,
         overview_views,
     ):

@@ -135,10 +135,11 @@ def request_move(body: dict[str, Any], name: str) -> Answer:
 
 def _answer(access: Access, status: int) -> Answer:
     headers = canonical(access, access.organization, "/move")
-    return {"move": _latest(access.organization)}, status, headers
+    return {"move": latest_move_as_told(access.organization)}, status, headers
 
 
-def _latest(organization: Organization) -> dict[str, Any] | None:
+def latest_move_as_told(organization: Organization) -> dict[str, Any] | None:
+    """The organization's open move, or else its last one, for programs; ``None`` without any."""
     latest = finding.latest_move_of(organization)
     if latest is None:
         return None

@@ -26,6 +26,7 @@ from portal.api.members import org_members
 from portal.api.moves import org_moves
 from portal.api.operator_bulk import admin_bulk
 from portal.api.operator_listing import admin_listing
+from portal.api.operator_moves import admin_moves
 from portal.api.operator_organizations import admin_organizations
 from portal.api.operator_overview import admin_overview
 from portal.api.operator_people import admin_people
@@ -159,6 +160,7 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
         admin_overview,
         admin_organizations,
         admin_bulk,
+        admin_moves,
         admin_listing,
         admin_support,
         admin_people,

@@ -103,7 +103,7 @@ _takes_key_and_dry_run = admin_organizations.doc(
 )
 
 
-def _about_organization(permission: str) -> Callable[[View], View]:
+def about_organization(permission: str) -> Callable[[View], View]:
     """Pass the view the operator, and the organization in place of its id, before anything of the
     request is parsed: so everybody else is answered as if there were nothing."""
 
@@ -119,7 +119,7 @@ def _about_organization(permission: str) -> Callable[[View], View]:
 
 
 @admin_organizations.get(_PATH, refusals=OF_OPERATORS)
-@_about_organization("console.view")
+@about_organization("console.view")
 @admin_organizations.response(200, OperatorsOrganizationAnswer)
 def get_organization_as_operator(
     operator: Operator,
@@ -133,7 +133,7 @@ def get_organization_as_operator(
 
 
 @admin_organizations.get(f"{_PATH}/members", refusals=OF_OPERATORS)
-@_about_organization("console.view")
+@about_organization("console.view")
 @admin_organizations.arguments(MembersQuery, location="query")
 @admin_organizations.response(200, OperatorsMembersAnswer)
 def list_members_as_operator(
@@ -153,7 +153,7 @@ def list_members_as_operator(
 @admin_organizations.put(
     f"{_PATH}/name", refusals=(*_OF_PLANS, *_OF_NAMES, NameUnchanged, OrganizationTrashed)
 )
-@_about_organization("console.act")
+@about_organization("console.act")
 @_takes_key_and_dry_run
 @admin_organizations.arguments(DryRunQuery, location="query")
 @admin_organizations.arguments(ApplyNewNameBody)
@@ -170,7 +170,7 @@ def rename_organization_as_operator(
 
 
 @admin_organizations.post(f"{_PATH}/trash", refusals=(*_OF_PLANS, OrganizationTrashed))
-@_about_organization("console.act")
+@about_organization("console.act")
 @_takes_key_and_dry_run
 @admin_organizations.arguments(DryRunQuery, location="query")
 @admin_organizations.arguments(ApplyBody)
@@ -187,7 +187,7 @@ def trash_organization_as_operator(
 
 
 @admin_organizations.post(f"{_PATH}/restore", refusals=(*_OF_PLANS, *_OF_NAMES, NotInTrash))
-@_about_organization("console.act")
+@about_organization("console.act")
 @_takes_key_and_dry_run
 @admin_organizations.arguments(DryRunQuery, location="query")
 @admin_organizations.arguments(ApplyNameBody)
@@ -204,7 +204,7 @@ def restore_organization_as_operator(
 
 
 @admin_organizations.post(f"{_PATH}/purge", refusals=(*_OF_PLANS, NotInTrash, UnderHold))
-@_about_organization("console.act")
+@about_organization("console.act")
 @_takes_key_and_dry_run
 @admin_organizations.arguments(DryRunQuery, location="query")
 @admin_organizations.arguments(ApplyBody)
@@ -223,7 +223,7 @@ def purge_organization_as_operator(
 @admin_organizations.patch(
     f"{_PATH}/plan", refusals=(*OF_OPERATOR_CHANGES, InvalidPlan, InvalidRegion, OutsideRegion)
 )
-@_about_organization("console.act")
+@about_organization("console.act")
 @takes_key
 @admin_organizations.arguments(schemas.PlanBody)
 @admin_organizations.response(200, OperatorsOrganizationAnswer)
@@ -242,7 +242,7 @@ def set_plan_as_operator(
     f"{_PATH}/external",
     refusals=(*OF_OPERATOR_CHANGES, InvalidExternalId, InvalidMetadata, ExternalIdTaken),
 )
-@_about_organization("console.act")
+@about_organization("console.act")
 @takes_key
 @admin_organizations.arguments(schemas.ExternalBody)
 @admin_organizations.response(200, OperatorsOrganizationAnswer)
@@ -261,7 +261,7 @@ def set_external_as_operator(
     f"{_PATH}/owners",
     refusals=(*OF_OPERATOR_CHANGES, InvalidEmail, UnknownAddress, UnverifiedAddress, OwnerAlready),
 )
-@_about_organization("console.act")
+@about_organization("console.act")
 @takes_key
 @admin_organizations.arguments(OwnerBody)
 @admin_organizations.response(200, OperatorsOrganizationAnswer)
@@ -277,7 +277,7 @@ def set_owner_as_operator(
 
 
 @admin_organizations.get(f"{_PATH}/notes", refusals=OF_OPERATORS)
-@_about_organization("console.view")
+@about_organization("console.view")
 @admin_organizations.arguments(NotesQuery, location="query")
 @admin_organizations.response(200, NotesAnswer)
 def list_notes(
@@ -295,7 +295,7 @@ def list_notes(
 
 
 @admin_organizations.post(f"{_PATH}/notes", refusals=(*OF_OPERATOR_CHANGES, InvalidNote))
-@_about_organization("console.act")
+@about_organization("console.act")
 @takes_key
 @admin_organizations.arguments(NoteBody)
 @admin_organizations.response(201, NoteAnswer)
@@ -313,7 +313,7 @@ def add_note(
 @admin_organizations.delete(
     f"{_PATH}/notes/<note_id>", refusals=(*OF_OPERATOR_CHANGES, NoteNotFound)
 )
-@_about_organization("console.act")
+@about_organization("console.act")
 @takes_key
 @admin_organizations.response(200, schemas.Success)
 def remove_note(operator: Operator, organization: Organization, note_id: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from flask.cli import AppGroup
 
 from portal.cli.running import CommandFailed, on_database, plain, refusals
 from portal.cli.runs import run_moves
-from portal.cli.tables import print_table
+from portal.cli.tables import json_option, print_table
 from portal.cli.told_moves import (
     move_as_json,
     place_of,
@@ -124,6 +124,7 @@ def plan_move(organization: str, strategy: str | None, cluster: str | None, as_j
 @_without_way_back
 @_way_back_days
 @_end_credentials
+@json_option
 @on_database
 def start_move(
     organization: str,
@@ -139,6 +140,7 @@ def start_move(
     without_way_back: bool,
     way_back_days: int | None,
     end_credentials: bool,
+    as_json: bool,
 ) -> None:
     """Move ORGANIZATION as planned; refused, with the difference, where something has changed.
 
@@ -160,7 +162,7 @@ def start_move(
         else:
             planned = _confirmed(planning.plan_move(found, _wish(found, strategy, cluster)), yes)
         move = starting.start_move(found, planned, options, RequestContext(OPERATOR))
-    _tell_started(move)
+    _tell_started(move, as_json)
 
 
 @moves.command("approve")
@@ -207,7 +209,7 @@ def approve_move(
         started = starting.approve_move(
             str(requested.id), planned, options, RequestContext(OPERATOR)
         )
-    _tell_started(started)
+    _tell_started(started, as_json=False)
 
 
 @moves.command("decline")
@@ -289,22 +291,24 @@ def explain_move(move: str) -> None:
 
 @moves.command("pause")
 @_named
+@json_option
 @on_database
-def pause_move(move: str) -> None:
+def pause_move(move: str, as_json: bool) -> None:
     """Pause MOVE behind the batch in hand; what was copied stays."""
     with refusals():
         paused = managing.pause_move(move, RequestContext(OPERATOR))
-    click.echo(f"Paused. To go on: flask moves resume {paused.id}")
+    _tell(paused, f"Paused. To go on: flask moves resume {paused.id}", as_json)
 
 
 @moves.command("resume")
 @_named
+@json_option
 @on_database
-def resume_move(move: str) -> None:
+def resume_move(move: str, as_json: bool) -> None:
     """Have MOVE go on that was paused, or that stopped."""
     with refusals():
-        managing.resume_move(move, RequestContext(OPERATOR))
-    click.echo("Resumed.")
+        resumed = managing.resume_move(move, RequestContext(OPERATOR))
+    _tell(resumed, "Resumed.", as_json)
 
 
 @moves.command("throttle")
@@ -330,6 +334,7 @@ def throttle_move(move: str, rate: int | None, neighbours_p99: int | None, unlim
 @click.option("--on-command", is_flag=True, help="Not before flask moves switch --now.")
 @_without_way_back
 @_end_credentials
+@json_option
 @on_database
 def switch_move(
     move: str,
@@ -339,6 +344,7 @@ def switch_move(
     on_command: bool,
     without_way_back: bool,
     end_credentials: bool,
+    as_json: bool,
 ) -> None:
     """Say when MOVE switches: now, without any option."""
     switch = _switch(at, in_hours=in_hours, on_command=on_command, now=now) or Switch.VERIFIED
@@ -351,39 +357,44 @@ def switch_move(
             without_way_back=True if without_way_back else None,
             ends_credentials=True if end_credentials else None,
         )
-    click.echo(f"{changed.slug}: {plain(explaining.describe(changed))}")
+    _tell(changed, f"{changed.slug}: {plain(explaining.describe(changed))}", as_json)
 
 
 @moves.command("abort")
 @_named
 @click.option("--reason", help="Why, for the record.")
+@json_option
 @on_database
-def abort_move(move: str, reason: str | None) -> None:
+def abort_move(move: str, reason: str | None, as_json: bool) -> None:
     """End MOVE before its switch: the documents are where they were, the copy is removed."""
     with refusals():
         aborted = managing.abort_move(move, reason, RequestContext(OPERATOR))
-    click.echo(f"{aborted.slug} stays where it is. The portals remove the copy.")
+    _tell(aborted, f"{aborted.slug} stays where it is. The portals remove the copy.", as_json)
 
 
 @moves.command("back")
 @_named
+@json_option
 @on_database
-def go_back(move: str) -> None:
+def go_back(move: str, as_json: bool) -> None:
     """Go back by the way back of MOVE; nothing that was written since is lost."""
     with refusals():
         way_back = ways_back.go_back(move, RequestContext(OPERATOR))
     place = explaining.place_in_words(way_back.target)
-    click.echo(f"{way_back.slug} goes back to {place} as soon as that has all that was written.")
+    words = f"{way_back.slug} goes back to {place} as soon as that has all that was written."
+    _tell(way_back, words, as_json)
 
 
 @moves.command("end")
 @_named
+@json_option
 @on_database
-def end_way_back(move: str) -> None:
+def end_way_back(move: str, as_json: bool) -> None:
     """End the way back of MOVE now. The old copy is removed."""
     with refusals():
         ended = ways_back.end_way_back(move, RequestContext(OPERATOR))
-    click.echo(f"The way back of {ended.slug} has ended. The portals remove the old copy.")
+    words = f"The way back of {ended.slug} has ended. The portals remove the old copy."
+    _tell(ended, words, as_json)
 
 
 @moves.command("extend")
@@ -440,6 +451,16 @@ def _confirmed(plan: Plan, unasked: bool) -> Planned:
     return plan.planned
 
 
-def _tell_started(move: Move) -> None:
+def _tell(move: Move, words: str, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(move_as_json(move), default=str))
+    else:
+        click.echo(words)
+
+
+def _tell_started(move: Move, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(move_as_json(move), default=str))
+        return
     click.echo(f"Started: {plain(explaining.title_of(move))}, {move.id}.")
     click.echo(f"To see how far it is: flask moves show {move.slug} --watch")

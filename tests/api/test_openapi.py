@@ -168,6 +168,7 @@ def test_every_query_parameter_there_is_is_documented(document):
         "get_edit": {"after"},
         "list_members_as_operator": {"after"},
         "list_notes": {"after"},
+        "start_move_as_operator": {"dry_run"},
         "list_bulk_results": {"after", "outcome"},
         "rename_organization_as_operator": {"dry_run"},
         "trash_organization_as_operator": {"dry_run"},

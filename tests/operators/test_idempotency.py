@@ -26,6 +26,7 @@ from tests.factories import (
     an_operator,
     an_organization,
 )
+from tests.moving.records import a_move, a_way_back
 from tests.program import Program
 
 KEYED = {"headers": {"Idempotency-Key": "5f1c2f54-0b0e-4f0b-a5b3-7f2a4bdb1a11"}}
@@ -145,6 +146,16 @@ def paused():
     return there
 
 
+def moving():
+    return {"organization_id": a_move(an_organization()).organization}
+
+
+def open_to_go_back():
+    there = an_organization()
+    a_way_back(there).update(unset__progress__last_event_at=True)  # whose age would be told
+    return {"organization_id": there.id}
+
+
 # A call of each that takes a key: what makes ready for it and gives the ids in its path, its body.
 CALLS = {
     "POST /admin/operators": (verified, {"email": "teo@acme.example", "role": "support"}),
@@ -168,6 +179,16 @@ CALLS = {
     "POST /admin/people/{person_id}/block": (somebody, {"reason": "Phishing"}),
     "POST /admin/people/{person_id}/unblock": (blocked, None),
     "POST /admin/bulk": (nothing, {"action": "note", "filter": {}, "arguments": {"text": "x"}}),
+    "POST /admin/organizations/{organization_id}/move": (
+        an_organization_to_see,
+        {"strategy": "database", "cluster": "main"},
+    ),
+    "POST /admin/organizations/{organization_id}/move/pause": (moving, None),
+    "POST /admin/organizations/{organization_id}/move/resume": (moving, None),
+    "POST /admin/organizations/{organization_id}/move/switch": (moving, None),
+    "POST /admin/organizations/{organization_id}/move/abort": (moving, None),
+    "POST /admin/organizations/{organization_id}/move/back": (open_to_go_back, None),
+    "POST /admin/organizations/{organization_id}/move/end": (open_to_go_back, None),
     "POST /admin/bulk/{bulk_id}/start": (planned, {"count": 1}),
     "POST /admin/bulk/{bulk_id}/pause": (started, None),
     "POST /admin/bulk/{bulk_id}/resume": (paused, None),

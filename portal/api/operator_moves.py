@@ -1,0 +1,247 @@
+"""The move of one organization, for operators' programs."""
+
+from collections.abc import Callable
+from typing import Any
+
+from marshmallow import fields
+
+from portal.api import replay, schemas
+from portal.api.guard import ApiBlueprint
+from portal.api.moves import MoveAnswer, OrganizationMove, latest_move_as_told
+from portal.api.operator_organization_schemas import DryRunQuery
+from portal.api.operator_organizations import about_organization
+from portal.api.operators import OF_OPERATOR_CHANGES, OF_OPERATORS, install_replays
+from portal.api.replay import Answer, takes_key
+from portal.documents.idempotency import IdempotencyRecord
+from portal.documents.moves import Move
+from portal.documents.organizations import Organization, Strategy
+from portal.operators.access import Operator
+from portal.operators.organization_pages import find_organization
+from portal.operators.organizations.operations import open_move
+from portal.organizations.moving import managing, starting, ways_back
+from portal.organizations.moving.errors import (
+    MoveImpossible,
+    MoveNotFound,
+    MoveOpen,
+    NotMovable,
+    PlanChanged,
+    UnreadablePlan,
+    WrongMoveState,
+)
+from portal.organizations.moving.options import Options
+from portal.organizations.moving.planning import Plan, Planned, plan_move
+from portal.organizations.moving.wishes import Wish
+from portal.web.context import RequestContext
+from portal.web.errors import DuplicateRequest
+from portal.web.idempotency import find_record
+
+admin_moves = ApiBlueprint(
+    "admin_moves", __name__, url_prefix="/admin", description="Moves, for operators"
+)
+
+_PATH = "/organizations/<organization_id>/move"
+_NUMBER = {"example": 1200}
+_PLAN = {"description": "that a dry run told; refused where something has changed", "example": "W"}
+
+
+class StartMoveBody(schemas.Body):
+    """Where to."""
+
+    strategy = schemas.Choice("Strategy", required=True)
+    cluster = fields.String(required=True, metadata={"example": "fra-2"})
+    plan = fields.String(metadata=_PLAN)
+
+
+class MovePlan(schemas.Response):
+    """A move as it would be. With ``obstacles`` it can't start."""
+
+    documents = fields.Integer(required=True, metadata=_NUMBER)
+    bytes = fields.Integer(required=True, metadata=_NUMBER)
+    seconds = fields.Float(required=True, metadata={"example": 4.5})
+    pause_ms = fields.Float(required=True, metadata={"example": 30.0})
+    obstacles = fields.List(
+        fields.String(), required=True, metadata={"example": ["It already has that"]}
+    )
+    left_behind = fields.List(
+        fields.String(), required=True, metadata={"example": ["Cursors that are open"]}
+    )
+    plan = fields.String(required=True, metadata=_PLAN)
+
+
+class StartedMoveAnswer(schemas.Success):
+    """The move, or with `dry_run` its plan: the other one is null."""
+
+    move = fields.Nested(OrganizationMove, required=True, allow_none=True)
+    plan = fields.Nested(MovePlan, required=True, allow_none=True)
+
+
+_OF_CHANGES = (*OF_OPERATOR_CHANGES, MoveNotFound, WrongMoveState)
+
+
+@admin_moves.get(_PATH, refusals=OF_OPERATORS)
+@about_organization("console.view")
+@admin_moves.response(200, MoveAnswer)
+def get_move_as_operator(operator: Operator, organization: Organization) -> dict[str, Any]:
+    """See how far an organization's move is, as its operator
+
+    The one that is open, or the last one.
+    """
+    return {"move": latest_move_as_told(organization)}
+
+
+@admin_moves.post(
+    _PATH,
+    refusals=(
+        *OF_OPERATOR_CHANGES,
+        MoveOpen,
+        MoveImpossible,
+        NotMovable,
+        PlanChanged,
+        UnreadablePlan,
+    ),
+)
+@about_organization("console.act")
+@admin_moves.doc(parameters=[replay.PARAMETER, {"in": "query", "schema": DryRunQuery}])
+@admin_moves.arguments(DryRunQuery, location="query")
+@admin_moves.arguments(StartMoveBody)
+@admin_moves.response(200, StartedMoveAnswer)
+def start_move_as_operator(
+    operator: Operator, organization: Organization, query: dict[str, bool], body: dict[str, str]
+) -> Answer:
+    """Move an organization to another place
+
+    The portals carry it out; it switches as soon as the copy is equal.
+    """
+    wish = Wish(Strategy(body["strategy"]), body["cluster"])
+    if query["dry_run"]:
+        return {"move": None, "plan": _told(plan_move(organization, wish))}, 200, {}
+    if "plan" in body:
+        planned = Planned.loads(body["plan"])
+    else:
+        planned = plan_move(organization, wish).planned
+    starting.start_move(organization, planned, Options(), operator.context)
+    return {"move": latest_move_as_told(organization), "plan": None}, 200, {}
+
+
+@admin_moves.post(f"{_PATH}/pause", refusals=_OF_CHANGES)
+@about_organization("console.act")
+@takes_key
+@admin_moves.response(200, MoveAnswer)
+def pause_move_as_operator(operator: Operator, organization: Organization) -> dict[str, Any]:
+    """Pause an organization's move
+
+    Behind the batch in hand; what was copied stays.
+    """
+    return _change(managing.pause_move, operator, organization)
+
+
+@admin_moves.post(f"{_PATH}/resume", refusals=_OF_CHANGES)
+@about_organization("console.act")
+@takes_key
+@admin_moves.response(200, MoveAnswer)
+def resume_move_as_operator(operator: Operator, organization: Organization) -> dict[str, Any]:
+    """Have an organization's move go on
+
+    One that was paused, or that stopped.
+    """
+    return _change(managing.resume_move, operator, organization)
+
+
+@admin_moves.post(f"{_PATH}/switch", refusals=_OF_CHANGES)
+@about_organization("console.act")
+@takes_key
+@admin_moves.response(200, MoveAnswer)
+def switch_move_as_operator(operator: Operator, organization: Organization) -> dict[str, Any]:
+    """Have an organization's move switch as soon as it is ready
+
+    Whatever was said before.
+    """
+    return _change(managing.switch_move, operator, organization)
+
+
+@admin_moves.post(f"{_PATH}/abort", refusals=_OF_CHANGES)
+@about_organization("console.act")
+@takes_key
+@admin_moves.response(200, MoveAnswer)
+def abort_move_as_operator(operator: Operator, organization: Organization) -> dict[str, Any]:
+    """Abort an organization's move before its switch
+
+    The documents are where they were, and the copy is removed.
+    """
+
+    def abort(move: str, context: RequestContext) -> Move:
+        return managing.abort_move(move, None, context)
+
+    return _change(abort, operator, organization)
+
+
+@admin_moves.post(f"{_PATH}/back", refusals=_OF_CHANGES)
+@about_organization("console.act")
+@takes_key
+@admin_moves.response(200, MoveAnswer)
+def go_back_as_operator(operator: Operator, organization: Organization) -> dict[str, Any]:
+    """Go back by the way back of an organization's move
+
+    Nothing that was written since is lost.
+    """
+    return _change(ways_back.go_back, operator, organization)
+
+
+@admin_moves.post(f"{_PATH}/end", refusals=_OF_CHANGES)
+@about_organization("console.act")
+@takes_key
+@admin_moves.response(200, MoveAnswer)
+def end_way_back_as_operator(operator: Operator, organization: Organization) -> dict[str, Any]:
+    """End the way back of an organization's move now
+
+    The old copy is removed.
+    """
+    return _change(ways_back.end_way_back, operator, organization)
+
+
+def _change(
+    change: Callable[[str, RequestContext], Move], operator: Operator, organization: Organization
+) -> dict[str, Any]:
+    if find_record(operator.context.idempotency_key):
+        raise DuplicateRequest  # most of them could be done again
+    change(str(open_move(organization).id), operator.context)
+    return {"move": latest_move_as_told(organization)}
+
+
+def _told(plan: Plan) -> dict[str, Any]:
+    return {
+        "documents": plan.documents,
+        "bytes": plan.bytes,
+        "seconds": plan.seconds,
+        "pause_ms": plan.pause_ms,
+        "obstacles": plan.obstacles,
+        "left_behind": [left.what for left in plan.left_behind],
+        "plan": plan.planned.dumps(),
+    }
+
+
+def _replay_started(record: IdempotencyRecord) -> Answer:
+    return {**_replay_changed(record)[0], "plan": None}, 200, {}
+
+
+def _replay_changed(record: IdempotencyRecord) -> Answer:
+    return {"move": latest_move_as_told(find_organization(str(record.organization)))}, 200, {}
+
+
+install_replays(
+    admin_moves,
+    {
+        "start_move_as_operator": (StartedMoveAnswer, _replay_started),
+        **{
+            f"{name}_as_operator": (MoveAnswer, _replay_changed)
+            for name in (
+                "pause_move",
+                "resume_move",
+                "switch_move",
+                "abort_move",
+                "go_back",
+                "end_way_back",
+            )
+        },
+    },
+)
