@@ -66,6 +66,7 @@ def test_support_sees_and_does_not_act(desk_of, part):
     assert support.get(path(an_organization(), part)).status == 403
 
 
+@pytest.mark.attack("O7")
 def test_what_was_not_shown_is_not_done(desk):
     organization = an_organization()
     hidden = desk.hidden(path(organization, "/trash"))
@@ -79,6 +80,7 @@ def test_what_was_not_shown_is_not_done(desk):
     assert state_of(organization) == OrganizationState.TRASHED
 
 
+@pytest.mark.attack("O7")
 def test_two_operators_on_one_organization_and_the_second_is_told(desk, desk_of):
     organization = an_organization()
     other = desk_of(email="second@portal.example")
@@ -121,6 +123,7 @@ def test_each_action_is_done_as_planned_and_once(app, strategy, action):
         apply_action(fresh(organization), action, BY_OPERATOR, plan=plan, typed_name="Another name")
 
 
+@pytest.mark.attack("O7")
 def test_a_plan_is_of_one_action_and_organization(app):
     one, other = an_organization(), an_organization("Kestrel")
     plan = plan_action(one, PlannedAction.TRASH).planned.dumps()

@@ -101,6 +101,7 @@ def test_one_that_comes_later_is_not_among_them(three):
     assert late.id not in noted
 
 
+@pytest.mark.attack("O6")
 @pytest.mark.parametrize("chosen", [[], ["x"], [str(ObjectId())]])
 def test_nothing_chosen_does_nothing(three, chosen):
     with pytest.raises(InvalidSelection):
@@ -108,6 +109,7 @@ def test_nothing_chosen_does_nothing(three, chosen):
     assert BulkAction.objects.count() == 0
 
 
+@pytest.mark.attack("O6")
 def test_a_mistyped_filter_does_not_become_all(three):
     for args in ({"state": "activ"}, {"status": "active"}, {"created_from": "2026-13-01"}):
         with pytest.raises((InvalidFilter, InvalidSelection)):
@@ -130,6 +132,7 @@ def test_a_wrong_argument_is_told_before_anything_is_counted(three, action, argu
         managing.plan_these(action, arguments, ids(three), BY_OPERATOR)
 
 
+@pytest.mark.attack("O6")
 def test_the_number_confirms(three):
     bulk = managing.plan_these("trash", {}, ids(three), BY_OPERATOR)
     for count in (None, 2, 4):
@@ -137,6 +140,7 @@ def test_the_number_confirms(three):
             managing.start_bulk(bulk.id, count, BY_OPERATOR)
 
 
+@pytest.mark.attack("O6")
 def test_what_was_changed_since_is_left_alone_and_told(three):
     bulk = managing.plan_these("trash", {}, ids(three), BY_OPERATOR)
     rename_organization(three[1], "Kestrel Freight", a_context())
@@ -158,6 +162,7 @@ def test_each_refusal_is_told_and_stops_no_other(three):
     assert Job.objects.get(kind="bulk").result == {"waiting": 0, "done": 2, "failed": 1}
 
 
+@pytest.mark.attack("O6")
 def test_a_repeat_finds_the_job(three):
     first = start(managing.plan_these("note", NOTE, ids(three), BY_OPERATOR))
     assert managing.start_bulk(first.id, 3, BY_OPERATOR).job == first.job
@@ -196,6 +201,7 @@ class Killed(BaseException):
     """The process is gone."""
 
 
+@pytest.mark.attack("O6")
 @pytest.mark.parametrize("action", ["trash", "note", "suspend"])
 def test_killed_behind_an_act_it_is_not_done_twice(three, monkeypatch, action):
     """Between the act and the note that it was done."""
@@ -240,6 +246,7 @@ def test_killed_while_counting_it_is_counted_anew(three, monkeypatch):
     assert BulkItem.objects(bulk=bulk.id).count() == 3
 
 
+@pytest.mark.attack("O6")
 def test_who_may_no_longer_act_acts_no_longer(three):
     account = an_operator(OperatorRole.OPERATOR)
     context = RequestContext(AuditActor(kind="operator", id=account.id, name="the operator"))
