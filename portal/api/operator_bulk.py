@@ -88,6 +88,9 @@ class Bulk(schemas.Response):
     per_minute = fields.Integer(required=True, metadata={"example": 120})
     total = fields.Integer(required=True, metadata=_NUMBER)
     fitting = fields.Integer(required=True, metadata=_NUMBER)
+    measured = fields.Integer(
+        required=True, metadata={"description": "the number whose figures are known", **_NUMBER}
+    )
     documents = fields.Integer(required=True, metadata=_NUMBER)
     bytes = fields.Integer(required=True, metadata=_NUMBER)
     members = fields.Integer(required=True, metadata=_NUMBER)

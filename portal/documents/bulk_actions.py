@@ -43,6 +43,8 @@ class BulkAction(MasterDocument):
     state = fields.StringField(required=True, choices=tuple(BulkState), default=BulkState.COUNTING)
     per_minute = fields.IntField(required=True)
     total = fields.IntField(required=True, default=0)
+    # As last measured; of those that never were, nothing is known.
+    measured = fields.IntField(required=True, default=0)
     documents = fields.IntField(required=True, default=0)
     bytes = fields.IntField(required=True, default=0)
     members = fields.IntField(required=True, default=0)

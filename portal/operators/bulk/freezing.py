@@ -37,7 +37,7 @@ def freeze(
         for row in rows:
             digest.update(row["_id"].binary)
             states[_state_of(row)] += 1
-            for name in ("documents", "bytes", "members", "owners"):
+            for name in ("measured", "documents", "bytes", "members", "owners"):
                 totals[name] += row[name]
         totals["total"] += len(rows)
         report(totals["total"])
@@ -87,7 +87,7 @@ def _described(ids: list[ObjectId]) -> Iterator[dict[str, Any]]:
     figures = {
         row["_id"]: row
         for row in OrganizationFigures._get_collection().find(
-            {"_id": among}, {"documents": 1, "bytes": 1}
+            {"_id": among}, {"documents": 1, "bytes": 1, "measured": {"$literal": 1}}
         )
     }
     is_owner = {"$cond": [{"$eq": ["$role", Role.OWNER]}, 1, 0]}
@@ -104,7 +104,7 @@ def _described(ids: list[ObjectId]) -> Iterator[dict[str, Any]]:
         ]
     )
     people = {row["_id"]: row for row in counted}
-    none = {"documents": 0, "bytes": 0, "members": 0, "owners": 0}
+    none = {"measured": 0, "documents": 0, "bytes": 0, "members": 0, "owners": 0}
     for organization_id in ids:
         if row := found.get(organization_id):
             known = {**figures.get(organization_id, {}), **people.get(organization_id, {})}

@@ -51,10 +51,12 @@ class ShownBulk:
     def as_told(self) -> dict[str, Any]:
         """The action for programs."""
         bulk = self.bulk
-        names = ("id", "action", "words", "state", "per_minute", "total", "documents", "bytes")
+        names = ("id", "action", "words", "state", "per_minute", "total", "measured")
         return {
             **{name: bulk[name] for name in names},
             "arguments": dict(bulk.arguments),
+            "documents": bulk.documents,
+            "bytes": bulk.bytes,
             "members": bulk.members,
             "mails": bulk.owners if self.kind.mails else 0,
             "fitting": self.fitting,
