@@ -58,6 +58,7 @@ from portal.documents.support import SupportGrant
 from portal.documents.tenant_scripts import TenantScript
 from portal.documents.usage import (
     ClusterUsage,
+    DirectReading,
     UsageDay,
     UsageGap,
     UsageHour,
@@ -108,7 +109,7 @@ from portal.organizations.support import mails as support_mails
 from portal.organizations.support import tending as support_tending
 from portal.organizations.support import views as support_views
 from portal.organizations.usage import mails as usage_mails
-from portal.organizations.usage import rolling
+from portal.organizations.usage import rolling, sampling
 from portal.organizations.usage import views as usage_views
 from portal.placement import capacity
 from portal.settings import Settings
@@ -181,10 +182,11 @@ DOCUMENTS = (
     UsageReporter,
     UsageGap,
     UsageRollup,
+    DirectReading,
     Suspension,
     Hold,
 )
-PERIODIC_TASKS = (capacity.TASK, census.TASK, keeping.TASK, rolling.TASK)
+PERIODIC_TASKS = (capacity.TASK, census.TASK, keeping.TASK, rolling.TASK, sampling.TASK)
 MAIL_KINDS = (
     *account_mails.KINDS,
     *attempts.KINDS,

@@ -21,6 +21,7 @@ _WHAT = {
     "milliseconds": "time in the database",
     "waited": "milliseconds waited for a limit",
     "refused": "operations refused by a limit",
+    "direct": "operations by the organization’s own MongoDB users, about",
 }
 
 

@@ -2,8 +2,9 @@
 
 Counts are sums: ``operations``, of which a command is one, or each document that it writes;
 ``commands``; ``bytes_in``, written, and ``bytes_out``, read; ``slow`` commands; ``milliseconds`` in
-the database; ``waited`` milliseconds for a limit; ``refused`` operations. Within ``minutes`` and
-``hours`` they stand under their number.
+the database; ``waited`` milliseconds for a limit; ``refused`` operations; ``direct`` ones, by the
+organization's own MongoDB users, an estimate. Within ``minutes`` and ``hours`` they stand under
+their number.
 """
 
 from mongoengine import fields
@@ -119,3 +120,22 @@ class UsageRollup(MasterDocument):
     last_error = fields.StringField()
 
     meta = {"collection": "usage_rollup"}
+
+
+class DirectReading(MasterDocument):
+    """The server's counter of operations on an organization's collection ``uuid``, as last read.
+    Of those ``done`` ``since`` the reading before, what isn't counted by the store is added to its
+    use once all reports up to ``waits_for`` are added up."""
+
+    id = fields.ObjectIdField(primary_key=True)
+    uuid = fields.UUIDField(binary=True, required=True)
+    operations = fields.IntField(required=True)
+    read_at = fields.DateTimeField(required=True)
+    since = fields.DateTimeField()
+    done = fields.IntField()
+    waits_for = fields.DateTimeField()
+
+    meta = {
+        "collection": "direct_readings",
+        "indexes": [{"fields": ["read_at"], "expireAfterSeconds": _MINUTES_KEPT_SECONDS}],
+    }

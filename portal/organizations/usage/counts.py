@@ -19,6 +19,7 @@ class Counts:
     milliseconds: int = 0
     waited: int = 0
     refused: int = 0
+    direct: int = 0
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Self:

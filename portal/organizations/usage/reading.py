@@ -173,6 +173,18 @@ def known_until() -> datetime | None:
     return rollup and rollup.until
 
 
+def commands_between(organization: ObjectId, since: datetime, until: datetime) -> float:
+    """The commands that were counted of an organization between two times; of the minutes that
+    these are in, a part."""
+    minute = timedelta(minutes=1)
+    hours = UsageHour.objects(organization=organization, hour__gte=_floor(since, _HOUR))
+    commands = 0.0
+    for at, counts in _by_minute(hours.as_pymongo(), minute).items():
+        shared = min(at + minute, until) - max(at, since)
+        commands += counts.commands * max(shared / minute, 0)
+    return commands
+
+
 def _usage(
     since: datetime, now: datetime, step: timedelta, counted: Mapping[datetime, Counts]
 ) -> Usage:

@@ -6,7 +6,7 @@ over, and a process that nothing is heard of, are gaps.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -189,7 +189,7 @@ def _add(
             organization, cluster = row["organization"], row["cluster"]
             if organization not in organizations or cluster not in clusters:
                 continue
-            counts = Counts.of(row)
+            counts = replace(Counts.of(row), direct=0)  # which no process counts
             clusters_of[organization] = cluster
             own.add(organization, batch.minute, counts)
             shared.add(cluster, batch.minute, counts)

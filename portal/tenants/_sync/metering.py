@@ -116,6 +116,7 @@ class Metering:
             begun = time.monotonic()
             documents, size_bytes = _measure(located, database)
             level.measured(documents, size_bytes, time.monotonic() - begun)
+            self.count(entry, 0, 0, time.monotonic() - begun)
             for kind, kept in ((DOCUMENTS, documents), (BYTES, size_bytes)):
                 if (allowed := getattr(limits, kind)) is not None:
                     self.meter.level(entry.id, kind, kept, allowed)
