@@ -1,10 +1,11 @@
 """Operations per second, shared by all processes.
 
-An organization's budget is one number in the tenant database: until when, by the server's clock,
-its operations would take at the speed that it is allowed (the generic cell rate algorithm). That
-may be BURST_SECONDS ahead; beyond, operations wait. A process takes operations in blocks, so that
-it asks a few times a second and not for each: as many as it used lately. What isn't used within a
-second is lost.
+An organization's budget is one number in the tenant database: how many milliseconds its operations
+are ahead of the speed that it is allowed (the generic cell rate algorithm), at a time of the
+server's clock. No process's clock counts, and one of the server that goes back, as with another
+primary, neither fills the budget nor empties it. That may be BURST_SECONDS ahead; beyond,
+operations wait. A process takes operations in blocks, so that
+it asks a few times a second and not for each. What isn't used within a second is lost.
 """
 
 import time
@@ -22,27 +23,32 @@ def take(operations: int, rate: int, most_wait_seconds: float) -> list[dict[str,
     """The update that takes operations from a budget of ``rate`` a second. Then ``wait`` tells
     after how many milliseconds they may begin, and ``granted`` whether they may: not where that is
     more than ``most_wait_seconds``."""
-    wait = {"$max": [0, {"$subtract": ["$from", {"$add": ["$now", BURST_SECONDS * 1000]}]}]}
-    until = {"$add": ["$from", operations * 1000 / rate]}
+    passed = {"$max": [0, {"$subtract": ["$$NOW", {"$ifNull": ["$at", "$$NOW"]}]}]}
+    left = {"$max": [0, {"$subtract": [{"$ifNull": ["$ahead", 0]}, passed]}]}
+    taken = {"$add": ["$ahead", operations * 1000 / rate]}
     return [
-        {"$set": {"now": {"$toDouble": {"$toLong": "$$NOW"}}, "at": "$$NOW"}},
-        {"$set": {"from": {"$max": [{"$ifNull": ["$until", 0.0]}, "$now"]}}},
-        {"$set": {"wait": wait}},
+        {"$set": {"ahead": left, "at": "$$NOW"}},
+        {"$set": {"wait": {"$max": [0, {"$subtract": ["$ahead", BURST_SECONDS * 1000]}]}}},
         {"$set": {"granted": {"$lte": ["$wait", most_wait_seconds * 1000]}}},
-        {"$set": {"until": {"$cond": ["$granted", until, "$from"]}}},
+        {"$set": {"ahead": {"$cond": ["$granted", taken, "$ahead"]}}},
     ]
 
 
 class Block:
-    """The operations that this process may do at once, of one organization."""
+    """The operations that this process may do at once, of one organization.
 
-    __slots__ = ("_begun", "_used", "_wanted", "begins", "left")
+    Blocks double while they are used up at once, and halve while processes have to wait for them:
+    so few questions are asked, and none takes much before the others.
+    """
+
+    __slots__ = ("_size", "_used", "_waited_seconds", "_wanted", "begins", "left")
 
     def __init__(self) -> None:
         self.left = 0
-        self.begins = 0.0
-        self._begun = time.monotonic()
+        self.begins = time.monotonic()
+        self._size = 1
         self._used = self._wanted = 0
+        self._waited_seconds = 0.0
 
     def use(self, operations: int) -> bool:
         """Use some of what is left; False where that isn't enough, or is too old."""
@@ -62,17 +68,22 @@ class Block:
         self._wanted += operations
 
     def size(self, rate: int) -> int:
-        """How many to take: what is waited for and owed, or what was used lately in a quarter of a
-        second; of what is allowed in that at most."""
-        now = time.monotonic()
-        elapsed = max(now - self._begun, BLOCK_SECONDS)
-        lately = round(self._used / elapsed * BLOCK_SECONDS)
-        self._begun, self._used = now, 0
+        """How many to take: what is waited for and owed at least; else of what is allowed in a
+        quarter of a second at most."""
+        used_seconds = time.monotonic() - self.begins
+        if self._waited_seconds > BLOCK_SECONDS:
+            size = self._size // 2
+        elif used_seconds < BLOCK_SECONDS:
+            size = 2 * self._size
+        else:
+            size = round(self._used / used_seconds * BLOCK_SECONDS)
+        self._size = max(1, min(size, round(rate * BLOCK_SECONDS)))
         needed = max(self._wanted, 1) - min(self.left, 0)
-        self._wanted = 0
-        return max(needed, min(lately, round(rate * BLOCK_SECONDS)))
+        self._wanted = self._used = 0
+        return max(needed, self._size)
 
     def granted(self, operations: int, wait_seconds: float) -> None:
         """Have these from ``wait_seconds`` on, in place of what was left of those before."""
         self.left = operations + min(self.left, 0)
         self.begins = time.monotonic() + wait_seconds
+        self._waited_seconds = wait_seconds

@@ -1,6 +1,7 @@
 """Limits of organizations: operations per second, documents, bytes."""
 
 import time
+from datetime import UTC, datetime, timedelta
 
 import pymongo
 import pytest
@@ -196,6 +197,42 @@ def test_processes_share_one_budget(connect, fake):
     at_once([lambda store=store: use(store) for store in stores])
     allowed = 20 * (budgets.BURST_SECONDS + 2)
     assert 0.8 * allowed < len(done) < 1.2 * allowed
+
+
+def test_a_clock_that_goes_back_neither_fills_a_budget_nor_empties_it(fake):
+    """Another primary may have another time. (spring-cloud-gateway #2412 filled the bucket.)"""
+    kept = fake.data[budgets.BUDGETS]
+
+    def take(operations):
+        kept.update_one({"_id": 1}, budgets.take(operations, 10, 0), upsert=True)
+        return kept.find_one()
+
+    assert take(60)["granted"]
+    later = {"$set": {"at": datetime.now(UTC) + timedelta(hours=1)}}
+    kept.update_one({}, later)
+    found = take(1)
+    assert not found["granted"]
+    assert 900 < found["wait"] <= 1000
+    earlier = {"$set": {"at": datetime.now(UTC) - timedelta(seconds=3)}}
+    kept.update_one({}, earlier)
+    found = take(1)
+    assert found["granted"]
+    assert 2500 < found["ahead"] <= 3200
+
+
+def test_a_process_asks_seldom_where_it_need_not_wait_and_takes_little_where_it_must():
+    block = budgets.Block()
+    sizes = []
+    for _ in range(8):
+        sizes.append(block.size(200))
+        block.granted(sizes[-1], 0.0)
+        block.use(sizes[-1])
+    assert sizes == [2, 4, 8, 16, 32, 50, 50, 50]
+    for _ in range(8):
+        block.granted(block.size(200), 0.9)
+    assert block.size(200) == 1
+    block.want(70)
+    assert block.size(200) == 70  # a batch is never split
 
 
 def test_a_transaction_never_waits_in_the_middle(impatient, fake):
