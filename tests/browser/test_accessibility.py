@@ -42,6 +42,8 @@ from portal.organizations.members import ownership
 from portal.organizations.members.mails import token_of
 from portal.organizations.signing_up import PURPOSE
 from portal.organizations.support import grants
+from portal.organizations.usage import limits, rolling
+from portal.organizations.usage.limits import LimitKind
 from portal.permissions import FOR_API_KEYS
 from portal.web.context import OPERATOR, RequestContext
 from tests.data.history.conftest import Desk
@@ -62,6 +64,7 @@ from tests.factories import (
     an_organization,
 )
 from tests.moving.records import a_move, a_way_back
+from tests.organizations.usage.conftest import Reporting, row
 from tests.processes import portal
 from tests.visitor import PASSWORD
 
@@ -341,6 +344,25 @@ def test_pages_of_an_organization(page, check, mara, tenant_db):
     )
     for path in PAGES:
         page.goto(f"/organizations/{Organization.objects.get().slug}{path}")
+        check(page)
+
+
+def test_use_and_limits(page, check, mara):
+    organization = an_organization("Acme Corp", mara)
+    limits.set_plan_limits("team", {LimitKind.BYTES: 10**9}, a_context())
+    limits.set_limits(organization, {LimitKind.DOCUMENTS: 5, LimitKind.OPERATIONS: 9}, a_context())
+    Reporting()(row(organization, operations=900, slow=3, waited=20, direct=5))
+    rolling.roll_up(lambda: None)
+    mara.modify(set__operator_role=OperatorRole.ADMIN, set__has_second_factor=True)
+    there = f"/operator/organizations/{organization.id}"
+    for path in (
+        "/organizations/acme-corp/usage",
+        "/operator/usage",
+        f"{there}/usage?span=hour",
+        f"{there}/limits",
+        "/operator/limits",
+    ):
+        page.goto(path)
         check(page)
 
 

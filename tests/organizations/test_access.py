@@ -10,7 +10,7 @@ from portal.permissions import ROLES, of_api_key
 from tests.factories import a_member, a_person, an_account, an_organization
 from tests.visitor import Visitor
 
-PAGES = ("", "/placement", "/activity", "/settings", "/rename", "/delete")
+PAGES = ("", "/placement", "/usage", "/activity", "/settings", "/rename", "/delete")
 
 
 @pytest.mark.attack("T1")
