@@ -324,6 +324,7 @@ DELETERS = {
     "portal.organizations.lifecycle.trashing": Deletion.PURGE,
     "portal.organizations.moving.ending": Deletion.COPY,
     "portal.organizations.restrictions.copies": "copies of holds that are released",
+    "portal.operators.bulk.freezing": "what a bulk action is about, no documents",
     "portal.operators.listing.checking": "the listing, which is made of the truth",
     "portal.operators.listing.feeding": "the listing, which is made of the truth",
     "portal.organizations.moving.kept_beside": "rows of a copy that the source has no more",
