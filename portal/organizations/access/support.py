@@ -1,4 +1,4 @@
-"""What an operator looks at by a support grant, recorded in the organization's audit trail."""
+"""Pages that an operator opens by a support grant, recorded in the organization's audit trail."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
