@@ -12,6 +12,7 @@ from portal.identity.sessions import sessions
 from portal.identity.sessions.errors import NotAuthenticated
 from portal.identity.sessions.principals import AccountPrincipal, SupportPrincipal
 from portal.organizations.access.errors import GrantOver
+from portal.organizations.access.restrictions import check_restriction
 from portal.organizations.support import errors, reading
 from portal.organizations.support.grants import record_event
 from portal.web.context import RequestContext
@@ -26,8 +27,9 @@ def enter(
     """Have the operator's browser act by the grant; the principal that it is from now on, and the
     organization. A user who reads the documents is made before.
 
-    Raises GrantNotFound, GrantOver, NotFound where the organization isn't active, NotAuthenticated,
-    and what ``ensure_user`` raises; then the session is as it was.
+    Raises GrantNotFound, GrantOver, NotFound where the organization isn't active or is hidden,
+    OrganizationLocked, NotAuthenticated, and what ``ensure_user`` raises; then the session is as it
+    was.
     """
     grant = SupportGrant.objects(id=grant_id, organization=organization_id).first()
     if grant is None or grant.operator not in (None, principal.account_id):
@@ -72,4 +74,5 @@ def _active(organization_id: ObjectId) -> Organization:
     organization = Organization.objects(id=organization_id, state=OrganizationState.ACTIVE).first()
     if organization is None:
         raise NotFound(str(organization_id))
+    check_restriction(organization, None)
     return organization

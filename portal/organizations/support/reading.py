@@ -19,6 +19,7 @@ from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.support import GrantUser, SupportGrant
 from portal.errors import Unavailable
 from portal.organizations.access.errors import GrantOver
+from portal.organizations.access.restrictions import check_restriction
 from portal.organizations.credentials import hosts
 from portal.organizations.credentials.errors import MissingRights, NotProven
 from portal.organizations.credentials.managing import create_user, missing_rights, refusal_of
@@ -108,6 +109,7 @@ def _organization_of(grant_id: ObjectId) -> Organization:
     )
     if organization is None:
         raise GrantOver
+    check_restriction(organization, None)
     if organization.operation:
         raise engine.in_progress(organization)
     return organization
@@ -144,6 +146,7 @@ def _make_ready(grant_id: ObjectId, organization: Organization, made: GrantUser)
         id=organization.id,
         state=OrganizationState.ACTIVE,
         operation=None,
+        restricted=organization.restricted,
         placement__collection=placement.collection,
         placement__uuid=placement.uuid,
     )

@@ -290,3 +290,11 @@ def test_a_suspension_counts_for_operators_too(desk, planted, looking, kind, sta
     a_suspension(planted, kind)
     seen = desk.get("/organizations/acme-corp/data")
     assert (seen.status, CANARY in seen.text) == (status, status == 200)
+
+
+def test_nobody_begins_to_look_at_what_is_locked(desk, planted, given, tenant_db):
+    grant = given(planted)
+    a_suspension(planted, Restriction.LOCKED)
+    refused = desk.post(f"/operator/organizations/{planted.id}/support/{grant.id}/enter")
+    assert refused.status == 423
+    assert not any(name.startswith("support") for name in names_in(tenant_db))
