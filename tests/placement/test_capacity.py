@@ -1,6 +1,7 @@
 """A cluster takes no collection that would bring it near its wall."""
 
 import threading
+import time
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
@@ -120,6 +121,23 @@ def test_where_it_cannot_be_read_the_last_reading_counts(app, away, monkeypatch)
     monkeypatch.setattr(capacity, "KEPT_SECONDS", 0)
     outcomes = [take("main", Strategy.COLLECTION, policy) for _ in range(4)]
     assert outcomes == [True, True, False, False]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("real_limits")
+def test_one_that_hangs_is_waited_for_a_second_and_the_last_reading_counts(app, admin, monkeypatch):
+    policy = limited_to(capacity.read("main", databases=False).collections + 3)
+    assert take("main", Strategy.COLLECTION, policy)
+    monkeypatch.setattr(capacity, "KEPT_SECONDS", 0)
+    hanging = {"blockConnection": True, "blockTimeMS": 5_000, "appName": "portal"}
+    data = {"failCommands": ["serverStatus"], **hanging}
+    admin.admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=data)
+    try:
+        begun = time.monotonic()
+        assert take("main", Strategy.COLLECTION, policy)
+        assert 1 <= time.monotonic() - begun < 4
+    finally:
+        admin.admin.command("configureFailPoint", "failCommand", mode="off")
 
 
 def test_another_process_left_its_last_reading(app, away):
