@@ -151,6 +151,15 @@ def test_data_of_an_earlier_version_gets_the_restricted_user(tmp_path):
 
 
 @pytest.mark.processes
+def test_a_server_that_listens_before_it_has_its_configuration_is_waited_for(tmp_path):
+    """And not taken for one whose administrator was lost."""
+    mongod.start(tmp_path, "secret").stop()
+    data = '{failCommands: ["replSetGetConfig"], errorCode: 94}'
+    late = "--setParameter", f"failpoint.failCommand={{mode: {{times: 2}}, data: {data}}}"
+    mongod.start(tmp_path, "secret", "--setParameter", "enableTestCommands=1", *late).stop()
+
+
+@pytest.mark.processes
 def test_an_administrator_whose_password_was_lost_is_told_of(tmp_path):
     mongod.start(tmp_path, "secret").stop()
     mongod.administrator_file(tmp_path).write_text("another")

@@ -261,7 +261,7 @@ def _make_primary(
     for user, its_password in ((ADMINISTRATOR, admin_password), (portal_role.ROLE, password)):
         try:
             with _client(port, user, its_password) as client:
-                _adopt_port(client, port)
+                _adopt_port(process, client, port, deadline)
                 _wait_until_primary(process, client, deadline)
                 if user != ADMINISTRATOR:
                     _create_administrator(client, admin_password)
@@ -269,7 +269,7 @@ def _make_primary(
         except OperationFailure as error:
             if error.code == _UNAUTHORIZED:
                 raise MongodFailed(_ADMINISTRATOR_LOST) from error
-            if error.code not in (_AUTHENTICATION_FAILED, _NOT_YET_INITIALIZED):
+            if error.code != _AUTHENTICATION_FAILED:
                 raise
     with _client(port) as client:
         _set_up(process, client, port, admin_password, deadline)
@@ -288,7 +288,7 @@ def _set_up(
     except OperationFailure as error:
         if error.code != _ALREADY_INITIALIZED:
             raise
-        _adopt_port(client, port)
+        _adopt_port(process, client, port, deadline)
     _wait_until_primary(process, client, deadline)
     _create_administrator(client, admin_password)
 
@@ -344,14 +344,30 @@ def _check_alive(process: subprocess.Popen[bytes], deadline: float) -> None:
         raise MongodFailed(f"mongod was not ready within {START_SECONDS} s; see its mongod.log.")
 
 
-def _adopt_port(client: MongoClient, port: int) -> None:
+def _adopt_port(
+    process: subprocess.Popen[bytes], client: MongoClient, port: int, deadline: float
+) -> None:
     """Update the member's port: one on a port other than configured is in state REMOVED."""
-    config = client.admin.command("replSetGetConfig")["config"]
+    config = _replica_set_config(process, client, deadline)
     host = f"127.0.0.1:{port}"
     if config["members"][0]["host"] != host:
         config["members"][0]["host"] = host
         config["version"] += 1
         client.admin.command("replSetReconfig", config, force=True)
+
+
+def _replica_set_config(
+    process: subprocess.Popen[bytes], client: MongoClient, deadline: float
+) -> dict[str, Any]:
+    """The configuration, which the server loads after it begins to listen."""
+    while True:
+        try:
+            return client.admin.command("replSetGetConfig")["config"]
+        except OperationFailure as error:
+            if error.code != _NOT_YET_INITIALIZED:
+                raise
+        _check_alive(process, deadline)
+        time.sleep(0.02)
 
 
 def main() -> None:
