@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import urllib.request
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
@@ -45,11 +47,13 @@ class Supervised:
     def __init__(self, clone, **changes):
         self.make = start_make(clone, **changes)
         self.clone = clone
+        self.heard = []
         line = self.until("Portal: ")
         self.url = line.split()[1]
 
     def until(self, words):
         for line in self.make.stderr:
+            self.heard.append(line)
             if words in line:
                 return line
         raise AssertionError(f"make run ended without saying {words!r}")
@@ -151,6 +155,14 @@ def running(tmp_path_factory):
 
 def test_a_proxy_in_the_environment_is_not_asked_for_the_portal_itself(running):
     assert running.url
+
+
+def test_its_first_start_leads_whoever_started_it_into_the_console(running):
+    words = "Become its operator"
+    heard = [line for line in running.heard if words in line]
+    [link] = re.findall(r"http\S+", heard[0] if heard else running.until(words))
+    with urllib.request.urlopen(link) as page:
+        assert "This portal has no operator yet" in page.read().decode()
 
 
 @pytest.mark.attack("P1")
