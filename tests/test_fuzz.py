@@ -23,15 +23,19 @@ from portal.data.writing import insert_documents
 from portal.database.connection import client, tenant_database
 from portal.documents.accounts import Account, OperatorRole
 from portal.documents.api_keys import ApiKey, OperatorKey
+from portal.documents.bulk_actions import BulkAction
 from portal.documents.credentials import Credential
 from portal.documents.memberships import Invitation, Membership, Role
 from portal.documents.moves import MoveState
+from portal.documents.organization_notes import OrganizationNote
 from portal.documents.organizations import Organization
 from portal.documents.restrictions import Hold, Suspension
 from portal.documents.second_factors import Passkey
 from portal.documents.sessions import Session
 from portal.documents.support import SupportGrant
+from portal.operators.bulk import managing as bulk
 from portal.operators.keys import create_key
+from portal.operators.organizations.notes import add_note
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.members.mails import token_of
 from portal.organizations.moving.finding import open_move_of
@@ -201,10 +205,14 @@ def a_path(rule, organization):
 
 
 def restricting(rule, organization):
-    """With a suspension or a hold of the organization, where the rule is about one."""
+    """With a suspension, a note or a hold of the organization, where the rule is about one."""
     if "<suspension_id>" in rule:
         suspension = Suspension.objects(open=True).first() or a_suspension(organization)
         return rule.replace("<suspension_id>", str(suspension.id))
+    if "<note_id>" in rule:
+        notes = OrganizationNote.objects(organization=organization.id)
+        note = notes.first() or add_note(organization.id, "Called.", a_context())
+        return rule.replace("<note_id>", str(note.id))
     if "<hold_id>" in rule:
         hold = Hold.objects(open=True).first() or a_hold(organization)
         return rule.replace("<hold_id>", str(hold.id))
@@ -217,6 +225,12 @@ def in_console(rule, organization, account):
         rule = rule.replace("<account_id>", str(an_operator_besides(account).id))
     if "<person_id>" in rule:
         rule = rule.replace("<person_id>", str(a_member_of(organization)))
+    if "<bulk_id>" in rule:
+        chosen, by_command = [str(organization.id)], RequestContext(OPERATOR)
+        planned = BulkAction.objects(state="planned").first() or bulk.plan_these(
+            "note", {"text": "Called."}, chosen, by_command
+        )
+        rule = rule.replace("<bulk_id>", str(planned.id))
     if rule.startswith("/operator/keys/"):
         keys = OperatorKey.objects(revoked_at=None)
         key = keys.first() or create_key("Billing", "support", clock.now().date(), a_context())
@@ -493,6 +507,51 @@ FORMS = {
         "idempotency_key",
     ),
     "/operator/organizations/<organization_id>/hold/<hold_id>/release": ("idempotency_key",),
+    "/operator/organizations/<organization_id>/notes": ("text", "idempotency_key"),
+    "/operator/organizations/<organization_id>/notes/<note_id>/remove": ("idempotency_key",),
+    "/operator/organizations/<organization_id>/plan": ("plan", "region", "idempotency_key"),
+    "/operator/organizations/<organization_id>/metadata": (
+        "external_id",
+        "metadata",
+        "seen",
+        "idempotency_key",
+    ),
+    "/operator/organizations/<organization_id>/owner": ("email", "idempotency_key"),
+    "/operator/organizations/<organization_id>/rename": (
+        "organization_name",
+        "plan",
+        "idempotency_key",
+    ),
+    "/operator/organizations/<organization_id>/restore": (
+        "organization_name",
+        "plan",
+        "idempotency_key",
+    ),
+    "/operator/organizations/<organization_id>/trash": ("confirm_name", "plan", "idempotency_key"),
+    "/operator/organizations/<organization_id>/purge": ("confirm_name", "plan", "idempotency_key"),
+    "/operator/organizations/<organization_id>/move/new": ("plan", "switch", "idempotency_key"),
+    "/operator/organizations/<organization_id>/move/pause": ("idempotency_key",),
+    "/operator/organizations/<organization_id>/move/resume": ("idempotency_key",),
+    "/operator/organizations/<organization_id>/move/switch": ("idempotency_key",),
+    "/operator/organizations/<organization_id>/move/abort": ("idempotency_key",),
+    "/operator/organizations/<organization_id>/move/back": ("idempotency_key",),
+    "/operator/organizations/<organization_id>/move/end": ("idempotency_key",),
+    "/operator/bulk/new": (
+        "which",
+        "action",
+        "plan",
+        "text",
+        "kind",
+        "cause",
+        "contact",
+        "message",
+        "per_minute",
+        "idempotency_key",
+    ),
+    "/operator/bulk/<bulk_id>/start": ("confirm_count", "idempotency_key"),
+    "/operator/bulk/<bulk_id>/pause": ("idempotency_key",),
+    "/operator/bulk/<bulk_id>/resume": ("idempotency_key",),
+    "/operator/bulk/<bulk_id>/cancel": ("idempotency_key",),
     "/operator/enter": ("token", "email", "password", "idempotency_key"),
     "/operator/operators/new": ("email", "role", "idempotency_key"),
     "/operator/operators/<account_id>": ("role", "idempotency_key"),

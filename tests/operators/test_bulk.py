@@ -106,7 +106,7 @@ def test_one_that_comes_later_is_not_among_them(three):
 def test_nothing_chosen_does_nothing(three, chosen):
     with pytest.raises(InvalidSelection):
         managing.plan_these("trash", {}, chosen, BY_OPERATOR)
-    assert BulkAction.objects.count() == 0
+    assert BulkAction.objects.count() == BulkItem.objects.count() == 0
 
 
 @pytest.mark.attack("O6")

@@ -8,9 +8,9 @@ from pymongo.errors import DuplicateKeyError
 from portal import clock
 from portal.database.background import wake
 from portal.database.transactions import transactional
-from portal.documents.bulk_actions import BulkAction, BulkState
+from portal.documents.bulk_actions import BulkAction, BulkItem, BulkState
 from portal.documents.jobs import Job
-from portal.errors import NotFound
+from portal.errors import NotFound, PortalError
 from portal.jobs import managing as jobs
 from portal.jobs.running import LOOP
 from portal.operators.bulk.carrying_out import BULK
@@ -57,10 +57,14 @@ def plan_these(
     values = freeze(bulk, [ObjectId(one) for one in chosen])
     for name, value in values.items():
         bulk[name] = value
-    if bulk.total < len(chosen):
-        gone = counted(len(chosen) - bulk.total, "organization")
-        raise InvalidSelection(f"There is no such organization any more: {gone}. Choose again.")
-    return _write(bulk, context)
+    try:
+        if bulk.total < len(chosen):
+            gone = counted(len(chosen) - bulk.total, "organization")
+            raise InvalidSelection(f"There is no such organization any more: {gone}. Choose again.")
+        return _write(bulk, context)
+    except PortalError:
+        BulkItem.objects(bulk=bulk.id).delete()
+        raise
 
 
 def plan_all(
