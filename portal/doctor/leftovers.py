@@ -25,6 +25,7 @@ from portal.documents.index_suggestions import IndexSuggestion
 from portal.documents.jobs import Job, JobItem
 from portal.documents.limits import LimitNotice
 from portal.documents.memberships import Invitation, Membership
+from portal.documents.organization_notes import OrganizationNote
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.restrictions import Hold, Suspension
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
@@ -48,6 +49,7 @@ DEAD_CREDENTIAL = Kind("dead_credential", "Credentials of organizations that don
 DEAD_INVITATION = Kind("dead_invitation", "Invitations to organizations that don't exist", _ADVICE)
 DEAD_JOB = Kind("dead_job", "Jobs of organizations that don't exist", _ADVICE)
 DEAD_JOB_ITEM = Kind("dead_job_item", "States in jobs of organizations that don't exist", _ADVICE)
+DEAD_NOTE = Kind("dead_note", "Operators' notes about organizations that don't exist", _ADVICE)
 DEAD_VIEW = Kind(
     "dead_view", "Views of documents of accounts or organizations that don't exist", _ADVICE
 )
@@ -118,6 +120,7 @@ BELONGINGS = (
     Belonging("job", Job, DEAD_JOB, optional=True),
     Belonging("state in a job", JobItem, DEAD_JOB_ITEM),
     Belonging("view", DocumentView, DEAD_VIEW, optional=True),
+    Belonging("note", OrganizationNote, DEAD_NOTE),
     Belonging("suggested index", IndexSuggestion, DEAD_SUGGESTION),
     Belonging("suspension", Suspension, DEAD_RESTRICTION),
     Belonging("hold", Hold, DEAD_RESTRICTION),

@@ -23,6 +23,7 @@ from portal.identity.authentication.logging_in import log_in
 from portal.identity.sessions import sessions
 from portal.jobs.managing import start_job
 from portal.jobs.running import JobKind
+from portal.operators.organizations.notes import add_note
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.members.ownership import offer_ownership
@@ -356,6 +357,7 @@ LEFT = {
     "browser": ("dead_browser", lambda org, account: a_browser(account)),
     "job": ("dead_job", lambda org, account: a_job(org)),
     "view": ("dead_view", a_view),
+    "note": ("dead_note", lambda org, account: add_note(org.id, "Called.", a_context())),
     "suggested index": ("dead_suggestion", lambda org, account: note_refused(org, {"n": 1})),
     "figures": ("dead_figures", lambda org, account: some_figures(org)),
     "passkey": ("dead_factor", lambda org, account: a_passkey(account)),

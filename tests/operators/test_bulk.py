@@ -335,8 +335,8 @@ def test_each_action_is_done_to_many(three, name):
 def test_organizations_are_chosen_in_their_list(desk, three):
     feeding.feed_marked()
     page = desk.get("/operator/organizations?state=active")
-    boxes = page.html.select("input[form=chosen]")
+    boxes = page.html.select("input[form=bulk][name=id]")
     assert {box["value"] for box in boxes} == {str(organization.id) for organization in three}
-    form = page.html.find("form", id="chosen")
+    form = page.html.find("form", id="bulk")
     assert form["action"] == "/operator/bulk/new"
     assert form.find("input", {"name": "state"})["value"] == "active"
