@@ -119,8 +119,8 @@ def have_due(name: str) -> None:
 def records() -> dict[str, Record]:
     """The records of all tasks, by name; a task that was never done may have none."""
     return {
-        found.id: Record(found.done_at, found.last_error, found.notes)
-        for found in PeriodicTask.objects
+        row["_id"]: Record(row.get("done_at"), row.get("last_error"), row.get("notes", {}))
+        for row in PeriodicTask._get_collection().find()
     }
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from bson import ObjectId
 from humanize import naturaldelta
-from mongoengine import Q, QuerySet
+from mongoengine import QuerySet
 
 from portal import clock
 from portal.database.transactions import within_transaction
 from portal.documents.mails import AT_ONCE, Mail, Outcome
 
 PROMPTLY = timedelta(minutes=5)
+_WAITING = [("awaited", -1), ("due_at", 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +59,17 @@ class Backlog:
 
 def backlog() -> Backlog | None:
     """The mails that failed to leave and are tried again, or that nobody tried for PROMPTLY."""
-    waiting = _waiting().filter(
-        Q(last_error__exists=True) | Q(created_at__lt=clock.now() - PROMPTLY)
+    late = [{"last_error": {"$exists": True}}, {"created_at": {"$lt": clock.now() - PROMPTLY}}]
+    of_these = {"due_at": {"$exists": True}, "$or": late}
+    found = Mail._get_collection().find_one(
+        of_these, {"created_at": 1}, sort=[("created_at", 1)], hint=_WAITING
     )
-    oldest = waiting.order_by("created_at").first()
-    if oldest is None:
+    if found is None:
         return None
+    waiting = _waiting().filter(__raw__=of_these)
     latest = waiting.filter(last_error__exists=True).order_by("-due_at").first()
     reason = latest.last_error if latest else "no portal has tried to send them"
-    return Backlog(waiting.count(), oldest.created_at, reason)
+    return Backlog(waiting.count(), found["created_at"], reason)
 
 
 def failing_mails() -> Iterator[Mail]:
@@ -91,7 +94,7 @@ def failed_tries_since_last_sent() -> int:
 
 def _waiting() -> QuerySet:
     # By the index of what is due: all others of 30 days need not be read.
-    return Mail.objects(due_at__exists=True).hint([("awaited", -1), ("due_at", 1)])
+    return Mail.objects(due_at__exists=True).hint(_WAITING)
 
 
 @within_transaction

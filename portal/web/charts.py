@@ -175,7 +175,10 @@ def meter(share: float, width: int = 72) -> Meter:
 def short_moment(time: datetime, span: timedelta) -> str:
     """A moment on an axis or in a table of this span: “14:05”, “1 Sep 14:00”, “1 Sep”; in the time
     zone of the page."""
-    local = time.astimezone(clock.zone_of(page_zone()))
+    return _in_words(time.astimezone(clock.zone_of(page_zone())), span)
+
+
+def _in_words(local: datetime, span: timedelta) -> str:
     if span <= _DAY:
         return f"{local:%H:%M}"
     return f"{local:%-d %b}" if _is_daily(span) else f"{local:%-d %b %H:%M}"
@@ -356,7 +359,8 @@ def _figures(points: Sequence[Point], words: Words) -> tuple[tuple[str, str], ..
     shortest = min((after[0] - before[0] for before, after in pairwise(points)), default=_DAY)
     if _is_daily(span) and shortest < _DAY:  # a day has several
         span = 2 * _DAY
+    zone = clock.zone_of(page_zone())  # once for all rows
     return tuple(
-        (short_moment(at, span), NOT_MEASURED if value is None else words(value))
+        (_in_words(at.astimezone(zone), span), NOT_MEASURED if value is None else words(value))
         for at, value in reversed(points[-_MOST_TABLE_ROWS:])
     )

@@ -2,6 +2,7 @@
 every hour and kept by day."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -22,18 +23,41 @@ def count_all(check: Callable[[], None]) -> Notes:
     now = clock.now()
     today = now.date()
     days = [today - timedelta(days=ago) for ago in range(SHOWN_DAYS, -1, -1)]
-    counted = {day.id: day.counted_at for day in days_since(days[0])}
+    counted = days_since(days[0])
     for day in days:
-        at = counted.get(day.isoformat())
-        if at is None or at < end_of(day):
+        if day not in counted or counted[day].counted_at < end_of(day):
             check()
             _write(day, now, _figures_of_all(now) if day == today else {})
     return {}
 
 
-def days_since(day: date) -> list[InstallationDay]:
-    """The days from this one on, as they were counted; days may be missing."""
-    return list(InstallationDay.objects(id__gte=day.isoformat()).order_by("id"))
+@dataclass(frozen=True, slots=True)
+class CountedDay:
+    """A day as it was counted; ``None`` for what was not."""
+
+    day: date
+    sign_ups: int
+    counted_at: datetime
+    used: int | None
+    measured: int | None
+    bytes: int | None
+
+
+def days_since(day: date) -> dict[date, CountedDay]:
+    """The days from this one on, as they were counted, in order; days may be missing."""
+    found = InstallationDay._get_collection().find({"_id": {"$gte": day.isoformat()}})
+    days = (
+        CountedDay(
+            date.fromisoformat(row["_id"]),
+            row["sign_ups"],
+            row["counted_at"],
+            row.get("used"),
+            row.get("measured"),
+            row.get("bytes"),
+        )
+        for row in found.sort("_id", 1)
+    )
+    return {counted.day: counted for counted in days}
 
 
 def sign_ups_on(day: date) -> int:

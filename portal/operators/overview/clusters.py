@@ -12,7 +12,7 @@ from portal.database.periodic import Record
 from portal.operators.overview.needs import Need, Source, Way, source_of
 from portal.placement import capacity
 from portal.placement.capacity import Gauge, Reading
-from portal.placement.policies import current_policy
+from portal.placement.policies import Policy, current_policy
 from portal.web.charts import Chart, Forecast, Point, line_chart
 
 SOON_DAYS = 30
@@ -73,8 +73,11 @@ class ClusterState:
 
 def states(record: Record) -> list[ClusterState]:
     """The state of each cluster, the first one first."""
-    ends, notes = capacity.first_and_last(), record.notes
-    return [_state(cluster, ends.get(cluster.name), notes) for cluster in known_clusters()]
+    ends, notes, policy = capacity.first_and_last(), record.notes, current_policy()
+    return [
+        _state(cluster, ends.get(cluster.name), notes.get(cluster.name), policy)
+        for cluster in known_clusters()
+    ]
 
 
 def source(at: datetime, record: Record, clusters: list[ClusterState]) -> Source:
@@ -133,9 +136,11 @@ def _forecast(state: ClusterState) -> Forecast | None:
 
 
 def _state(
-    cluster: KnownCluster, ends: tuple[Reading, Reading] | None, notes: dict[str, str]
+    cluster: KnownCluster,
+    ends: tuple[Reading, Reading] | None,
+    silent: str | None,
+    policy: Policy,
 ) -> ClusterState:
-    policy, silent = current_policy(), notes.get(cluster.name)
     full_at_percent = policy.guard.full_at_percent
     if ends is None:
         return ClusterState(cluster, None, silent, (), full_at_percent)

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from portal.documents.figures import InstallationDay
 from portal.documents.organizations import Organization
 from portal.operators.overview import census
-from portal.operators.overview.census import SHOWN_DAYS
+from portal.operators.overview.census import SHOWN_DAYS, CountedDay
 
 _WEEK = 7
 _MOST_COUNTED = 1000
@@ -45,7 +44,7 @@ def look(at: datetime) -> Figures:
     """Read the figures, and count what is cheap."""
     today = at.date()
     first = today - timedelta(days=SHOWN_DAYS - 1)
-    days = {day.id: day for day in census.days_since(first)}
+    days = census.days_since(first)
     counted = [day for day in days.values() if day.bytes is not None]
     last = counted[-1] if counted else None
     running = {"operation.lease_until": {"$exists": True}}
@@ -56,26 +55,28 @@ def look(at: datetime) -> Figures:
         failed=organizations.count_documents(
             {**running, "operation.last_error": {"$exists": True}}, limit=_MOST_COUNTED
         ),
-        counted_at=last and last.counted_at,
-        used=last and last.used,
-        measured=last and last.measured,
-        bytes=last and last.bytes,
+        counted_at=last.counted_at if last else None,
+        used=last.used if last else None,
+        measured=last.measured if last else None,
+        bytes=last.bytes if last else None,
         grown_bytes=_grown(counted),
         sign_ups=tuple(_sign_ups(days, first, today)),
     )
 
 
-def _grown(counted: list[InstallationDay]) -> int | None:
+def _grown(counted: list[CountedDay]) -> int | None:
     """The bytes more than a week ago; ``None`` where that is not known."""
     if not counted:
         return None
     since = counted[-1].counted_at - timedelta(days=_WEEK)
     before = [day for day in counted if day.counted_at <= since]
-    return counted[-1].bytes - before[-1].bytes if before else None
+    if not before or before[-1].bytes is None or counted[-1].bytes is None:
+        return None
+    return counted[-1].bytes - before[-1].bytes
 
 
-def _sign_ups(days: dict[str, InstallationDay], first: date, today: date) -> list[DaySignUps]:
+def _sign_ups(days: dict[date, CountedDay], first: date, today: date) -> list[DaySignUps]:
     each = [first + timedelta(days=ago) for ago in range((today - first).days)]
-    before = [(day, days.get(day.isoformat())) for day in each]
-    told = [DaySignUps(day, counted and counted.sign_ups) for day, counted in before]
+    before = [(day, days.get(day)) for day in each]
+    told = [DaySignUps(day, counted.sign_ups if counted else None) for day, counted in before]
     return [*told, DaySignUps(today, census.sign_ups_on(today))]

@@ -122,9 +122,10 @@ def moves(at: datetime) -> Source:
             {"state": {"$in": _COPIED}, "progress.moved_at": {"$lt": at - LONG}, "paused": None},
         ],
     }
-    told = Move.objects(__raw__=amiss).order_by("state", "id").limit(TOLD_OF_EACH)
-    needs = [_move(move, at) for move in told]
-    more = Move._get_collection().count_documents(amiss, limit=_MOST) - len(needs) if needs else 0
+    found = Move._get_collection()
+    told = found.find(amiss).sort([("state", 1), ("_id", 1)]).limit(TOLD_OF_EACH)
+    needs = [_move(Move._from_son(row), at) for row in told]
+    more = found.count_documents(amiss, limit=_MOST) - len(needs) if needs else 0
     return source_of("moves", "Moves and ways back", needs, at, more=max(more, 0), page=_PAGE)
 
 
@@ -175,11 +176,13 @@ def mails(at: datetime) -> Source:
 
 def doctor(at: datetime, record: Record) -> Source:
     """The findings of the doctor's last examination, by kind."""
-    checks = list(ExaminedCheck.objects.only("id", "examined_at", "error", "number"))
-    needs = list(_findings()) if any(check.number for check in checks) else []
-    broken = next((f"{check.id}: {check.error}" for check in checks if check.error), None)
+    fields = {"examined_at": 1, "error": 1, "number": 1}
+    checks = list(ExaminedCheck._get_collection().find({}, fields))
+    needs = list(_findings()) if any(check.get("number") for check in checks) else []
+    errors = (f"{check['_id']}: {check['error']}" for check in checks if check.get("error"))
+    broken = next(errors, None)
     late = record.trouble(EXAMINED_EVERY_SECONDS, at)
-    examined = [check.examined_at for check in checks]
+    examined = [check.get("examined_at") for check in checks]
     since = min(examined) if examined and all(examined) else None
     return source_of("doctor", "Doctor", needs, since, trouble=late or broken)
 
