@@ -27,6 +27,7 @@ FIELDS = (
 _TRUTH = dict.fromkeys(
     ("name", "slug", "state", "restricted", "held", "purge_at", "operation", "placement.pool"), 1
 )
+_NAMED = ("name", "slug", "external_id", "owners")
 _FAILED_AFTER = 3
 
 
@@ -173,8 +174,8 @@ def _page_of_hits(
 ) -> ListingPage:
     hits = find_hits(parse_search(wanted.search or ""))
     match = {"$and": [{"_id": {"$in": hits.ids}}, wanted.match]}
-    shown = dict.fromkeys((*FIELDS, order.field), 1)
-    found = list(ListedOrganization._get_collection().find(match, shown))
+    listed = ListedOrganization._get_collection()
+    found = list(listed.find(match, dict.fromkeys((*_NAMED, order.field), 1)))
     typed = fold(wanted.search or "")
     exact = hits.exact | {row["_id"] for row in found if typed in _names(row)}
     rows = sorted(found, key=lambda row: comparable_key(row[order.field]))
@@ -196,7 +197,10 @@ def _page_of_hits(
     before = order.position(page[0][order.field]) if page and start else None
     more = end < len(others)
     rest = order.position(page[-1][order.field]) if page and more else None
-    rows = page if start else [*first, *page]
+    ids = [row["_id"] for row in (page if start else [*first, *page])]
+    of_page = listed.find({"_id": {"$in": ids}}, dict.fromkeys(FIELDS, 1))
+    by_id = {row["_id"]: row for row in of_page}
+    rows = [by_id[one] for one in ids if one in by_id]
     return ListingPage(_shown(rows, exact), before, rest, first_hits=not hits.complete)
 
 

@@ -21,7 +21,7 @@ from portal.operators.listing.words import fold, parts_of, typed_words
 
 MOST_HITS = 300
 LONGEST_SEARCH = 200
-_LOOKED_AT = 2000
+_LOOKED_AT = 1000
 _AT_ONCE = 1000
 _LAST = "\U0010ffff"
 _ADDRESS_OF_PAGE = re.compile(r"/organizations/([a-z0-9-]+)")
@@ -73,6 +73,7 @@ def every_hit(search: Search, match: dict[str, Any], fields: list[str]) -> Itera
     """The row of each hit that matches, once, with its ``words`` and these fields; exact ones
     first. It reads them as they are asked for."""
     exact = set(search.exact)
+    fields = ["words", *fields]
     yield from _rows(list(search.exact), match, fields)
     if not search.words:
         return
@@ -131,14 +132,22 @@ def _of_member(address: str) -> tuple[ObjectId, ...]:
 
 def _first_hits(search: Search) -> tuple[list[ObjectId], bool]:
     leading = _rarest(search.words)
-    bounds, most = _begins_with(leading), _LOOKED_AT
-    entries = _entries(bounds, None, most)
-    ids = list(dict.fromkeys(entry["o"] for entry in entries))
-    complete = len(entries) < most
-    if len(search.words) > 1:
+    bounds, alone = _begins_with(leading), len(search.words) == 1
+    # Half of them have enough organizations as a rule, where all of them count.
+    entries = _entries(bounds, None, _LOOKED_AT // 2 if alone else _LOOKED_AT)
+    ids = _organizations(entries)
+    if alone and len(entries) == _LOOKED_AT // 2 and len(ids) <= MOST_HITS:
+        entries = _entries(bounds, None, _LOOKED_AT)
+        ids = _organizations(entries)
+    if not alone:
         having = {row["_id"] for row in _rows(ids, search.words_match, [])}
-        ids = [one for one in ids if one in having]
-    return ids[: MOST_HITS + 1], complete
+        return [one for one in ids if one in having][: MOST_HITS + 1], len(entries) < _LOOKED_AT
+    return ids[: MOST_HITS + 1], len(entries) < _LOOKED_AT
+
+
+def _organizations(entries: list[dict[str, Any]]) -> list[ObjectId]:
+    """The organizations of these words, each once."""
+    return list(dict.fromkeys(entry["o"] for entry in entries))
 
 
 def _rarest(words: tuple[str, ...]) -> str:
@@ -164,7 +173,7 @@ def _count(word: str, most: int) -> int:
 
 def _rows(ids: list[ObjectId], match: dict[str, Any], fields: list[str]) -> list[dict[str, Any]]:
     """The rows of these organizations that match, in this order."""
-    shown = dict.fromkeys(("words", *fields), 1)
+    shown = dict.fromkeys(("_id", *fields), 1)
     wanted = {"$and": [{"_id": {"$in": ids}}, match]}
     found = ListedOrganization._get_collection().find(wanted, shown)
     by_id = {row["_id"]: row for row in found}
