@@ -94,17 +94,15 @@ def feed_marked() -> int:
 
 
 def lag_seconds() -> float:
-    """The age of the oldest change that the listing doesn't show yet; 0 where it shows all."""
-    oldest = [
-        found["unlisted"].generation_time
-        for document, created in ((Organization, _CREATED), (Account, {}))
-        if (
-            found := document._get_collection().find_one(
-                {**_MARKED, **created}, {"unlisted": 1}, sort=[("unlisted", 1)]
-            )
-        )
-    ]
-    return max((datetime.now(UTC) - min(oldest)).total_seconds(), 0.0) if oldest else 0.0
+    """The age of the oldest change of an organization that the listing doesn't show yet; 0 where
+    it shows all."""
+    oldest = Organization._get_collection().find_one(
+        {**_MARKED, **_CREATED}, {"unlisted": 1}, sort=[("unlisted", 1)]
+    )
+    if oldest is None:
+        return 0.0
+    age = datetime.now(UTC) - oldest["unlisted"].generation_time
+    return max(age.total_seconds(), 0.0)
 
 
 def state_of_feed() -> ListingFeed:

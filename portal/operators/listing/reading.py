@@ -9,7 +9,7 @@ from typing import Any
 from bson import ObjectId
 
 from portal.documents.listing import ListedOrganization
-from portal.documents.organizations import Organization
+from portal.documents.organizations import Organization, OrganizationState
 from portal.operators.listing.filters import OrganizationFilter
 from portal.operators.listing.searching import find_hits, parse_search
 from portal.operators.listing.sorting import Order, comparable_key
@@ -61,6 +61,12 @@ class ShownRow:
     held: bool = False
     purge_at: datetime | None = None
     exact: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """True of an active one about which there is nothing more to say."""
+        told = self.running or self.restricted or self.held
+        return self.state == OrganizationState.ACTIVE and not told
 
     @property
     def placed(self) -> str:

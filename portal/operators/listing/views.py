@@ -1,9 +1,11 @@
 """The list of all organizations."""
 
+import time
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, current_app, g, request, url_for
+from flask import Blueprint, Response, g, request, url_for
 from flask.typing import ResponseReturnValue
 
 from portal import clock
@@ -25,7 +27,6 @@ from portal.web.charts import sparkline
 blueprint = Blueprint("operator_listing", __name__, url_prefix="/operator")
 
 _PAGE = "operator_listing.show"
-_BULK = "operator_bulk.plan"
 _MOST_CHOICES = 100
 
 
@@ -112,7 +113,7 @@ def show(operator: Operator) -> ResponseReturnValue:
     page = read_page(
         wanted, order, before=request.args.get("before"), after=request.args.get("after")
     )
-    feed = feeding.state_of_feed()
+    feed, minute = feeding.state_of_feed(), int(time.monotonic() // 60)
     days = (
         operations_by_hour([row.id for row in page.rows]) if "operations" in links.columns else {}
     )
@@ -128,8 +129,8 @@ def show(operator: Operator) -> ResponseReturnValue:
         by_name=BY_NAME,
         choices=WORDS,
         clusters=_clusters(),
-        plans=_values_of("plan"),
-        regions=_values_of("region"),
+        plans=_values_of("plan", minute),
+        regions=_values_of("region", minute),
         total=count_all(),
         matching=_matching(wanted),
         lag=feeding.lag_seconds(),
@@ -154,8 +155,7 @@ def export(operator: Operator) -> ResponseReturnValue:
 
 def _bulk_page(operator: Operator) -> str | None:
     """The page on which an action on many is planned, for those who may act."""
-    there = _BULK in current_app.view_functions
-    return url_for(_BULK) if there and operator.can("console.act") else None
+    return url_for("operator_bulk.plan") if operator.can("console.act") else None
 
 
 def _columns() -> tuple[str, ...]:
@@ -177,6 +177,8 @@ def _clusters() -> dict[str, str]:
     return {name: name for name in sorted(names)}
 
 
-def _values_of(name: str) -> list[str]:
-    """The values of an open class, which an index has at hand; some where there are many."""
+@lru_cache(maxsize=2)
+def _values_of(name: str, minute: int) -> list[str]:
+    """The values of an open class, some where there are many; read once a minute, as they are only
+    suggested."""
     return ListedOrganization._get_collection().distinct(name)[:_MOST_CHOICES]
