@@ -46,7 +46,7 @@ with Tenants(uri) as tenants:
 
 
 def measure(environment: Environment, scale: Scale) -> list[Figure]:
-    """What counting costs, a limit far off, and one that is reached; whether processes together
+    """The cost of counting and of a limit far off; whether processes together
     keep to it; a neighbour of one that imports as fast as it can, with a limit and without."""
     with FakePortal(environment.server.admin_uri) as fake:
         return [

@@ -150,7 +150,7 @@ class PlansAnswer(Success):
 
 
 class KeptInfo(Response):
-    """What an organization keeps; exact if it was counted one by one."""
+    """The size of an organization; exact if it was counted one by one."""
 
     documents = fields.Integer(required=True, metadata={"example": 4100})
     bytes = fields.Integer(required=True, metadata={"example": 3100000})

@@ -1,4 +1,4 @@
-"""What organizations use: counted by the tenant store, rolled up by minute, hour and day.
+"""Use of organizations: counted by the tenant store, rolled up by minute, hour and day.
 
 Counts are sums: ``operations``, of which a command is one, or each document that it writes;
 ``commands``; ``bytes_in``, written, and ``bytes_out``, read; ``slow`` commands; ``milliseconds`` in

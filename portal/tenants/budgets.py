@@ -68,7 +68,7 @@ class Block:
         self._wanted += operations
 
     def size(self, rate: int) -> int:
-        """How many to take: what is waited for and owed at least; else of what is allowed in a
+        """The number to take: what is waited for and owed at least; else of what is allowed in a
         quarter of a second at most."""
         used_seconds = time.monotonic() - self.begins
         if self._waited_seconds > BLOCK_SECONDS:

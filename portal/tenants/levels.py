@@ -1,4 +1,4 @@
-"""How much organizations keep, against what they may keep.
+"""Sizes of organizations, against what they may keep.
 
 Nothing is added up: the collection is asked, the more often the nearer the limit is. So what others
 delete counts, and nothing can drift. This process adds what it writes in between.
@@ -23,14 +23,14 @@ _REST = 10
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What a write may add at most."""
+    """The most that a write may add."""
 
     documents: int = 0
     bytes: int = 0
 
 
 class Level:
-    """How much an organization keeps: as last measured, and what this process has added since."""
+    """An organization's size, as last measured, and what this process has added since."""
 
     __slots__ = ("_measured_at", "_stale", "_took_seconds", "added_bytes", "added_documents",
                  "bytes", "documents")  # fmt: skip
@@ -120,7 +120,7 @@ _TAKING = frozenset({"$unset", "$pull", "$pullAll", "$pop"})
 
 
 def growth_of(verb: str, fields: Mapping[str, Any], size_bytes: int) -> Growth | None:
-    """What a command may add at most; ``None`` where it adds nothing. Of an update that is its own
+    """The most that a command may add; ``None`` where it adds nothing. Of an update that is its own
     size: what it adds truly shows when it is measured."""
     match verb:
         case "insert":

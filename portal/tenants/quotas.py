@@ -21,7 +21,7 @@ _OVERLAP = timedelta(seconds=15)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is allowed: documents and bytes that are kept, operations per second; ``None`` is
+    """Limits: of documents and bytes that are kept, of operations per second; ``None`` is
     anything."""
 
     documents: int | None = None
@@ -56,7 +56,7 @@ _NONE = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Entitled:
-    """What the directory says of an organization's limits: its own, and those of its plan."""
+    """An organization's limits in the directory: its own, and those of its plan."""
 
     plan: str | None = None
     own: Limits | None = None

@@ -191,7 +191,7 @@ class FakePortal:
         )
 
     def usage(self) -> list[dict[str, Any]]:
-        """What processes have reported: the rows of all organizations, in the order of arrival."""
+        """The reports of processes: the rows of all organizations, in the order of arrival."""
         batches = self.client[reports_of(self.data.name)][USAGE].find(sort=[("until", 1)])
         return [row for batch in batches for row in batch["rows"]]
 

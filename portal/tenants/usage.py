@@ -1,4 +1,4 @@
-"""What organizations use, counted where their commands are sent, and reported in batches.
+"""Use of organizations, counted where their commands are sent, and reported in batches.
 
 A batch has an ``_id`` made once, of a random name of the process and a number without gaps. So one
 that is sent twice is there once, and one that got lost is missed by its number. What is counted is
@@ -45,7 +45,7 @@ _STATEMENTS = ("documents", "updates")
 
 
 class Counted:
-    """What was counted of one organization since the last report; ``levels`` are how much is kept,
+    """The counts of one organization since the last report; ``levels`` are how much is kept,
     as last measured for its limits, beside what is allowed."""
 
     __slots__ = (

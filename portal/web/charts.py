@@ -107,7 +107,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Where a line goes on to, and the words at its end."""
+    """The point that a line goes on to, and the words at it."""
 
     at: datetime
     value: float

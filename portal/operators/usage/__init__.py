@@ -1,1 +1,1 @@
-"""What organizations use and their limits, in the console."""
+"""Use and limits of organizations, in the console."""

@@ -141,7 +141,7 @@ def set_plan_limits(operator: Operator) -> ResponseReturnValue:
 
 
 def told_count(before: Kept | None, now: Kept) -> str:
-    """What counting anew found, in words."""
+    """The result of counting anew, in words."""
     words = f"Counted {now.documents:,} documents of {showing.size(now.bytes)}"
     how = "" if now.exact else ", by the server’s figures: one by one takes too long here"
     if before is None:

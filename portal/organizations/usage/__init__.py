@@ -1,1 +1,1 @@
-"""What organizations use of their clusters, and the limits of it."""
+"""Use of clusters by organizations, and the limits of it."""

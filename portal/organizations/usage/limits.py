@@ -37,7 +37,7 @@ PLAN_LIMITS_SET = "plan_limits_set"
 
 
 class LimitKind(StrEnum):
-    """What is limited: documents and bytes that are kept, operations per second."""
+    """Kinds of limits: of documents and bytes that are kept, of operations per second."""
 
     DOCUMENTS = "documents"
     BYTES = "bytes"

@@ -1,4 +1,4 @@
-"""How much an organization keeps: counted now, by the server's figures or one by one."""
+"""Size of an organization, counted now: by the server's figures or one by one."""
 
 from dataclasses import dataclass
 
@@ -35,14 +35,14 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Recount:
-    """What was known before, if anything was, and what was counted."""
+    """The size that was known before, if any was, and the one that was counted."""
 
     before: Kept | None
     now: Kept
 
 
 def measure(organization: Organization) -> Kept | None:
-    """How much the organization keeps; ``None`` while its collection can't be read."""
+    """The organization's size; ``None`` while its collection can't be read."""
     try:
         return _measure(organization)
     except (collections.CollectionError, PyMongoError):

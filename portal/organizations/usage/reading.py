@@ -1,4 +1,4 @@
-"""What organizations used, for pages, programs and commands."""
+"""Use of organizations, for pages, programs and commands."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ class Span(StrEnum):
 
     @property
     def length(self) -> timedelta:
-        """How long it is."""
+        """Its duration."""
         return {"hour": _HOUR, "day": _DAY, "month": 30 * _DAY}[self]
 
     @property

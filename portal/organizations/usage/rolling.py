@@ -52,7 +52,7 @@ _HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a process reported of a short time, checked: applications write it."""
+    """The report of a process about a short time, checked: applications write it."""
 
     id: Any
     process: str
