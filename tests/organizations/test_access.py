@@ -41,7 +41,7 @@ ALLOWED = {
             "credentials.manage",
             "audit.export", "documents.read", "documents.write", "documents.unmask",
             "documents.mask", "documents.record", "indexes.manage"},
-    Role.OWNER: {"organization.delete", "documents.share", "documents.erase", "organization.restore", "organization.purge", "organization.adopt", "organization.move",
+    Role.OWNER: {"organization.delete", "documents.share", "documents.erase", "support.grant", "organization.restore", "organization.purge", "organization.adopt", "organization.move",
             "organization.require_second_factor", "owners.manage"},
 }  # fmt: skip
 MAY = {
