@@ -1,4 +1,4 @@
-"""What lists of organizations and their search read, against the truth."""
+"""The listing of organizations, compared with the truth."""
 
 from collections.abc import Iterator
 from functools import partial
