@@ -32,11 +32,14 @@ from portal.documents.support import GrantState, SupportGrant
 from portal.identity.api_keys import credentials
 from portal.jobs.managing import start_job
 from portal.jobs.running import KINDS
+from portal.operators.bulk import managing as bulk
 from portal.operators.keys import create_key as create_operator_key
 from portal.operators.organizations import notes
 from portal.organizations.api_keys import managing
 from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.moving.finding import open_move_of
 from portal.permissions import OPERATOR_ROLES, ROLES, of_api_key
+from portal.web.context import OPERATOR, RequestContext
 from tests.conftest import filled
 from tests.factories import (
     a_context,
@@ -51,6 +54,7 @@ from tests.factories import (
     an_invitation,
     an_organization,
 )
+from tests.moving.records import a_move, a_way_back
 from tests.program import Program
 from tests.visitor import Visitor
 
@@ -684,6 +688,8 @@ class World:
         console = rule.split("/")[1] in ("operator", "admin")
         if console and "<grant_id>" in address:
             address = address.replace("<grant_id>", str(a_grant_of(self.trashed).id))
+        if "<organization_id>/move/" in rule and open_move_of(self.trashed) is None:
+            (a_way_back if rule.endswith(("/back", "/end")) else a_move)(self.trashed)
         address = address.replace("<organization_id>", str(self.trashed.id))
         if "<public_id>" in address and role != NOBODY:
             address = address.replace("<public_id>", self.session_of(role))
@@ -706,6 +712,7 @@ class World:
             "file_id",
             "export_id",
             "note_id",
+            "bulk_id",
             "operation_id",
             "runner_id",
             "process_id",
@@ -793,6 +800,7 @@ class World:
                 "edit_id": self._an_edit_of_it,
                 "file_id": lambda: self._a_file_of(role, Purpose.IMPORT),
                 "export_id": lambda: self._a_file_of(role, Purpose.EXPORT),
+                "bulk_id": self._a_bulk_of_it,
                 "note_id": lambda: notes.add_note(self.trashed.id, "Called.", a_context()).id,
                 "suspension_id": lambda: a_suspension(self.trashed).id,
                 "hold_id": lambda: a_hold(self.trashed).id,
@@ -802,6 +810,11 @@ class World:
                 "job_id": lambda: start_job(KINDS["moves"], f"{ObjectId()}", "", a_context()).id,
             }[name]()
         )
+
+    def _a_bulk_of_it(self):
+        chosen, arguments = [str(self.organization.id)], {"text": "Called."}
+        planned = bulk.plan_these("note", arguments, chosen, RequestContext(OPERATOR))
+        return bulk.start_bulk(planned.id, 1, RequestContext(OPERATOR)).id
 
     def _a_key_of_it(self):
         there = {key.id for key in managing.keys_of(self.organization)}

@@ -1,12 +1,14 @@
 """Actions on many organizations, for operators' programs."""
 
+from collections.abc import Callable
 from datetime import UTC
+from functools import wraps
 from typing import Any
 
 from marshmallow import fields
 
 from portal.api import schemas
-from portal.api.guard import ApiBlueprint
+from portal.api.guard import ApiBlueprint, View
 from portal.api.operators import (
     OF_OPERATOR_CHANGES,
     OF_OPERATORS,
@@ -17,6 +19,7 @@ from portal.api.replay import Answer, takes_key
 from portal.documents.bulk_actions import BulkAction
 from portal.documents.idempotency import IdempotencyRecord
 from portal.jobs.errors import JobEnded, JobNotPaused
+from portal.operators.access import Operator
 from portal.operators.bulk import managing
 from portal.operators.bulk.errors import (
     BulkNotFound,
@@ -136,22 +139,36 @@ class BulkResultsAnswer(schemas.Success):
     )
 
 
+def _by_operator(permission: str) -> Callable[[View], View]:
+    """Pass the view the operator, before anything of the request is parsed: so everybody else is
+    answered as if there were nothing."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(*arguments: Any, **ids: Any) -> Any:
+            return view(operator_by_request(permission), *arguments, **ids)
+
+        return guarded  # type: ignore[return-value]
+
+    return decorate
+
+
 _OF_RUNNING = (*OF_OPERATOR_CHANGES, BulkNotFound, BulkNotStarted, JobEnded)
 
 
 @admin_bulk.post(
     "/bulk", refusals=(*OF_OPERATOR_CHANGES, InvalidSelection, InvalidFilter, InvalidBulkArgument)
 )
+@_by_operator("console.act")
 @takes_key
 @admin_bulk.arguments(BulkBody)
 @admin_bulk.response(201, BulkAnswer)
-def plan_bulk(body: dict[str, Any]) -> dict[str, Any]:
+def plan_bulk(operator: Operator, body: dict[str, Any]) -> dict[str, Any]:
     """Plan an action on many organizations
 
     They are frozen and counted exactly, and nothing else happens: read its ``total``, and start it
     then. By a filter that takes a while, in which it is `counting`.
     """
-    operator = operator_by_request("console.act")
     given = (body["action"], body["arguments"])
     if ("ids" in body) == ("filter" in body):
         raise InvalidInput({"ids": "Send either ids or a filter."})
@@ -163,36 +180,36 @@ def plan_bulk(body: dict[str, Any]) -> dict[str, Any]:
 
 
 @admin_bulk.get("/bulk", refusals=OF_OPERATORS)
+@_by_operator("console.view")
 @admin_bulk.response(200, BulksAnswer)
-def list_bulks() -> dict[str, Any]:
+def list_bulks(operator: Operator) -> dict[str, Any]:
     """List the latest actions on many organizations
 
     100 at most, newest first. They are kept for 90 days.
     """
-    operator_by_request("console.view")
     return {"bulks": [shown_bulk(bulk).as_told() for bulk in latest_bulks(_MOST_LISTED)]}
 
 
 @admin_bulk.get("/bulk/<bulk_id>", refusals=(*OF_OPERATORS, BulkNotFound))
+@_by_operator("console.view")
 @admin_bulk.response(200, BulkAnswer)
-def get_bulk(bulk_id: str) -> dict[str, Any]:
+def get_bulk(operator: Operator, bulk_id: str) -> dict[str, Any]:
     """See how far an action on many organizations is
 
     Its plan before it is started, its outcomes afterwards.
     """
-    operator_by_request("console.view")
     return _told(managing.find_bulk(bulk_id))
 
 
 @admin_bulk.get("/bulk/<bulk_id>/results", refusals=(*OF_OPERATORS, BulkNotFound))
+@_by_operator("console.view")
 @admin_bulk.arguments(BulkResultsQuery, location="query")
 @admin_bulk.response(200, BulkResultsAnswer)
-def list_bulk_results(query: dict[str, Any], bulk_id: str) -> dict[str, Any]:
+def list_bulk_results(operator: Operator, query: dict[str, Any], bulk_id: str) -> dict[str, Any]:
     """List what became of each organization
 
     50 at a time, in the order in which they are acted upon.
     """
-    operator_by_request("console.view")
     bulk = managing.find_bulk(bulk_id)
     page = results_of(bulk.id, outcome=query.get("outcome"), after=query.get("after"))
     rows = [{**row, "reason": row.get("reason")} for row in page.rows]
@@ -209,51 +226,54 @@ def list_bulk_results(query: dict[str, Any], bulk_id: str) -> dict[str, Any]:
         InvalidSelection,
     ),
 )
+@_by_operator("console.act")
 @takes_key
 @admin_bulk.arguments(BulkStartBody)
 @admin_bulk.response(200, BulkAnswer)
-def start_bulk(body: dict[str, int], bulk_id: str) -> dict[str, Any]:
+def start_bulk(operator: Operator, body: dict[str, int], bulk_id: str) -> dict[str, Any]:
     """Start an action on many organizations, as it was planned
 
     With the number that was told. Where an equal one runs already, that is answered.
     """
-    operator = operator_by_request("console.act")
     return _told(managing.start_bulk(bulk_id, body["count"], operator.context))
 
 
 @admin_bulk.post("/bulk/<bulk_id>/pause", refusals=_OF_RUNNING)
+@_by_operator("console.act")
 @takes_key
 @admin_bulk.response(200, BulkAnswer)
-def pause_bulk(bulk_id: str) -> dict[str, Any]:
+def pause_bulk(operator: Operator, bulk_id: str) -> dict[str, Any]:
     """Pause an action on many organizations
 
     Behind the one in hand.
     """
-    managing.pause_bulk(bulk_id, operator_by_request("console.act").context)
+    managing.pause_bulk(bulk_id, operator.context)
     return _told(managing.find_bulk(bulk_id))
 
 
 @admin_bulk.post("/bulk/<bulk_id>/resume", refusals=(*_OF_RUNNING, JobNotPaused))
+@_by_operator("console.act")
 @takes_key
 @admin_bulk.response(200, BulkAnswer)
-def resume_bulk(bulk_id: str) -> dict[str, Any]:
+def resume_bulk(operator: Operator, bulk_id: str) -> dict[str, Any]:
     """Have a paused action on many organizations go on
 
     With the next one.
     """
-    managing.resume_bulk(bulk_id, operator_by_request("console.act").context)
+    managing.resume_bulk(bulk_id, operator.context)
     return _told(managing.find_bulk(bulk_id))
 
 
 @admin_bulk.post("/bulk/<bulk_id>/cancel", refusals=_OF_RUNNING)
+@_by_operator("console.act")
 @takes_key
 @admin_bulk.response(200, BulkAnswer)
-def cancel_bulk(bulk_id: str) -> dict[str, Any]:
+def cancel_bulk(operator: Operator, bulk_id: str) -> dict[str, Any]:
     """Cancel an action on many organizations
 
     For good. What was done stays done.
     """
-    managing.cancel_bulk(bulk_id, operator_by_request("console.act").context)
+    managing.cancel_bulk(bulk_id, operator.context)
     return _told(managing.find_bulk(bulk_id))
 
 
