@@ -53,7 +53,11 @@ def list_loudest_organizations(query: dict[str, Any]) -> reading.Loudness:
 @admin_usage.arguments(UsageQuery, location="query")
 @admin_usage.response(200, UsageAnswer)
 def get_usage_as_operator(query: dict[str, str], organization_id: str) -> dict[str, Any]:
-    """See what an organization uses"""
+    """See what an organization uses
+
+    By minute, ten minutes or hour. Counts are null where nothing was measured, and of a time in
+    `gaps` some may be missing.
+    """
     operator_by_request("console.view")
     organization = find_organization(organization_id)
     return {"usage": _told(reading.usage_of(organization, Span(query["span"])))}
@@ -62,7 +66,11 @@ def get_usage_as_operator(query: dict[str, str], organization_id: str) -> dict[s
 @admin_usage.get(f"{_ONE}/limits", refusals=OF_OPERATORS)
 @admin_usage.response(200, LimitsAnswer)
 def get_limits_as_operator(organization_id: str) -> dict[str, Any]:
-    """See the limits of an organization, and how much is used"""
+    """See the limits of an organization, and how much is used
+
+    Its own, or those of its plan. Of operations, `used` are those of the last whole minute, per
+    second.
+    """
     operator_by_request("console.view")
     return _limits(find_organization(organization_id))
 
@@ -96,7 +104,10 @@ def count_anew(organization_id: str) -> limits.Recount:
 @admin_usage.get("/plans", refusals=OF_OPERATORS)
 @admin_usage.response(200, PlansAnswer)
 def list_plan_limits() -> dict[str, Any]:
-    """List the limits of plans"""
+    """List the limits of plans
+
+    Those of their organizations that have none of their own.
+    """
     operator_by_request("console.view")
     return _plans()
 

@@ -142,6 +142,8 @@ def test_every_query_parameter_there_is_is_documented(document):
     assert queries == {
         "delete_organization": {"purge"},
         "delete_organization_by_body": {"purge"},
+        "get_usage_as_operator": {"span"},
+        "list_loudest_organizations": {"cluster", "limit"},
         "list_acts": {"action", "after", "operator", "subject"},
         "list_audit_events": {"after", "limit"},
         "list_all_organizations": {

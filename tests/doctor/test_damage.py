@@ -460,7 +460,8 @@ ON_THEIR_OWN = {
     "Account", "Organization", "Slug", "AuditEvent", "ProvisioningKey", "PendingSignUp",
     "Recovery", "Challenge", "Mail", "LimitCounter", "LogInAttempts", "IdempotencyRecord",
     "Installation", "Application", "PlacementPolicy", "CapacityReading", "Pool", "Cluster",
-    "TenantScript", "Move",
+    "TenantScript", "Move", "PlanLimits", "UsageHour", "UsageDay", "ClusterUsage", "UsageReporter",
+    "UsageGap", "UsageRollup", "DirectReading",
 }  # fmt: skip
 
 
