@@ -42,7 +42,7 @@ _SEARCHES = {
 
 
 def measure(environment: Environment, scale: Scale) -> list[Figure]:
-    """What operators wait for with that many organizations, and what sign-ups pay for it."""
+    """The time that operators wait with that many organizations, and the price for sign-ups."""
     environment.client.admin.command("setParameter", 1, wiredTigerEngineRuntimeConfig=_CACHE)
     master = master_database()
     seed.fill(master, scale.listed, scale.listed * 6 // 5)

@@ -61,7 +61,7 @@ class Seeded:
 
 
 def organizations(number: int, now: datetime, *, seed: int = 1) -> Iterator[Seeded]:
-    """That many organizations, in the order of their ids, the last of a moment ago."""
+    """The organizations, in the order of their ids, the last of a moment ago."""
     chance = random.Random(seed)
     begin, step = now - timedelta(days=365 * _YEARS), timedelta(days=365 * _YEARS) / number
     for n in range(number):

@@ -122,7 +122,7 @@ class Invalid(PortalError):
 
 
 class Suspended(PortalError):
-    """Whoever runs the portal has suspended it."""
+    """A refusal by a suspension, which whoever runs the portal has set."""
 
     status = 423
 

@@ -123,7 +123,7 @@ class BulkResultsQuery(schemas.Body):
 
 
 class BulkResult(schemas.Response):
-    """What became of an organization."""
+    """The result of an organization."""
 
     number = fields.Integer(required=True, metadata={"example": 7})
     organization = fields.String(required=True, metadata=_ID)

@@ -45,7 +45,7 @@ _PLAN = {"description": "that a dry run told; refused where something has change
 
 
 class StartMoveBody(schemas.Body):
-    """Where to."""
+    """The target of a move."""
 
     strategy = schemas.Choice("Strategy", required=True)
     cluster = fields.String(required=True, metadata={"example": "fra-2"})

@@ -106,7 +106,7 @@ class PlanEffect(schemas.Response):
 
 
 class ActionPlan(schemas.Response):
-    """What an action would do. ``people`` lose access, ``keys`` and ``credentials`` are refused,
+    """The effects of an action. ``people`` lose access, ``keys`` and ``credentials`` are refused,
     ``redirects`` no longer lead there."""
 
     action = schemas.Choice("PlannedAction", required=True)

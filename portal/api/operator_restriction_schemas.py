@@ -78,7 +78,7 @@ class HoldInfo(Response):
 
 
 class RestrictionsInfo(Response):
-    """What an organization is restricted to, the strictest of its open suspensions; and what holds
+    """The restriction of an organization, the strictest of its open suspensions; and what holds
     it. Deletions that began before a hold may take until ``deletions_until``."""
 
     restricted = Choice("Restriction", required=True, allow_none=True)

@@ -251,7 +251,7 @@ class PlannedOrganization(Response):
 
 
 class ExternalOrganization(Response):
-    """What other systems know an organization by."""
+    """The names by which other systems know an organization."""
 
     id = fields.String(required=True, metadata=_ID)
     slug = fields.String(required=True, metadata=_SLUG_EXAMPLE)

@@ -21,7 +21,7 @@ class BulkState(StrEnum):
 
 
 class BulkOutcome(StrEnum):
-    """What became of an organization in a bulk action."""
+    """The result of an organization in a bulk action."""
 
     WAITING = "waiting"
     DONE = "done"

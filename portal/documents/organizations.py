@@ -19,7 +19,7 @@ class OrganizationState(StrEnum):
 
 
 class Restriction(StrEnum):
-    """What an organization is restricted to by a suspension, from the mildest to the strictest:
+    """The restrictions of an organization by a suspension, from the mildest to the strictest:
     nobody changes its documents; nobody reads them either, and members see why; it is as if there
     were none."""
 

@@ -29,7 +29,7 @@ class BulkForm(IdempotentForm):
 
     @property
     def arguments(self) -> dict[str, str]:
-        """Those of the chosen action."""
+        """The arguments of the chosen action."""
         kind = KINDS.get(self.action.data)
         return {name: self[name].data or "" for name in (kind.arguments if kind else ())}
 

@@ -112,7 +112,7 @@ def results_of(
 
 
 def results_as_csv(bulk: BulkAction, request_id: str) -> Iterator[str]:
-    """What became of each organization as CSV, in which no spreadsheet reads a cell as a
+    """The result of each organization as CSV, in which no spreadsheet reads a cell as a
     formula."""
 
     def read(last: Row | None, most: int) -> list[Row]:

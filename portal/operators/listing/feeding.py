@@ -70,7 +70,7 @@ def feed() -> None:
 
 
 def steps() -> Iterator[int]:
-    """What ``feed`` does, part by part; yields how many organizations each listed."""
+    """Feed the listing part by part; yields how many organizations each listed."""
     if not _has_work() or (held := _QUEUE.acquire({"_id": LISTING})) is None:
         return
     try:
@@ -246,7 +246,7 @@ def _owners_of(ids: list[ObjectId]) -> dict[ObjectId, list[str]]:
 
 @within_transaction
 def _nowhere(listed: Iterable[ObjectId]) -> list[ObjectId]:
-    """Those of these listed organizations that don't exist."""
+    """The listed organizations among these that don't exist."""
     ids = list(listed)
     there = Organization._get_collection().find({"_id": {"$in": ids}}, {"_id": 1}) if ids else ()
     return sorted(set(ids) - {row["_id"] for row in there})
@@ -257,7 +257,7 @@ def _ids_of(words: Iterable[str], organization: ObjectId) -> list[dict[str, Any]
 
 
 def _missing(ids: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those of these words that aren't there, as they are stored."""
+    """The words among these that aren't there, as they are stored."""
     there = ListedWord._get_collection().find({"_id": {"$in": ids}}) if ids else ()
     found = {(row["_id"]["w"], row["_id"]["o"]) for row in there}
     return [{"_id": one} for one in ids if (one["w"], one["o"]) not in found]
@@ -289,7 +289,7 @@ def _list_all(ids: list[ObjectId]) -> Iterator[int]:
 def _marked_of(
     document: type[Document], wanted: dict[str, Any] | None = None
 ) -> list[dict[str, Any]]:
-    """Those that were marked first, each with its mark."""
+    """The organizations that were marked first, each with its mark."""
     marked = document._get_collection().find({**_MARKED, **(wanted or {})}, {"unlisted": 1})
     return list(marked.sort("unlisted", 1).limit(AT_ONCE))
 

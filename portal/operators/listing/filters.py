@@ -189,7 +189,7 @@ def _parsed(name: str, value: str) -> Any:
 
 
 def _typed(text: str) -> str | None:
-    """What was typed to search for, without what can't be seen."""
+    """The text that was typed to search for, without what can't be seen."""
     seen = "".join(character for character in text if character.isprintable() or character == " ")
     return " ".join(seen.split())[:LONGEST_SEARCH] or None
 

@@ -219,7 +219,7 @@ def _place(keys: list[Any], key: Any, order: Order, *, after: bool) -> int:
 
 
 def _names(row: dict[str, Any]) -> Iterator[str]:
-    """What names the organization of a row in full."""
+    """The words that name the organization of a row in full."""
     yield from (fold(row["name"]), row["slug"], fold(row.get("external_id", "")))
     yield from (fold(address) for address in row.get("owners", ()))
 

@@ -31,7 +31,7 @@ _OWN_COLLECTION = "org_"
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What was typed: the ``exact`` organizations that it names by id, slug, collection or a
+    """A search as typed: the ``exact`` organizations that it names by id, slug, collection or a
     member's address, and the ``words`` that others have to have."""
 
     exact: tuple[ObjectId, ...]
@@ -53,7 +53,7 @@ class Hits:
 
 
 def parse_search(text: str) -> Search:
-    """What to look for, for a typed or pasted text."""
+    """The search for a typed or pasted text."""
     pasted = _ADDRESS_OF_PAGE.search(text)
     typed = pasted[1] if pasted else text.strip()
     if address := _address(typed):

@@ -35,7 +35,7 @@ class Order:
 
     @classmethod
     def parse(cls, typed: str) -> Self | None:
-        """Of ``name``, or ``-name`` for downwards; ``None`` for what is none."""
+        """The order called ``name``, or ``-name`` for downwards; ``None`` for what is none."""
         name = typed.removeprefix("-")
         return cls(name, typed.startswith("-")) if name in FIELDS else None
 

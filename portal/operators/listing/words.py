@@ -37,7 +37,7 @@ def words_of(name: str, slug: str, others: Iterable[str], addresses: Iterable[st
 
 
 def others_of(organization: Mapping[str, Any]) -> Iterator[str]:
-    """What else a stored organization is found by: its id elsewhere, and the values of its
+    """The rest that a stored organization is found by: its id elsewhere, and the values of its
     metadata."""
     if external := organization.get("external_id"):
         yield str(external)

@@ -151,7 +151,7 @@ def _back(organization: Organization, words: str) -> ResponseReturnValue:
 
 
 def _wish(organization: Organization) -> Wish | None:
-    """Where to, as the address says; ``None`` until it was chosen."""
+    """The target, as the address says; ``None`` until it was chosen."""
     strategy, cluster = request.args.get("strategy", ""), request.args.get("cluster", "")
     if strategy not in list(Strategy) or not cluster:
         return None

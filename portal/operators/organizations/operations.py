@@ -1,4 +1,4 @@
-"""What runs on an organization, and what has run: its moves and jobs, and the move that is open."""
+"""An organization's moves and jobs, those that ran and those that run, and its open move."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -82,7 +82,7 @@ class Runners:
 
     @property
     def living(self) -> list[Runner]:
-        """Those that told of themselves lately."""
+        """The processes that told of themselves lately."""
         return [runner for runner in self.all if not runner.is_silent]
 
     @property

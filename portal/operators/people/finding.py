@@ -146,8 +146,8 @@ def _folded(typed: str) -> str:
 
 
 def _folded_domain(typed: str) -> str:
-    """As keys have domains: in IDNA. With an @ behind it, if it is a whole one, so that no longer
-    domain is found."""
+    """The domain as keys have it: in IDNA. With an @ behind it, if it is a whole one, so that no
+    longer domain is found."""
     try:
         return parse_email(f"x@{typed}").by_domain[: -len("x")]
     except InvalidEmail:

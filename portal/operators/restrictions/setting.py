@@ -1,4 +1,4 @@
-"""What operators do to restrict an organization, on pages, by API and as commands alike."""
+"""Restrictions as operators set them, on pages, by API and as commands alike."""
 
 from datetime import UTC, date, datetime, time
 

@@ -162,8 +162,8 @@ class OrganizationTrashed(Conflict):
 
 @dataclass
 class OrganizationSuspended(Suspended):
-    """Whoever runs the portal has suspended the organization; ``told`` is what members are told of
-    why, ``contact`` whom they write to."""
+    """The organization is suspended by whoever runs the portal; ``told`` is what members are told
+    of why, ``contact`` whom they write to."""
 
     name: str
     kind: str
@@ -172,7 +172,7 @@ class OrganizationSuspended(Suspended):
 
     @property
     def reason(self) -> str:
-        """What is told, and the contact, in sentences."""
+        """The words told to members, and the contact, in sentences."""
         told = f" {self.told}" if self.told else ""
         return f"{told} Write to {self.contact}." if self.contact else told
 

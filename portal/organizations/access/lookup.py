@@ -196,7 +196,7 @@ def _access(
 
 
 def _while_suspended(access: Access, permission: str | None) -> Access:
-    """What is left of the access while the organization is suspended. Raises what
+    """The access that is left while the organization is suspended. Raises what
     ``check_restriction`` raises where it can't be seen."""
     organization = access.organization
     if organization.restricted is None:

@@ -1,4 +1,4 @@
-"""What a suspension leaves of access to an organization, whoever the principal is.
+"""The access to an organization that a suspension leaves, whoever the principal is.
 
 An organization that is read-only can be looked at, exported and left, and who and what gets into it
 can be changed, so that a credential that leaked is revoked; its documents, its name and its place

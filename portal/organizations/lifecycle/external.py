@@ -1,4 +1,4 @@
-"""What other systems know an organization by: their id of it, and metadata of theirs."""
+"""Names that other systems know an organization by: their id of it, and metadata of theirs."""
 
 import re
 from collections.abc import Mapping

@@ -65,22 +65,22 @@ class Restrictions:
 
     @property
     def open_suspensions(self) -> list[ListedSuspension]:
-        """Those in force."""
+        """The ones in force."""
         return [one for one in self.suspensions if one.open]
 
     @property
     def past_suspensions(self) -> list[ListedSuspension]:
-        """Those that were lifted, or never began."""
+        """The ones that were lifted, or never began."""
         return [one for one in self.suspensions if not one.open]
 
     @property
     def open_holds(self) -> list[ListedHold]:
-        """Those in force."""
+        """The ones in force."""
         return [one for one in self.holds if one.open]
 
     @property
     def past_holds(self) -> list[ListedHold]:
-        """Those that were released."""
+        """The ones that were released."""
         return [one for one in self.holds if not one.open]
 
 

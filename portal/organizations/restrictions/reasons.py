@@ -32,7 +32,7 @@ def parse_hold_reason(reason: str | None) -> str:
 def _text(
     typed: str | None, longest: int, error: type[Invalid], *, required: bool = False
 ) -> str | None:
-    """What was typed, in one line."""
+    """The typed text in one line."""
     words = "".join(c if c.isprintable() else " " for c in typed or "").split()
     text = " ".join(words)
     if len(text) > longest or (required and not text):
