@@ -462,6 +462,8 @@ ON_THEIR_OWN = {
     "Installation", "Application", "PlacementPolicy", "CapacityReading", "Pool", "Cluster",
     "TenantScript", "Move", "PlanLimits", "UsageHour", "UsageDay", "ClusterUsage", "UsageReporter",
     "UsageGap", "UsageRollup", "DirectReading",
+    "BulkAction", "BulkItem", "ExaminedCheck", "InstallationDay", "ListedOrganization",
+    "ListedWord", "ListingFeed", "OperatorKey", "OperatorLink", "PeriodicTask", "Process",
 }  # fmt: skip
 
 

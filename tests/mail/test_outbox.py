@@ -258,7 +258,10 @@ def test_what_somebody_waits_for_goes_first(app, office, put, kind, monkeypatch)
 
 def test_mails_that_are_waited_for_are_declared_so():
     awaited = {kind.name for kind in outbox.KINDS.values() if kind.awaited}
-    assert awaited == {"verify_address", "confirm_address", "recover_password", "finish_sign_up"}
+    assert awaited == {
+        "verify_address", "confirm_address", "recover_password", "finish_sign_up",
+        "factors_reset_requested", "support_asked",
+    }  # fmt: skip
 
 
 def test_the_next_one_is_found_in_the_order_of_an_index(put, kind, master_db):

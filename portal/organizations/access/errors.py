@@ -170,6 +170,10 @@ class OrganizationSuspended(Suspended):
     told: str | None = None
     contact: str | None = None
 
+    code = "organization_suspended"
+    title = "This organization is suspended"
+    message = "{name} is suspended.{reason} Nothing was changed."
+
     @property
     def reason(self) -> str:
         """The words told to members, and the contact, in sentences."""

@@ -6,16 +6,15 @@ from portal.errors import Conflict, Invalid, NotFound, Refused
 from portal.organizations.access.errors import LEAVE
 
 
+@dataclass
 class InvalidReason(Invalid):
-    """A reason that is missing, or too long."""
+    """A reason that is missing, or too long; ``reason`` says what to do."""
+
+    reason: str
 
     code = "invalid_reason"
     field = "reason"
     message = "{reason}"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass
