@@ -595,18 +595,9 @@ BODIES = {
     "POST /org/<name:name>/masks": {"path": "iban"},
     "DELETE /org/<name:name>/masks": {"path": "iban"},
     "PUT /org/<name:name>/members/<account_id>": {"role": "viewer"},
-    "POST /admin/operators": {"email": "viewer@acme.example", "role": "support"},
-    "PUT /admin/operators/<account_id>": {"role": "operator"},
-    "POST /admin/people/<person_id>/block": {"reason": "Phishing"},
-    "POST /admin/keys": {"name": "Billing", "role": "support", "expires_on": "2027-01-31"},
     "POST /org/<name:name>/invitations": {"email": "x@acme.example", "role": "viewer"},
     "POST /org/<name:name>/support": {"reason": "Help", "hours": 4, "with_documents": False},
     "POST /org/<name:name>/support/<grant_id>/grant": {"hours": 4, "with_documents": False},
-    "POST /admin/organizations/<organization_id>/support": {
-        "reason": "Help",
-        "hours": 4,
-        "with_documents": False,
-    },
 }
 IN, LOG_IN, FORBIDDEN, NOT_FOUND = "in", "has to log in", 403, 404
 

@@ -1,19 +1,17 @@
 """Actions on many organizations, for operators' programs."""
 
-from collections.abc import Callable
 from datetime import UTC
-from functools import wraps
 from typing import Any
 
 from marshmallow import fields
 
 from portal.api import schemas
-from portal.api.guard import ApiBlueprint, View
+from portal.api.guard import ApiBlueprint
 from portal.api.operators import (
     OF_OPERATOR_CHANGES,
     OF_OPERATORS,
+    by_operator,
     install_replays,
-    operator_by_request,
 )
 from portal.api.replay import Answer, takes_key
 from portal.documents.bulk_actions import BulkAction
@@ -139,27 +137,13 @@ class BulkResultsAnswer(schemas.Success):
     )
 
 
-def _by_operator(permission: str) -> Callable[[View], View]:
-    """Pass the view the operator, before anything of the request is parsed: so everybody else is
-    answered as if there were nothing."""
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        def guarded(*arguments: Any, **ids: Any) -> Any:
-            return view(operator_by_request(permission), *arguments, **ids)
-
-        return guarded  # type: ignore[return-value]
-
-    return decorate
-
-
 _OF_RUNNING = (*OF_OPERATOR_CHANGES, BulkNotFound, BulkNotStarted, JobEnded)
 
 
 @admin_bulk.post(
     "/bulk", refusals=(*OF_OPERATOR_CHANGES, InvalidSelection, InvalidFilter, InvalidBulkArgument)
 )
-@_by_operator("console.act")
+@by_operator("console.act")
 @takes_key
 @admin_bulk.arguments(BulkBody)
 @admin_bulk.response(201, BulkAnswer)
@@ -180,7 +164,7 @@ def plan_bulk(operator: Operator, body: dict[str, Any]) -> dict[str, Any]:
 
 
 @admin_bulk.get("/bulk", refusals=OF_OPERATORS)
-@_by_operator("console.view")
+@by_operator("console.view")
 @admin_bulk.response(200, BulksAnswer)
 def list_bulks(operator: Operator) -> dict[str, Any]:
     """List the latest actions on many organizations
@@ -191,7 +175,7 @@ def list_bulks(operator: Operator) -> dict[str, Any]:
 
 
 @admin_bulk.get("/bulk/<bulk_id>", refusals=(*OF_OPERATORS, BulkNotFound))
-@_by_operator("console.view")
+@by_operator("console.view")
 @admin_bulk.response(200, BulkAnswer)
 def get_bulk(operator: Operator, bulk_id: str) -> dict[str, Any]:
     """See how far an action on many organizations is
@@ -202,7 +186,7 @@ def get_bulk(operator: Operator, bulk_id: str) -> dict[str, Any]:
 
 
 @admin_bulk.get("/bulk/<bulk_id>/results", refusals=(*OF_OPERATORS, BulkNotFound))
-@_by_operator("console.view")
+@by_operator("console.view")
 @admin_bulk.arguments(BulkResultsQuery, location="query")
 @admin_bulk.response(200, BulkResultsAnswer)
 def list_bulk_results(operator: Operator, query: dict[str, Any], bulk_id: str) -> dict[str, Any]:
@@ -226,7 +210,7 @@ def list_bulk_results(operator: Operator, query: dict[str, Any], bulk_id: str) -
         InvalidSelection,
     ),
 )
-@_by_operator("console.act")
+@by_operator("console.act")
 @takes_key
 @admin_bulk.arguments(BulkStartBody)
 @admin_bulk.response(200, BulkAnswer)
@@ -239,7 +223,7 @@ def start_bulk(operator: Operator, body: dict[str, int], bulk_id: str) -> dict[s
 
 
 @admin_bulk.post("/bulk/<bulk_id>/pause", refusals=_OF_RUNNING)
-@_by_operator("console.act")
+@by_operator("console.act")
 @takes_key
 @admin_bulk.response(200, BulkAnswer)
 def pause_bulk(operator: Operator, bulk_id: str) -> dict[str, Any]:
@@ -252,7 +236,7 @@ def pause_bulk(operator: Operator, bulk_id: str) -> dict[str, Any]:
 
 
 @admin_bulk.post("/bulk/<bulk_id>/resume", refusals=(*_OF_RUNNING, JobNotPaused))
-@_by_operator("console.act")
+@by_operator("console.act")
 @takes_key
 @admin_bulk.response(200, BulkAnswer)
 def resume_bulk(operator: Operator, bulk_id: str) -> dict[str, Any]:
@@ -265,7 +249,7 @@ def resume_bulk(operator: Operator, bulk_id: str) -> dict[str, Any]:
 
 
 @admin_bulk.post("/bulk/<bulk_id>/cancel", refusals=_OF_RUNNING)
-@_by_operator("console.act")
+@by_operator("console.act")
 @takes_key
 @admin_bulk.response(200, BulkAnswer)
 def cancel_bulk(operator: Operator, bulk_id: str) -> dict[str, Any]:

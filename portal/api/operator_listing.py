@@ -6,8 +6,9 @@ import marshmallow as ma
 from marshmallow import fields
 
 from portal.api.guard import ApiBlueprint
-from portal.api.operators import OF_OPERATORS, operator_by_request
+from portal.api.operators import OF_OPERATORS, by_operator
 from portal.api.schemas import Body, Choice, Response, Success
+from portal.operators.access import Operator
 from portal.operators.listing import feeding
 from portal.operators.listing.errors import InvalidFilter
 from portal.operators.listing.filters import MOST_COUNTED, OrganizationFilter
@@ -101,15 +102,15 @@ class ListingAnswer(Success):
 
 
 @admin_listing.get("/organizations", refusals=(*OF_OPERATORS, InvalidFilter))
+@by_operator("console.view")
 @admin_listing.arguments(ListingQuery, location="query")
 @admin_listing.response(200, ListingAnswer)
-def list_all_organizations(query: dict[str, Any]) -> dict[str, Any]:
+def list_all_organizations(operator: Operator, query: dict[str, Any]) -> dict[str, Any]:
     """List organizations
 
     All that aren't purged, or those that match every filter, in an order. Send the `next` of one
     answer as `after` of the next call. A search looks at the first hits only.
     """
-    operator_by_request("console.view")
     wanted = OrganizationFilter.from_args({name: str(value) for name, value in query.items()})
     order = Order.parse(query["sort"]) or Order()
     page = read_page(wanted, order, after=query.get("after"), size=query["limit"])

@@ -22,6 +22,7 @@ from portal.api.operator_overview_schemas import (
 from portal.api.operators import (
     OF_OPERATOR_CHANGES,
     OF_OPERATORS,
+    by_operator,
     install_replays,
     success,
 )
@@ -34,6 +35,7 @@ from portal.documents.jobs import Job
 from portal.documents.organizations import Organization
 from portal.jobs import managing
 from portal.jobs.errors import JobEnded, JobNotFound, JobNotPaused
+from portal.operators.access import Operator
 from portal.operators.overview import activity, figures, findings, runners, running, sources
 from portal.operators.overview.activity import ActFilter
 from portal.organizations.access.lookup import parse_object_id
@@ -231,15 +233,15 @@ def forget_process(process_id: str) -> dict[str, Any]:
 
 
 @admin_overview.get("/activity", refusals=OF_OPERATORS)
+@by_operator("console.view")
 @admin_overview.arguments(ActsQuery, location="query")
 @admin_overview.response(200, ActsAnswer)
-def list_acts(query: dict[str, str]) -> dict[str, Any]:
+def list_acts(operator: Operator, query: dict[str, str]) -> dict[str, Any]:
     """List what operators did
 
     On pages, by keys and by commands; 50 at a time, newest first. Each act stands in the trail of
     the organization or account that it concerns.
     """
-    operator_by_request("console.view")
     after = query.pop("after", None)
     wanted = ActFilter.read(query)
     if unknown := query.keys() - wanted.query.keys():
@@ -265,15 +267,15 @@ def get_placement_policy() -> dict[str, Any]:
 @admin_overview.put(
     "/placement/policy", refusals=(*OF_OPERATOR_CHANGES, InvalidPolicy, PolicyChanged)
 )
+@by_operator("console.act")
 @takes_key
 @admin_overview.arguments(PolicyBody)
 @admin_overview.response(200, PolicyAnswer)
-def set_placement_policy(body: dict[str, Any]) -> dict[str, Any]:
+def set_placement_policy(operator: Operator, body: dict[str, Any]) -> dict[str, Any]:
     """Put a placement policy into force
 
     In place of the version that it was made from. Organizations stay where they are.
     """
-    operator = operator_by_request("console.act")
     known = {cluster.name for cluster in known_clusters()}
     policy = policies.set_policy(body["text"], body["version"], known, operator.context)
     return {"version": policy.version, "text": body["text"]}

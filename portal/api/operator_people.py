@@ -12,6 +12,7 @@ from portal.api.operator_people_schemas import (
 from portal.api.operators import (
     OF_OPERATOR_CHANGES,
     OF_OPERATORS,
+    by_operator,
     install_replays,
     operator_by_request,
 )
@@ -19,6 +20,7 @@ from portal.api.replay import Answer, takes_key
 from portal.documents.idempotency import IdempotencyRecord
 from portal.identity.accounts.errors import AccountNotBlocked, AlreadyBlocked
 from portal.identity.second_factors.errors import NoReset, ResetAlreadyRequested
+from portal.operators.access import Operator
 from portal.operators.errors import LastOperatorAdmin
 from portal.operators.people import changing
 from portal.operators.people.errors import (
@@ -37,16 +39,16 @@ _OF_CHANGES = (*OF_OPERATOR_CHANGES, PersonNotFound, OwnAccount, OperatorsAccoun
 
 
 @admin_people.get("/people", refusals=OF_OPERATORS)
+@by_operator("console.view")
 @admin_people.arguments(PeopleQuery, location="query")
 @admin_people.response(200, PeopleAnswer)
-def list_people(query: dict[str, Any]) -> dict[str, Any]:
+def list_people(operator: Operator, query: dict[str, Any]) -> dict[str, Any]:
     """Find people
 
     Those whose address begins with `q`, the one with exactly this address first; those of a domain
     for `@acme.example`; the one with an id. Without `q` everybody, the newest first. 50 at a time:
     `after` of the answer is that of the next call, and null at the end.
     """
-    operator_by_request("console.view")
     found = find_people(query["q"], blocked=query["blocked"], after=query.get("after"))
     return {"people": found.page.rows, "way": found.way, "after": _text(found.page.after)}
 
@@ -112,16 +114,16 @@ def keep_factors_of_person(person_id: str) -> dict[str, Any]:
     "/people/<person_id>/block",
     refusals=(*_OF_CHANGES, ReasonNeeded, AlreadyBlocked, LastOperatorAdmin),
 )
+@by_operator("console.act")
 @takes_key
 @admin_people.arguments(BlockBody)
 @admin_people.response(200, PersonAnswer)
-def block_person(body: dict[str, str], person_id: str) -> dict[str, Any]:
+def block_person(operator: Operator, body: dict[str, str], person_id: str) -> dict[str, Any]:
     """Block a person
 
     Their sessions and tokens end, and nobody logs in to the account; memberships stay, as do API
     keys, which are their organizations'. The `reason` is for operators, the person is told by mail.
     """
-    operator = operator_by_request("console.act")
     account = changing.person_to_change(operator, person_id)
     changing.block(account.id, body["reason"], operator.context)
     return _shown(person_id)

@@ -17,6 +17,7 @@ from portal.api.operator_role_schemas import (
 from portal.api.operators import (
     OF_OPERATOR_CHANGES,
     OF_OPERATORS,
+    by_operator,
     install_replays,
     operator_by_request,
     success,
@@ -28,6 +29,7 @@ from portal.documents.idempotency import IdempotencyRecord
 from portal.email_addresses import InvalidEmail
 from portal.errors import NotFound
 from portal.operators import keys, roles
+from portal.operators.access import Operator
 from portal.operators.errors import (
     InvalidLastDay,
     InvalidOperatorKeyName,
@@ -69,16 +71,16 @@ def list_operators() -> dict[str, Any]:
         LastOperatorAdmin,
     ),
 )
+@by_operator("operators.manage")
 @takes_key
 @admin_operators.arguments(NewOperatorBody)
 @admin_operators.response(201, OperatorAnswer)
-def add_operator(body: dict[str, str]) -> dict[str, Any]:
+def add_operator(operator: Operator, body: dict[str, str]) -> dict[str, Any]:
     """Add an operator
 
     Gives the account with this address a role in the console, from its next request on; it gets in
     once it has a second factor. The person and all operator-admins are told by mail.
     """
-    operator = operator_by_request("operators.manage")
     added = roles.add_operator(body["email"], OperatorRole(body["role"]), operator.context)
     return {"operator": roles.find_operator(added.id)}
 
@@ -87,16 +89,16 @@ def add_operator(body: dict[str, str]) -> dict[str, Any]:
     "/operators/<account_id>",
     refusals=(*_OF_CHANGES, OperatorNotFound, LastOperatorAdmin),
 )
+@by_operator("operators.manage")
 @takes_key
 @admin_operators.arguments(OperatorRoleBody)
 @admin_operators.response(200, OperatorAnswer)
-def set_operator_role(body: dict[str, str], account_id: str) -> dict[str, Any]:
+def set_operator_role(operator: Operator, body: dict[str, str], account_id: str) -> dict[str, Any]:
     """Give an operator another role
 
     It counts from their next request on, in sessions that are open too. The last operator-admin
     keeps that role.
     """
-    operator = operator_by_request("operators.manage")
     other = roles.find_operator(account_id)
     roles.set_role(other.account_id, OperatorRole(body["role"]), operator.context)
     return {"operator": roles.find_operator(other.account_id)}
@@ -139,16 +141,16 @@ def list_operator_keys() -> dict[str, Any]:
         TooManyOperatorKeys,
     ),
 )
+@by_operator("operators.manage")
 @takes_key
 @admin_operators.arguments(NewOperatorKeyBody)
 @admin_operators.response(201, NewOperatorKeyAnswer)
-def create_operator_key(body: dict[str, Any]) -> dict[str, Any]:
+def create_operator_key(operator: Operator, body: dict[str, Any]) -> dict[str, Any]:
     """Make an operators’ key
 
     By it a program does under `/admin` what its role may, and nothing else. The secret is told in
     this answer and kept nowhere: repeated with its `Idempotency-Key` the call is answered without.
     """
-    operator = operator_by_request("operators.manage")
     made = keys.create_key(body["name"], body["role"], body["expires_on"], operator.context)
     return {"key": keys.find_key(made.id), "secret": made.credential}
 

@@ -6,12 +6,14 @@ from portal.api.guard import ApiBlueprint
 from portal.api.operators import (
     OF_OPERATOR_CHANGES,
     OF_OPERATORS,
+    by_operator,
     install_replays,
     operator_by_request,
 )
 from portal.api.replay import Answer, takes_key
 from portal.api.support_schemas import ReasonedBody, SupportGrantAnswer, SupportGrantsAnswer
 from portal.documents.idempotency import IdempotencyRecord
+from portal.operators.access import Operator
 from portal.operators.organization_pages import find_organization
 from portal.organizations.access.errors import OrganizationTrashed
 from portal.organizations.support import grants
@@ -54,15 +56,17 @@ def list_support_grants_as_operator(organization_id: str) -> dict[str, Any]:
         TooManyAttempts,
     ),
 )
+@by_operator("console.view")
 @takes_key
 @admin_support.arguments(ReasonedBody)
 @admin_support.response(201, SupportGrantAnswer)
-def ask_for_support_access(body: dict[str, Any], organization_id: str) -> dict[str, Any]:
+def ask_for_support_access(
+    operator: Operator, body: dict[str, Any], organization_id: str
+) -> dict[str, Any]:
     """Ask the owners of an organization for support access
 
     They get a mail, and choose what is shown, and for how long.
     """
-    operator = operator_by_request("console.view")
     organization = find_organization(organization_id)
     asked = grants.ask(
         organization.id,

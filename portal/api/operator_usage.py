@@ -16,12 +16,14 @@ from portal.api.operator_usage_schemas import (
 from portal.api.operators import (
     OF_OPERATOR_CHANGES,
     OF_OPERATORS,
+    by_operator,
     install_replays,
     operator_by_request,
 )
 from portal.api.replay import Answer, takes_key
 from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.organizations import Organization
+from portal.operators.access import Operator
 from portal.operators.organization_pages import find_organization
 from portal.organizations.usage import limits, reading
 from portal.organizations.usage.limits import LimitKind, Wanted
@@ -37,28 +39,30 @@ _ONE = "/organizations/<organization_id>"
 
 
 @admin_usage.get("/usage", refusals=OF_OPERATORS)
+@by_operator("console.view")
 @admin_usage.arguments(LoudQuery, location="query")
 @admin_usage.response(200, LoudAnswer)
-def list_loudest_organizations(query: dict[str, Any]) -> reading.Loudness:
+def list_loudest_organizations(operator: Operator, query: dict[str, Any]) -> reading.Loudness:
     """List the organizations that use most
 
     Those with the most operations in the last hour. Counted is what the portal does, and software
     that uses the library; organizations’ own MongoDB users are not.
     """
-    operator_by_request("console.view")
     return reading.loudest(query["limit"], cluster=query.get("cluster"))
 
 
 @admin_usage.get(f"{_ONE}/usage", refusals=OF_OPERATORS)
+@by_operator("console.view")
 @admin_usage.arguments(UsageQuery, location="query")
 @admin_usage.response(200, UsageAnswer)
-def get_usage_as_operator(query: dict[str, str], organization_id: str) -> dict[str, Any]:
+def get_usage_as_operator(
+    operator: Operator, query: dict[str, str], organization_id: str
+) -> dict[str, Any]:
     """See what an organization uses
 
     By minute, ten minutes or hour. Counts are null where nothing was measured, and of a time in
     `gaps` some may be missing.
     """
-    operator_by_request("console.view")
     organization = find_organization(organization_id)
     return {"usage": _told(reading.usage_of(organization, Span(query["span"])))}
 
@@ -76,15 +80,17 @@ def get_limits_as_operator(organization_id: str) -> dict[str, Any]:
 
 
 @admin_usage.patch(f"{_ONE}/limits", refusals=OF_OPERATOR_CHANGES)
+@by_operator("console.act")
 @takes_key
 @admin_usage.arguments(LimitsBody)
 @admin_usage.response(200, LimitsAnswer)
-def set_limits(body: dict[str, int | None], organization_id: str) -> dict[str, Any]:
+def set_limits(
+    operator: Operator, body: dict[str, int | None], organization_id: str
+) -> dict[str, Any]:
     """Set limits of an organization
 
     Those that are sent; null leaves its plan’s. Software that is running knows within seconds.
     """
-    operator = operator_by_request("console.act")
     organization = find_organization(organization_id)
     return _limits(limits.set_limits(organization, _wanted(body), operator.context))
 
@@ -113,15 +119,15 @@ def list_plan_limits() -> dict[str, Any]:
 
 
 @admin_usage.patch("/plans/<plan>/limits", refusals=(*OF_OPERATOR_CHANGES, InvalidPlan))
+@by_operator("console.act")
 @takes_key
 @admin_usage.arguments(LimitsBody)
 @admin_usage.response(200, PlansAnswer)
-def set_plan_limits(body: dict[str, int | None], plan: str) -> dict[str, Any]:
+def set_plan_limits(operator: Operator, body: dict[str, int | None], plan: str) -> dict[str, Any]:
     """Set limits of a plan
 
     They are those of its organizations that have none of their own.
     """
-    operator = operator_by_request("console.act")
     limits.set_plan_limits(parse_plan(plan), _wanted(body), operator.context)
     return _plans()
 
