@@ -29,7 +29,9 @@ from portal.organizations.adopting import uuid_of_nobodys, write_adoption
 from portal.organizations.lifecycle.engine import repair_organization
 from portal.organizations.moving.leftovers import moves_of_collections
 from portal.tenants import collections
+from portal.tenants.budgets import BUDGETS
 from portal.tenants.collections import Found
+from portal.tenants.quotas import LIMITS
 from portal.web.context import RequestContext
 
 STRAY = Kind(
@@ -69,6 +71,8 @@ UNKNOWN = Kind(
     "Update this portal: until then it answers 503 for them, and touches nothing of theirs.",
 )
 
+# The portal's own beside the organizations': on the main cluster alone.
+_OWN_NAMES = frozenset({BUDGETS, LIMITS})
 _TARGET_NAME = re.compile(r"move_([0-9a-f]{24})")
 _BIRTH_NAME = re.compile(r"new_([0-9a-f]{24})")
 _SETTLED = {"state": {"$ne": OrganizationState.PURGED}, "operation": None}
@@ -83,10 +87,11 @@ def reached_clusters() -> list[str]:
 
 
 def find_strays() -> Iterator[Finding]:
-    """Collections in tenant databases that belong to no organization and are no pool's."""
+    """Collections in tenant databases that belong to no organization, pool or portal."""
     for cluster in reached_clusters():
         database = client_of(cluster)[settings.current().tenant_db]
-        every = collections.list_collections(database)
+        others = [] if cluster != MAIN_CLUSTER else sorted(_OWN_NAMES)
+        every = collections.list_collections(database, name={"$nin": others})
         while page := list(islice(every, BATCH_SIZE)):
             yield from _strays_among(page, cluster, database)
 

@@ -27,6 +27,7 @@ from portal.operators.organizations.notes import add_note
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.members.ownership import offer_ownership
+from portal.organizations.usage import rolling
 from tests.factories import (
     a_collection,
     a_context,
@@ -62,6 +63,12 @@ def test_a_stray_collection_is_set_aside_with_its_documents(found, repair, tenan
     for look in (found, repair):
         assert look()[0][:2] == ("set_aside_collection", aside)
     assert names(tenant_db) == sorted([aside, "org_acme_corp"])
+
+
+def test_limits_and_budgets_of_applications_are_no_strays(found, repair, tenant_db):
+    rolling.prepare()
+    assert names(tenant_db) == ["portal_budgets", "portal_limits"]
+    assert found() == repair() == []
 
 
 def test_what_a_creation_left_that_was_overtaken_is_a_stray(found, repair, tenant_db):
