@@ -222,6 +222,17 @@ def test_the_listing_is_filled_anew_while_it_is_fed(app, command):
     assert "as the truth is" in command("listing", "check").stdout
 
 
+def test_a_creation_that_an_older_version_began_is_listed_once_it_is_through(app, master_db):
+    organization = a_shared("Acme Corp")
+    creating = {"$set": {"operation": {"kind": "create"}}, "$unset": {"unlisted": 1}}
+    master_db.organizations.update_one({"_id": organization.id}, creating)
+    feed()
+    assert not ListedOrganization.objects(id=organization.id)
+    master_db.organizations.update_one({"_id": organization.id}, {"$unset": {"operation": 1}})
+    feed()
+    assert listed(organization).name == "Acme Corp"
+
+
 def test_what_is_listed_and_gone_is_found_and_mended(app):
     organization = a_shared("Acme Corp")
     feed()

@@ -327,6 +327,11 @@ def _build_on(held: ListingFeed) -> int:
     after = {"_id": {"$gt": held.built_to}} if held.built_to else {}
     page = Organization._get_collection().find(after, {"_id": 1}).sort("_id", 1)
     ids = [row["_id"] for row in page.limit(AT_ONCE)]
+    # A creation that an older version began has no mark yet, by which it is listed once through.
+    Organization._get_collection().update_many(
+        {"_id": {"$in": ids}, "operation.kind": OperationKind.CREATE},
+        {"$set": {"unlisted": ObjectId()}},
+    )
     listed = list_organizations(ids, all_words=True)
     if ids:
         held.built_to = ids[-1]
