@@ -3,6 +3,8 @@
 import re
 
 OWN_DATABASE = re.compile("t_[0-9a-f]{24}")
+PORTALS_OWN = {"portal_budgets", "portal_limits"}
+"""What the portal has in the tenant database beside the organizations' collections."""
 
 
 def strategy_of(organization):
@@ -46,8 +48,10 @@ def own_databases(client):
 
 
 def collections_on(tenant):
-    """Their UUIDs by name; those in organizations' own databases as ``database.name``."""
-    found = {c["name"]: c["info"]["uuid"].as_uuid() for c in tenant.list_collections()}
+    """Their UUIDs by name, but for the portal's own; those in organizations' own databases as
+    ``database.name``."""
+    others = {"name": {"$nin": [*PORTALS_OWN]}}
+    found = {c["name"]: c["info"]["uuid"].as_uuid() for c in tenant.list_collections(filter=others)}
     for database in own_databases(tenant.client):
         for c in database.list_collections():
             found[f"{database.name}.{c['name']}"] = c["info"]["uuid"].as_uuid()
