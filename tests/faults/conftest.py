@@ -27,8 +27,9 @@ def databases(bare_client, server):
 
 
 @pytest.fixture
-def hang(bare_client):
-    """Has the portal's next command of a kind hang, and then fail without having run."""
+def hang(bare_client, databases):
+    """Has the portal's next command of a kind hang, and then fail without having run; of the
+    ``findAndModify`` those of organizations alone, as jobs are claimed by it at any time."""
     admin = bare_client.admin
 
     @contextmanager
@@ -40,6 +41,8 @@ def hang(bare_client):
             "errorCode": 11601,
             "appName": "portal",
         }
+        if command == "findAndModify":
+            data["namespace"] = f"master_{databases}.organizations"
         mode = {"skip": skip} if skip else "alwaysOn"
         entered = admin.command({"configureFailPoint": "failCommand", "mode": mode, "data": data})[
             "count"
