@@ -48,7 +48,8 @@ class Supervised:
         self.make = start_make(clone, **changes)
         self.clone = clone
         self.heard = []
-        line = self.until("Portal: ")
+        # On a busy machine a line tells before that it isn't ready yet.
+        line = self.until("(Ctrl-C stops it)")
         self.url = line.split()[1]
 
     def until(self, words):
