@@ -180,6 +180,7 @@ CALLS = {
     "POST /org/{name}/keys/{key_id}/rotate": (given_key_by, None),
     "DELETE /org/{name}/keys/{key_id}": (given_key_by, None),
     "PATCH /org/{name}/plan": (provisioned, {"plan": "large"}),
+    "PATCH /org/{name}/external": (provisioned, {"external_id": "C-1042"}),
     "POST /org/{name}/adopt": (replaced, the_replacement),
     "POST /org/{name}/indexes": (nothing, {"keys": {"title": 1}}),
     "DELETE /org/{name}/indexes/{index_name}": (indexed_by, None),
@@ -244,7 +245,8 @@ def test_every_call_whose_answer_was_lost_is_answered_again(owner, master_db, ca
 
 def test_each_kind_of_plan_that_is_asked_for_is_answered_again():
     # Nobody asks for a repair: whoever finds a wrong name begins one. A move switches by itself.
-    unasked = {OperationKind.REPAIR, OperationKind.MOVE}
+    # Operators alone ask for a restriction: tests/operators/test_idempotency.py
+    unasked = {OperationKind.REPAIR, OperationKind.MOVE, OperationKind.RESTRICT}
     assert set(PLANS) - unasked <= set(replay.REPLAYS)
 
 

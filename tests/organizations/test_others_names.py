@@ -80,13 +80,11 @@ def test_what_has_the_collections_name_stops_everything_and_is_never_touched(
 
 
 def claims_and_people(master_db):
-    """All but the trail, where what failed on an organization that stays is told."""
+    """All but the trail, where what failed on an organization that stays is told, and its mark for
+    the console's listing."""
+    left_out = ("audit_head", "unlisted", "turned_back", "membership_changes", "version")
     return {
-        name: list(
-            master_db[name]
-            .find({}, {"audit_head": 0, "turned_back": 0, "membership_changes": 0, "version": 0})
-            .sort("_id", 1)
-        )
+        name: list(master_db[name].find({}, dict.fromkeys(left_out, 0)).sort("_id", 1))
         for name in ("organizations", "slugs", "memberships", "accounts")
     }
 
