@@ -31,7 +31,7 @@ from portal.web.idempotency import claim_key
 log = structlog.get_logger()
 
 _VERSION = re.compile(r"\A# Version (\d{1,9})[ \t]*\r?\n")
-LONGEST_TEXT = 100_000
+LONGEST_TEXT = 10_000  # what a small request holds, even of letters that take six bytes there
 POLICY_SET = "placement_policy_set"
 
 DEFAULT = """\
@@ -357,6 +357,8 @@ def set_policy(
     Raises InvalidPolicy, also for a cluster that isn't among those known, and PolicyChanged where
     another version is in force; then nothing is changed.
     """
+    if len(text) > LONGEST_TEXT:
+        raise InvalidPolicy({"the text": f"Use {LONGEST_TEXT:,} characters at most."})
     policy = _parsed(text, replaces + 1)
     if unknown := sorted(policy.clusters - set(known_clusters)):
         raise InvalidPolicy(dict.fromkeys(unknown, "There is no cluster of this name."))
@@ -383,8 +385,6 @@ def _insert(version: int, text: str, context: RequestContext) -> None:
 @lru_cache(maxsize=4)
 def _parsed(text: str, version: int) -> Policy:
     """Raises InvalidPolicy."""
-    if len(text) > LONGEST_TEXT:
-        raise InvalidPolicy({"the text": f"Use {LONGEST_TEXT:,} characters at most."})
     try:
         policy = _Policy().load(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

@@ -363,6 +363,20 @@ def test_a_policy_is_put_into_force_and_a_faulty_one_is_shown_again(desk, cared_
     assert refused.html.textarea.get_text().count("\n") >= 2
 
 
+@pytest.mark.parametrize("letter", ["a", "é"])
+def test_a_policy_may_be_as_long_as_is_told(desk, program_of, cared_for, letter):
+    """By the page and by a program that escapes each character."""
+    text = (policies.DEFAULT + "# ").ljust(policies.LONGEST_TEXT, letter)
+    body = {"version": 0, "text": text}
+    program = program_of(OperatorRole.ADMIN)
+    assert program.put("/admin/placement/policy", body).status_code == 200
+    assert policies.current_text()[1] == text
+    changed = text.replace("full_at_percent = 95", "full_at_percent = 90")
+    assert desk.post("/operator/placement", {"text": changed}).status == 303
+    longer = {"version": 2, "text": text + letter}
+    assert program.put("/admin/placement/policy", longer).status_code == 422
+
+
 def test_of_two_who_change_the_policy_one_is_told(desk, cared_for):
     mine, text = desk.hidden("/operator/placement"), policies.DEFAULT
     assert desk.post("/operator/placement", {"text": text + "# theirs"}).status == 303
