@@ -42,6 +42,14 @@ FIGURES = {
         "directory reads of 20 writers at a rename",
         "memory of each of 10 organizations",
     ],
+    "limits": [
+        "counting an operation and a command",
+        "a read with limits",
+        "a write with limits",
+        "4 processes with a limit of 200 / s, for 4 s",
+        "p99 of a read beside an import without a limit",
+        "p99 of a read beside an import with one of 300 / s",
+    ],
     "placements": [
         f"{work}, {which}"
         for work in (
