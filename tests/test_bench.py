@@ -220,6 +220,7 @@ def environment(server, tmp_path_factory):
 
 
 @pytest.mark.processes
+@pytest.mark.timeout(300)  # limits start eight processes, and use up bursts first
 @pytest.mark.parametrize(
     "part",
     [
