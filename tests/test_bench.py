@@ -202,8 +202,8 @@ FIGURES = {
         "filling the listing anew",
     ],
 }
-# One starts what ``test_serve`` starts, one many processes that write, the others fill collections.
-LONG = ("start", "move", "files", "browsing")
+# One starts what ``test_serve`` starts, two many processes that write, the others fill collections.
+LONG = ("start", "move", "files", "browsing", "limits")
 SURROUNDINGS = machine.look("6.0.5")
 
 
