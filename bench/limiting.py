@@ -51,7 +51,7 @@ def measure(environment: Environment, scale: Scale) -> list[Figure]:
     with FakePortal(environment.server.admin_uri) as fake:
         return [
             *_costs(fake, scale.rounds * 40),
-            _kept(fake, max(scale.rounds / 10, 4)),
+            _kept(fake, max(scale.rounds * 0.6, 4)),  # a minute, in which a burst counts little
             *_neighbours(fake, max(scale.rounds / 10, 3)),
         ]
 
