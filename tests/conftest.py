@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -174,12 +175,15 @@ def pytest_collection_finish():
 
 
 class CommandCounter(monitoring.CommandListener):
-    """The commands that PyMongo sent, but for what it sends by itself."""
+    """The commands that the tests' own thread sent, but for what PyMongo sends by itself: an earlier
+    test's portal may still report what it counted."""
 
     def __init__(self):
         self.names = []
 
     def started(self, event):
+        if threading.current_thread() is not threading.main_thread():
+            return
         if event.command_name not in ("hello", "ping", "endSessions", "killCursors"):
             self.names.append(event.command_name)
 

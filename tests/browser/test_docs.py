@@ -55,4 +55,4 @@ def test_without_javascript_the_document_is_still_there(new_context):
     page = new_context(java_script_enabled=False).new_page()
     page.goto("/docs")
     page.get_by_role("link", name="OpenAPI document").click()
-    assert '"openapi"' in page.content()
+    expect(page.locator("body")).to_contain_text('"openapi"')
