@@ -19,7 +19,8 @@ from portal.data.history import views as history_views
 from portal.data.indexes import builds as index_builds
 from portal.data.structure import masks_views
 from portal.data.structure import views as structure_views
-from portal.data.transfer import exports, imports
+from portal.data.transfer import exports
+from portal.data.transfer import steps as import_steps
 from portal.data.transfer import views as transfer_views
 from portal.database import connection
 from portal.doctor import keeping
@@ -209,7 +210,7 @@ JOB_KINDS = (
     changing.KIND,
     erasing.KIND,
     undoing.KIND,
-    imports.KIND,
+    import_steps.KIND,
     *carrying_out.KINDS,
     freezing.COUNTING,
     exports.KIND,

@@ -8,9 +8,9 @@ from marshmallow import fields
 from portal.api.schemas import Body, Response, Success
 from portal.data.formats.options import ColumnType, Empty, Format
 from portal.data.transfer.files import LARGEST_BYTES
-from portal.data.transfer.imports import Import, Stage
 from portal.data.transfer.mapping import PROPOSED, proposed
 from portal.data.transfer.plans import STOPS_PER_MILLE, USUAL_STOP, Existing
+from portal.data.transfer.stages import Import, Stage
 from portal.documents.jobs import JobState
 
 BINARY: dict[str, Any] = {"type": "string", "format": "binary"}

@@ -43,8 +43,8 @@ from portal.data.transfer.errors import (
     UploadIncomplete,
 )
 from portal.data.transfer.files import CHUNK_BYTES, Purpose, StoredFile, find_file
-from portal.data.transfer.imports import Import, Stage
 from portal.data.transfer.mapping import decision_from
+from portal.data.transfer.stages import Import, Stage, find_import, imports_of
 from portal.jobs.errors import JobEnded
 from portal.web import bodies, streaming
 from portal.web.errors import Overloaded
@@ -72,7 +72,7 @@ def list_imports(name: str) -> dict[str, Any]:
     own.
     """
     seen = _seen(name, "documents.write")
-    found = imports.imports_of(seen.organization, _MOST_LISTED)
+    found = imports_of(seen.organization, _MOST_LISTED)
     return {"imports": [_listed(each, seen) for each in found]}
 
 
@@ -112,7 +112,7 @@ def put_import_content(name: str, file_id: str) -> dict[str, Any]:
 
     def store() -> Import:
         if file.complete:
-            return imports.find_import(seen.organization, file.id)
+            return find_import(seen.organization, file.id)
         parts = bodies.parts() if bodies.is_stream() else iter([bodies.read()])
         return imports.finish_upload(seen, file, files.put_stream(seen, file, parts))
 
@@ -335,7 +335,7 @@ def _own_file(seen: DocumentAccess, file_id: str, purpose: Purpose) -> StoredFil
 
 
 def _own(seen: DocumentAccess, file_id: str) -> Import:
-    found = imports.find_import(seen.organization, file_id)
+    found = find_import(seen.organization, file_id)
     if not found.file.belongs_to(seen.context):
         raise NotYours
     return found

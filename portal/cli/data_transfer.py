@@ -18,9 +18,9 @@ from portal.data.formats.writing import Writer
 from portal.data.transfer import imports
 from portal.data.transfer.exports import DocumentReader
 from portal.data.transfer.files import CHUNK_BYTES, put_stream
-from portal.data.transfer.imports import Import, Stage
 from portal.data.transfer.mapping import proposed
 from portal.data.transfer.plans import Existing, Plan
+from portal.data.transfer.stages import Import, Stage, find_import
 from portal.documents.jobs import JobState
 from portal.jobs.progress import describe
 from portal.jobs.running import acquire, run
@@ -142,7 +142,7 @@ def _followed(access: DocumentAccess, found: Import) -> Import:
         else:
             click.echo(plain(describe(found.job)), sys.stderr)
             time.sleep(_LOOK_SECONDS)
-        found = imports.find_import(access.organization, found.file.id)
+        found = find_import(access.organization, found.file.id)
     if found.job is not None and found.job.state != JobState.DONE:
         reason = found.job.reason or f"The job was {found.job.state}."
         raise CommandFailed(plain(reason))

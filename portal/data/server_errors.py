@@ -1,7 +1,7 @@
 """Refusals of the server and of the store, as the room's errors. None has a value of a document in
 it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,21 +33,24 @@ _TRANSIENT = frozenset(
 @contextmanager
 def reading() -> Iterator[None]:
     """Turn the server's refusals of a query into the room's errors."""
-    try:
+    with _refusals(_of_query):
         yield
-    except StoreRefusal as error:
-        raise InvalidQuery(_sentence(error.reason)) from error
-    except SharedRefusal as error:
-        raise NeedsOwnPlacement(error.what) from error
-    except ExecutionTimeout as error:
-        raise QueryTooSlow from error
-    except OperationFailure as error:
-        raise _of_query(error) from error
 
 
 @contextmanager
 def writing() -> Iterator[None]:
     """Turn the server's refusals of a write into the room's errors, without values."""
+    with _refusals(_of_write):
+        yield
+
+
+def is_transient(error: OperationFailure) -> bool:
+    """Tell whether the same may succeed later: the server fails, moves or is asked too much."""
+    return error.code in _TRANSIENT or error.has_error_label("TransientTransactionError")
+
+
+@contextmanager
+def _refusals(of_operation: Callable[[OperationFailure], Exception]) -> Iterator[None]:
     try:
         yield
     except StoreRefusal as error:
@@ -56,18 +59,11 @@ def writing() -> Iterator[None]:
         raise NeedsOwnPlacement(error.what) from error
     except ExecutionTimeout as error:
         raise QueryTooSlow from error
-    except BulkWriteError as error:
-        faults = (error.details or {}).get("writeErrors") or [{}]
-        raise _of_write(faults[0]) from error
     except OperationFailure as error:
-        if is_transient(error):
+        told = of_operation(error)
+        if told is error:
             raise
-        raise _of_write(error.details or {}) from error
-
-
-def is_transient(error: OperationFailure) -> bool:
-    """Tell whether the same may succeed later: the server fails, moves or is asked too much."""
-    return error.code in _TRANSIENT or error.has_error_label("TransientTransactionError")
+        raise told from error
 
 
 def _of_query(error: OperationFailure) -> Exception:
@@ -79,7 +75,12 @@ def _of_query(error: OperationFailure) -> Exception:
     return InvalidQuery(_sentence(str(details.get("errmsg", ""))[:_LONGEST_REASON]))
 
 
-def _of_write(details: Any) -> Exception:
+def _of_write(error: OperationFailure) -> Exception:
+    details: Any = error.details or {}
+    if isinstance(error, BulkWriteError):
+        details = (details.get("writeErrors") or [{}])[0]
+    elif is_transient(error):
+        return error
     code = details.get("code")
     if code == _DUPLICATE_KEY:
         return DuplicateDocument(", ".join(details.get("keyPattern") or {}))

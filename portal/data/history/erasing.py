@@ -232,6 +232,10 @@ _EXAMPLES: tuple[tuple[str, str, Any], ...] = (
     (FILES, "details.examined", None),
     (FILES, "details.detected.candidates", []),
     (FILES, "details.detected.headers", []),
+    # Headings, which may be values, and the words of yes and no.
+    (FILES, "details.detected.options.columns", []),
+    (FILES, "details.options.columns", []),
+    (FILES, "details.plan.options.columns", []),
     (FILES, "details.query", Binary(bson.encode({"filter": {}, "sort": {}}))),
     (FILES, "details.words", "documents"),
 )

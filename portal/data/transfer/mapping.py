@@ -8,8 +8,8 @@ from portal.data.formats.examining import Proposal
 from portal.data.formats.headings import parse_path, path_text
 from portal.data.formats.mapping import check_mapping
 from portal.data.formats.options import Column, ColumnType, Empty
-from portal.data.transfer.imports import Import
 from portal.data.transfer.plans import STOPS_PER_MILLE, USUAL_STOP, Existing, Plan, answered
+from portal.data.transfer.stages import Import
 
 PROPOSED, GIVEN = "proposed", "given"
 _OFFERED = tuple(each for each in ColumnType if each != ColumnType.DOCUMENT)

@@ -1,7 +1,7 @@
 """Plans of imports: how a file is read, what becomes of documents that exist, when it stops."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from portal.data.formats.encodings import Candidate
 from portal.data.formats.evidence import Choice, Question
 from portal.data.formats.examining import Examined, Proposal
 from portal.data.formats.options import Column, ColumnType, Empty, Format, ReadOptions
+from portal.data.transfer.errors import FileUnreadable, MappingRefused
 
 STOPS_PER_MILLE = (0, 1, 10, 50, 1000)
 """The shares of records that may fail, in thousandths: 1000 never stops."""
@@ -167,6 +168,29 @@ def answered(proposal: Proposal, answers: Mapping[int, str]) -> Column:
         if answer.isascii() and answer.isdigit() and int(answer) < len(question.choices):
             column = question.choices[int(answer)].answered(column)
     return column
+
+
+def detected_as(
+    found: Detected, encoding: str | None, delimiter: str | None, heading: str | None
+) -> ReadOptions:
+    """The options that were detected, by these answers. Raises MappingRefused for a question
+    without one of its answers."""
+    options = found.options
+    if options is None:
+        raise FileUnreadable(found.refusal or "It is of no known format.")
+    if found.candidates:
+        if encoding not in {each.encoding for each in found.candidates}:
+            raise MappingRefused("Choose the encoding: the file is not UTF-8.")
+        options = replace(options, encoding=encoding)
+    if found.dialects:
+        if delimiter not in found.dialects:
+            raise MappingRefused("Choose what separates the columns.")
+        options = replace(options, dialect=replace(options.dialect, delimiter=delimiter))
+    if found.is_heading_doubtful:
+        if heading not in ("yes", "no"):
+            raise MappingRefused("Say whether the first row is the heading.")
+        options = replace(options, dialect=replace(options.dialect, header=heading == "yes"))
+    return options
 
 
 def _stored_candidate(candidate: Candidate) -> dict[str, Any]:

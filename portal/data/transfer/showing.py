@@ -10,8 +10,8 @@ from humanize import intcomma, naturalsize
 from portal.data.access import DocumentAccess
 from portal.data.reading import count_documents
 from portal.data.transfer.exports import Export
-from portal.data.transfer.imports import Import, Stage
 from portal.data.transfer.passes import Reached
+from portal.data.transfer.stages import Import, Stage
 from portal.documents.jobs import Job, JobState
 from portal.jobs.progress import ShownJob, Station, shown_job
 from portal.web.counting import counted

@@ -22,8 +22,8 @@ from portal.data.transfer import exports, files, imports, showing
 from portal.data.transfer.errors import ChunkRefused, FileUnreadable, MappingRefused, NotYours
 from portal.data.transfer.files import LARGEST_BYTES, Purpose, StoredFile, find_file
 from portal.data.transfer.forms import ExportForm, TransferForm
-from portal.data.transfer.imports import Import, Stage
 from portal.data.transfer.mapping import decision_from, proposed
+from portal.data.transfer.stages import Import, Stage, find_import, imports_of
 from portal.errors import PortalError
 from portal.jobs.errors import JobEnded
 from portal.organizations.access import replay
@@ -116,7 +116,7 @@ def complete(access: Access, file_id: str) -> ResponseReturnValue:
 @blueprint.get("/imports/<file_id>")
 @with_access("documents.write")
 def show(access: Access, file_id: str) -> ResponseReturnValue:
-    return _page(access, imports.find_import(access.organization, file_id))
+    return _page(access, find_import(access.organization, file_id))
 
 
 _CHOICES = ("encoding", "delimiter", "heading", "member")
@@ -166,7 +166,7 @@ def write(access: Access, file_id: str) -> ResponseReturnValue:
 @blueprint.route("/imports/<file_id>/cancel", methods=["GET", "POST"])
 @with_access("documents.write")
 def cancel(access: Access, file_id: str) -> ResponseReturnValue:
-    found = imports.find_import(access.organization, file_id)
+    found = find_import(access.organization, file_id)
     form = TransferForm()
     try:
         done = form.submit(lambda: imports.cancel_import(_seen(access), found))
@@ -180,7 +180,7 @@ def cancel(access: Access, file_id: str) -> ResponseReturnValue:
 @blueprint.route("/imports/<file_id>/discard", methods=["GET", "POST"])
 @with_access("documents.write")
 def discard(access: Access, file_id: str) -> ResponseReturnValue:
-    found = imports.find_import(access.organization, file_id)
+    found = find_import(access.organization, file_id)
     form = TransferForm()
     form.submit(lambda: imports.discard_import(_seen(access), found))
     if form.succeeded:
@@ -250,7 +250,7 @@ def _overview(access: Access, fault: PortalError | None = None) -> ResponseRetur
     organization, seen = access.organization, _seen(access)
     listed: list[Import] = []
     if access.can("documents.write"):
-        listed = imports.imports_of(organization, MOST_LISTED)
+        listed = imports_of(organization, MOST_LISTED)
     page = render_page(
         "transfer/overview.html",
         access,
@@ -325,7 +325,7 @@ def _shown(found: Import) -> showing.ShownImport:
 
 
 def _own(access: Access, file_id: str) -> Import:
-    found = imports.find_import(access.organization, file_id)
+    found = find_import(access.organization, file_id)
     if not found.file.belongs_to(request_context()):
         raise NotYours
     return found

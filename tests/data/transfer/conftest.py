@@ -6,10 +6,10 @@ import json
 import pytest
 
 from portal.data.access import document_access
-from portal.data.transfer import imports
 from portal.data.transfer.files import put_stream
-from portal.data.transfer.imports import Stage, begin_upload, decide, finish_upload, start_write
+from portal.data.transfer.imports import begin_upload, decide, finish_upload, start_write
 from portal.data.transfer.plans import Plan
+from portal.data.transfer.stages import Stage, find_import
 from portal.documents.organizations import Organization
 from portal.jobs import runner
 from tests.factories import a_context, an_access, the_owner
@@ -40,7 +40,7 @@ def checked(seen, content, name="orders.jsonl", **plan):
     found = uploaded(seen, content, name)
     decided = decide(seen, found, Plan(found.options, **plan))
     runner.run_due_jobs()
-    return imports.find_import(seen.organization, decided.file.id)
+    return find_import(seen.organization, decided.file.id)
 
 
 def imported(seen, content, name="orders.jsonl", **plan):
@@ -49,7 +49,7 @@ def imported(seen, content, name="orders.jsonl", **plan):
     assert ready.stage == Stage.READY, ready.job.reason
     start_write(seen, ready)
     runner.run_due_jobs()
-    return imports.find_import(seen.organization, ready.file.id)
+    return find_import(seen.organization, ready.file.id)
 
 
 @pytest.fixture

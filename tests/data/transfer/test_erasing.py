@@ -4,8 +4,8 @@ import bson
 
 from portal.data.handles import documents_of
 from portal.data.history.erasing import erase_document
-from portal.data.transfer import imports
 from portal.data.transfer.plans import STOPS_PER_MILLE
+from portal.data.transfer.stages import find_import
 from portal.database.kept_beside import EDITS, FILE_CHUNKS, FILES, rows_of
 from portal.jobs import runner
 from tests.data.transfer.conftest import imported, lines
@@ -29,7 +29,7 @@ def test_neither_in_errors_nor_in_what_is_told_of_them(seen, stored):
     erase_document(seen, bson.encode({"": 1}))
     runner.run_due_jobs()
     assert CANARY not in kept_of(seen.organization)
-    left = imports.find_import(seen.organization, done.file.id)
+    left = find_import(seen.organization, done.file.id)
     assert (left.stage, left.written.counts, left.file.has_content) == (
         done.stage, done.written.counts, False
     )  # fmt: skip

@@ -14,7 +14,7 @@ from portal.data.queries import Query
 from portal.data.transfer import exports
 from portal.data.transfer.errors import ExportNotDone, NotYours, TransferNotFound
 from portal.data.transfer.exports import cancel_export, export_content, find_export, start_export
-from portal.data.transfer.imports import Stage
+from portal.data.transfer.stages import Stage
 from portal.jobs import runner
 from portal.jobs.managing import find_job
 from tests.data.transfer.conftest import imported

@@ -12,15 +12,9 @@ from portal.data.transfer.errors import (
     MappingRefused,
 )
 from portal.data.transfer.files import pieces_of
-from portal.data.transfer.imports import (
-    Stage,
-    cancel_import,
-    decide,
-    discard_import,
-    find_import,
-    start_write,
-)
+from portal.data.transfer.imports import cancel_import, decide, discard_import, start_write
 from portal.data.transfer.plans import Existing, Plan
+from portal.data.transfer.stages import Stage, find_import
 from portal.jobs import runner
 from tests.data.transfer.conftest import checked, imported, lines, uploaded
 

@@ -8,7 +8,8 @@ import pytest
 
 from portal.data.transfer import importing, passes
 from portal.data.transfer.files import pieces_of
-from portal.data.transfer.imports import Stage, find_import, start_write
+from portal.data.transfer.imports import start_write
+from portal.data.transfer.stages import Stage, find_import
 from portal.documents.jobs import Job
 from portal.jobs import runner
 from portal.jobs.managing import find_job

@@ -9,9 +9,10 @@ import pytest
 
 from portal.data.formats.options import Format, WriteOptions
 from portal.data.queries import Query
-from portal.data.transfer import exports, imports, passes
+from portal.data.transfer import exports, passes
 from portal.data.transfer.files import pieces_of
-from portal.data.transfer.imports import Stage, start_write
+from portal.data.transfer.imports import start_write
+from portal.data.transfer.stages import Stage, find_import
 from portal.jobs import runner
 from portal.jobs.managing import find_job
 from tests.data.transfer.conftest import checked, lines
@@ -60,7 +61,7 @@ def test_each_record_is_there_once_and_each_error_told_once(
     ready = checked(seen, lines(*records), stop_per_mille=1000)
     job = start_write(seen, ready).job
     assert kill_on_the_way(settings, master_db, bare_client, job) == KILLS
-    done = imports.find_import(seen.organization, ready.file.id)
+    done = find_import(seen.organization, ready.file.id)
     assert done.stage == Stage.DONE, done.job.reason
     assert sorted(each["n"] for each in stored.find()) == list(range(RECORDS - 100))
     assert done.written.counts == {"inserted": RECORDS - 100, "errors": 100}

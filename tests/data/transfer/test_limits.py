@@ -1,7 +1,7 @@
 """An import into an organization that has limits."""
 
-from portal.data.transfer import imports
-from portal.data.transfer.imports import Stage, start_write
+from portal.data.transfer.imports import start_write
+from portal.data.transfer.stages import Stage, find_import
 from portal.jobs import runner
 from portal.jobs.managing import find_job
 from portal.organizations.storage import tenant_of
@@ -27,12 +27,12 @@ def test_where_there_is_no_room_it_waits_and_goes_on_once_there_is(acme, seen, m
     ready = checked(seen, TEN)
     start_write(seen, ready)
     runner.run_due_jobs()
-    waits = find_job(imports.find_import(acme, ready.file.id).job.id)
+    waits = find_job(find_import(acme, ready.file.id).job.id)
     assert waits.state == "running"
     assert waits.last_error == "the organization keeps 0 of 5 documents"
     set_limit(acme, LimitKind.DOCUMENTS, 20)
     run_again(master_db, waits)
-    done = imports.find_import(acme, ready.file.id)
+    done = find_import(acme, ready.file.id)
     assert done.stage == Stage.DONE
     assert tenant_of(fresh(acme)).count_documents({}) == 10
 
@@ -43,4 +43,4 @@ def test_beyond_the_limit_of_operations_it_waits_and_is_not_refused(acme, seen):
     ready = checked(seen, TEN)
     start_write(seen, ready)
     runner.run_due_jobs()
-    assert imports.find_import(acme, ready.file.id).stage == Stage.DONE
+    assert find_import(acme, ready.file.id).stage == Stage.DONE

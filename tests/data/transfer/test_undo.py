@@ -4,8 +4,8 @@ imports again."""
 from portal.data.history.entries import entry_of
 from portal.data.history.undoing import undo_edit
 from portal.data.transfer import passes
-from portal.data.transfer.imports import Stage
 from portal.data.transfer.plans import Existing
+from portal.data.transfer.stages import Stage
 from portal.jobs import runner
 from tests.data.transfer.conftest import IMPORTS, imported, lines, upload
 from tests.data.transfer.test_exports import digests
