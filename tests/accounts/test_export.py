@@ -156,13 +156,18 @@ def test_memory_does_not_grow_with_the_events(visitor, lived, monkeypatch):
 
 def test_events_of_others_are_not_gone_through(mara, lived, master_db):
     lived(200)
-    before = scanned(master_db)
-    assert len(events_about(mara.id, None, 10)) == 10
-    assert scanned(master_db) - before <= 30
+
+    def scanned_for_ten():
+        before = scanned(master_db)
+        assert len(events_about(mara.id, None, 10)) == 10
+        return scanned(master_db) - before
+
+    # What others read meanwhile counts as well, but not each time.
+    assert min(scanned_for_ten() for _ in range(3)) <= 30
 
 
 def scanned(master_db):
-    """How many documents of the trail queries have read since the server began."""
+    """How many documents queries have read since the server began."""
     return master_db.client.admin.command("serverStatus")["metrics"]["queryExecutor"][
         "scannedObjects"
     ]

@@ -22,6 +22,7 @@ from portal.identity.authentication.passwords import (
 from portal.organizations.lifecycle.names import parse_name, parse_slug
 from portal.web.errors import Overloaded
 from tests.program import Program
+from tests.stopwatch import work_seconds
 from tests.visitor import PASSWORD
 
 
@@ -216,9 +217,10 @@ def test_the_longest_password_counts_to_its_end(visitor):
 def test_a_password_of_a_megabyte_is_refused_unread(visitor):
     token = visitor.token("/login")
     fields = {"csrf_token": token, "email": "mara@acme.example", "password": "x" * 1_000_000}
-    begin = time.perf_counter()
-    assert visitor.client.post("/login", data=fields).status_code == 413
-    assert time.perf_counter() - begin < 0.5
+    answers = []
+    taken = work_seconds(lambda: answers.append(visitor.client.post("/login", data=fields)))
+    assert taken < 0.5
+    assert answers[0].status_code == 413
 
 
 MARKS = "a" + "\u0315" * 16_000 + "\u0323" * 15_500
@@ -228,8 +230,10 @@ MARKS = "a" + "\u0315" * 16_000 + "\u0323" * 15_500
 @pytest.mark.parametrize("check", [parse_name, parse_email, check_password, parse_slug])
 def test_a_text_that_is_slow_to_compose_is_refused_unread(check):
     """Composing 30,000 marks on one letter takes a second."""
-    begin = time.perf_counter()
-    with pytest.raises(PortalError):
-        check(MARKS)
-    assert not verify_password(MARKS, None)
-    assert time.perf_counter() - begin < 0.5
+
+    def attempt():
+        with pytest.raises(PortalError):
+            check(MARKS)
+        assert not verify_password(MARKS, None)
+
+    assert work_seconds(attempt) < 0.5
