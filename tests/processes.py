@@ -37,7 +37,7 @@ def at_once(actions):
     answers, ready = [None] * len(actions), threading.Barrier(len(actions))
 
     def act(n, action):
-        ready.wait(30)
+        ready.wait(PATIENCE_SECONDS)
         answers[n] = action()
 
     threads = [threading.Thread(target=act, args=pair) for pair in enumerate(actions)]
@@ -156,7 +156,7 @@ class Person:
         self.session.mount("http", HTTPAdapter(max_retries=Retry(2, allowed_methods=["GET"])))
 
     def get(self, path):
-        return self.session.get(self.url + path, timeout=30, allow_redirects=False)
+        return self.session.get(self.url + path, timeout=PATIENCE_SECONDS, allow_redirects=False)
 
     def page(self, path):
         return BeautifulSoup(self.get(path).text, "html.parser")
@@ -166,7 +166,10 @@ class Person:
 
     def send(self, path, token, **fields):
         return self.session.post(
-            self.url + path, {"csrf_token": token, **fields}, timeout=30, allow_redirects=False
+            self.url + path,
+            {"csrf_token": token, **fields},
+            timeout=PATIENCE_SECONDS,
+            allow_redirects=False,
         )
 
     def post(self, path, **fields):

@@ -3,6 +3,7 @@
 import json
 import logging
 import secrets
+import time
 
 import pytest
 from pymongo.errors import PyMongoError
@@ -18,7 +19,9 @@ from tests.visitor import PASSWORD, Visitor
 
 def test_each_request_is_one_event_that_says_who_what_and_how_long(visitor, log):
     visitor.sign_up("Acme Corp")
+    begun = time.perf_counter()
     page = visitor.get("/organizations/acme-corp")
+    passed = 1000 * (time.perf_counter() - begun)
     event = log.named("request.answered")[-1]
     assert event["request_id"] == page.response.headers["X-Request-ID"]
     assert event["account"] == str(Account.objects.get().id)
@@ -26,7 +29,7 @@ def test_each_request_is_one_event_that_says_who_what_and_how_long(visitor, log)
     assert (event["method"], event["path"]) == ("GET", "/organizations/acme-corp")
     assert event["status"] == 200
     assert event["round_trips"] == 3
-    assert 0 < event["milliseconds"] < 4000
+    assert 0 < event["milliseconds"] < passed + 1
     assert event["level"] == "info"
     assert event["timestamp"].endswith("Z")
 

@@ -1,12 +1,17 @@
 """A real Chromium, and a portal of its own process on the databases of this test run."""
 
 import pytest
+from playwright.sync_api import expect
 
 from portal.documents.accounts import Account
 from tests.browser.chromium import ARGUMENTS, HELP, find_chromium
 from tests.factories import an_account
-from tests.processes import portal
+from tests.processes import PATIENCE_SECONDS, portal
 from tests.visitor import Visitor
+
+# Playwright waits for five seconds, or thirty: little where the machine stands still for a while.
+MILLISECONDS = 1000 * PATIENCE_SECONDS
+expect.set_options(timeout=MILLISECONDS)
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +32,19 @@ def base_url(server, app):
 @pytest.fixture(scope="session")
 def shared_context(browser, browser_context_args):
     context = browser.new_context(**browser_context_args)
+    context.set_default_timeout(MILLISECONDS)
     yield context
     context.close()
+
+
+@pytest.fixture
+def new_context(new_context):
+    def make(**options):
+        context = new_context(**options)
+        context.set_default_timeout(MILLISECONDS)
+        return context
+
+    return make
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Pages as they look: without motion, on paper, in forced colours, with the widest names."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -202,7 +204,7 @@ def test_a_search_works_by_keyboard_alone(page, mara):
     search.fill("kes")
     search.press("Enter")
     page.get_by_role("link", name="Kestrel Freight").wait_for()
-    assert page.url.endswith("/organizations?q=kes")
+    expect(page).to_have_url(re.compile(r"/organizations\?q=kes$"))
     page.get_by_role("link", name="begins with “kes” remove").press("Enter")
     page.get_by_role("link", name="Acme Corp").wait_for()
 

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from portal import clock
 from tests.accounts.letters import Letters
+from tests.browser.conftest import MILLISECONDS
 from tests.factories import earlier_code
 from tests.visitor import PASSWORD
 
@@ -23,7 +24,9 @@ class Someone:
     """A person at a browser."""
 
     def __init__(self, browser, base_url, email):
-        self.page = browser.new_context(base_url=base_url).new_page()
+        context = browser.new_context(base_url=base_url)
+        context.set_default_timeout(MILLISECONDS)
+        self.page = context.new_page()
         self.email = email
         self.app = None
 

@@ -1,7 +1,6 @@
 """What a credential reaches: its organization's collection, whatever happens to that, and nothing
 else. MongoDB itself refuses the rest."""
 
-import time
 from functools import partial
 
 import pytest
@@ -153,7 +152,7 @@ def test_a_purge_leaves_neither_user_nor_role(acme, theirs, tenant_db, trashed):
 
 
 @pytest.mark.attack("X2")
-def test_a_revoked_one_is_refused_on_open_connections_within_a_second(
+def test_a_revoked_one_is_refused_on_open_connections_at_once(
     acme, connect, tenant_db, bare_client
 ):
     """Row U5: the next batch of a cursor, a change stream, and the commit of a transaction."""
@@ -172,13 +171,11 @@ def test_a_revoked_one_is_refused_on_open_connections_within_a_second(
     context = a_context(the_owner(acme))
     _, done = managing.revoke_credential(access, Credential.objects.get().id, context)
     assert done
-    begun = time.monotonic()  # of its refusals: on a busy machine the revocation itself takes long
     refused(list, cursor)
     tenant_db.org_acme_corp.insert_one({"_id": "seen by nobody"})
     refused(stream.try_next)
     refused(session.commit_transaction)
     refused(mine.insert_one, {})
-    assert time.monotonic() - begun < 1
     # Nobody may end it now, and it keeps its locks until the server does.
     bare_client.admin.command("killAllSessions", [])
     assert tenant_db.org_acme_corp.find_one({"_id": "in a transaction"}) is None

@@ -91,7 +91,7 @@ def test_as_many_streams_as_allowed_disturb_nothing_else(connect, fake, acme, qu
     streams = [store.watch(max_await_time_ms=1000) for _ in range(20)]
     with pytest.raises(errors.TooManyStreams, match="20"):
         store.watch()
-    with pymongo.timeout(5):
+    with pymongo.timeout(30):
         for n in range(20):
             store.insert_one({"_id": n})
     assert [the_next(stream, 20) for stream in streams] == [[*range(20)]] * 20

@@ -120,10 +120,10 @@ def test_an_organization_that_is_being_created_is_waited_for(tenants, fake, acme
     monkeypatch.setattr(limits, "CREATION_SECONDS", 0.05)
     with pytest.raises(errors.NotReady):
         tenants["acme"].find_one()
-    monkeypatch.setattr(limits, "CREATION_SECONDS", 5)
+    monkeypatch.setattr(limits, "CREATION_SECONDS", 60)
     waiting = ThreadPoolExecutor().submit(tenants["acme"].insert_one, {"_id": 1})
     fake.update(acme, **{"placement.uuid": uuid})
-    assert waiting.result(5).inserted_id == 1
+    assert waiting.result(60).inserted_id == 1
 
 
 # What was known before
@@ -374,12 +374,12 @@ def test_wrong_names_leave_nothing_behind(tenants):
         gc.collect()
         return tracemalloc.get_traced_memory()[0] - before
 
-    ask(range(100))
+    ask(range(50))
     gc.collect()
     tracemalloc.start()
     try:
         # Other threads of the process allocate as well, but not each time.
-        assert min(grown_by(range(n, n + 150)) for n in (100, 250, 400)) < 100_000
+        assert any(grown_by(range(n, n + 150)) < 100_000 for n in (100, 250, 400))
     finally:
         tracemalloc.stop()
 

@@ -23,7 +23,7 @@ def at_once(actions):
     ready = threading.Barrier(len(actions))
 
     def act(action):
-        ready.wait(30)
+        ready.wait(60)
         return action()
 
     with ThreadPoolExecutor(len(actions)) as pool:

@@ -39,9 +39,9 @@ def test_nothing_is_in_the_way_of_a_quiet_collection(place):
 
 
 def test_a_transaction_that_stays_open_is_named(place, reports):
+    begun = time.monotonic()
     with reports.client.start_session() as session, session.start_transaction():
         reports.org_acme.insert_one({}, session=session)
-        begun = time.monotonic()
         [blocker] = wait_until(lambda: find_blockers(place, open_seconds=0.2))
         assert blocker.application == "reports"
         assert 0.2 <= blocker.seconds <= time.monotonic() - begun + 1
