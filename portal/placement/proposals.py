@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import islice
 from typing import Any
 
 from bson import ObjectId
@@ -52,72 +51,108 @@ class Proposal:
 
 
 def propose_moves(policy: Policy) -> list[Proposal]:
-    """The moves of a day: as many as the policy allows, the most pressing first."""
-    settled = (one for one in _proposals(policy) if _has_stayed(one.organization, policy))
-    return list(islice(settled, policy.moves.a_day))
+    """The moves of a day: as many as the policy allows, the most pressing first, one of each
+    organization. Costs a read for each reason, however many there are."""
+    found: list[Proposal] = []
+    for propose in (_out_of_region, _over, _under):
+        if room := policy.moves.a_day - len(found):
+            found += propose(policy, [one.organization for one in found], room)
+    return found
 
 
-def _has_stayed(organization: ObjectId, policy: Policy) -> bool:
-    """Tell whether the organization neither moves, nor can go back, nor moved lately."""
-    before = clock.now() - timedelta(days=policy.moves.settled_days)
-    lately = {"$or": [{"open": True}, {"switched_at": {"$gt": before}}]}
-    return not Move.objects(__raw__={"organization": organization, **lately}).first()
-
-
-def _proposals(policy: Policy) -> Iterator[Proposal]:
-    yield from _out_of_region()
-    if policy.promote:
-        yield from _settled("over_since", policy, Reason.OVER)
-    if policy.demote:
-        yield from _settled("under_since", policy, Reason.UNDER)
-
-
-def _out_of_region() -> Iterator[Proposal]:
+def _out_of_region(policy: Policy, others: list[ObjectId], most: int) -> list[Proposal]:
     """Organizations on a cluster that was moved to another region since, say."""
-    clusters = known_clusters()
-    for region in Organization.objects(region__exists=True).distinct("region"):
-        there: list[str | None] = [one.name for one in clusters if one.region == region]
-        if MAIN_CLUSTER in there:
-            there.append(None)  # the first versions wrote no cluster
-        elsewhere = {"placement.cluster": {"$nin": there}}
-        found = Organization.objects(
-            __raw__={"region": region, "state": OrganizationState.ACTIVE, **elsewhere}
-        )
-        for organization in found.only("slug", "placement"):
-            strategy = Strategy(organization.placement.strategy)
-            yield Proposal(organization.id, organization.slug, Reason.REGION, strategy, strategy)
+    regions = Organization.objects(region__exists=True).distinct("region")
+    if not regions:
+        return []
+    elsewhere = {
+        "$or": [{"region": region, **_outside(region)} for region in regions],
+        "state": OrganizationState.ACTIVE,
+        "_id": {"$nin": others},
+    }
+    pipeline = [{"$match": elsewhere}, *_without_moved(policy), {"$limit": most}]
+    rows = Organization.objects.aggregate(pipeline)
+    return [_proposal(row, Reason.REGION, _strategy_of(row)) for row in rows]
 
 
-def _settled(since: str, policy: Policy, reason: Reason) -> Iterator[Proposal]:
-    """Organizations whose figures have held long enough, and that are as old at least."""
-    before = clock.now() - timedelta(days=policy.moves.settled_days)
+def _outside(region: str) -> dict[str, Any]:
+    """The filter of places outside the region, as the index has them: the first versions wrote
+    neither strategy nor cluster."""
+    there: list[str | None] = [one.name for one in known_clusters() if one.region == region]
+    if MAIN_CLUSTER in there:
+        there.append(None)
+    return {
+        "placement.strategy": {"$in": [*Strategy, None]},
+        "placement.cluster": {"$nin": there},
+    }
+
+
+def _over(policy: Policy, others: list[ObjectId], most: int) -> list[Proposal]:
+    if policy.promote is None:
+        return []
     shared = {"placement.strategy": Strategy.SHARED}
-    is_there = shared if reason == Reason.OVER else {"placement.strategy": {"$ne": Strategy.SHARED}}
+    rows = _settled("over_since", shared, policy, others, most)
+    return [_proposal(row, Reason.OVER, Strategy.COLLECTION) for row in rows]
+
+
+def _under(policy: Policy, others: list[ObjectId], most: int) -> list[Proposal]:
+    if policy.demote is None:
+        return []
+    # Credentials can't come along into a shared collection.
+    own = {"placement.strategy": {"$ne": Strategy.SHARED}, "credentials": {"$in": [None, 0]}}
+    rows = _settled("under_since", own, policy, others, most)
+    return [_proposal(row, Reason.UNDER, Strategy.SHARED) for row in rows]
+
+
+def _settled(
+    since: str, there: dict[str, Any], policy: Policy, others: list[ObjectId], most: int
+) -> Iterator[dict[str, Any]]:
+    """Organizations whose figures have held long enough, and that are as old at least."""
+    before = _settled_before(policy)
     movable = {
         "state": OrganizationState.ACTIVE,
         "operation": {"$exists": False},
         "created_at": {"$lte": before},
-        **is_there,
-        # Credentials can't come along into a shared collection.
-        **({"credentials": {"$in": [None, 0]}} if reason == Reason.UNDER else {}),
+        **there,
     }
+    shown = {"slug": 1, "placement": 1}
+    figures = {name: f"${name}" for name in ("documents", "bytes", "operations_a_day")}
     pipeline: list[dict[str, Any]] = [
-        {"$match": {since: {"$lte": before}}},
+        {"$match": {since: {"$lte": before}, "_id": {"$nin": others}}},
         {"$sort": {since: 1}},
-        join(Organization, "_id", "_id", "organization", [{"$match": movable}]),
-        {"$unwind": "$organization"},
+        join(Organization, "_id", "_id", "found", [{"$match": movable}, {"$project": shown}]),
+        {"$unwind": "$found"},
+        *_without_moved(policy),
+        {"$limit": most},
+        {"$replaceWith": {"$mergeObjects": ["$found", figures, {"since": f"${since}"}]}},
     ]
-    for row in OrganizationFigures.objects.aggregate(pipeline):
-        organization = row["organization"]
-        strategy = Strategy(organization["placement"].get("strategy", Strategy.COLLECTION))
-        yield Proposal(
-            row["_id"],
-            organization["slug"],
-            reason,
-            strategy,
-            Strategy.COLLECTION if reason == Reason.OVER else Strategy.SHARED,
-            row[since],
-            row["documents"],
-            row["bytes"],
-            row.get("operations_a_day"),
-        )
+    return OrganizationFigures.objects.aggregate(pipeline)
+
+
+def _without_moved(policy: Policy) -> list[dict[str, Any]]:
+    """The stages that leave out who moves, can go back, or moved lately."""
+    lately = {"$or": [{"open": True}, {"switched_at": {"$gt": _settled_before(policy)}}]}
+    moves: list[dict[str, Any]] = [{"$match": lately}, {"$limit": 1}, {"$project": {"_id": 1}}]
+    return [join(Move, "_id", "organization", "moves", moves), {"$match": {"moves": []}}]
+
+
+def _settled_before(policy: Policy) -> datetime:
+    return clock.now() - timedelta(days=policy.moves.settled_days)
+
+
+def _strategy_of(row: dict[str, Any]) -> Strategy:
+    return Strategy(row["placement"].get("strategy", Strategy.COLLECTION))
+
+
+def _proposal(row: dict[str, Any], reason: Reason, to: Strategy) -> Proposal:
+    return Proposal(
+        row["_id"],
+        row["slug"],
+        reason,
+        _strategy_of(row),
+        to,
+        row.get("since"),
+        row.get("documents"),
+        row.get("bytes"),
+        row.get("operations_a_day"),
+    )

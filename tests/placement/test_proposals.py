@@ -153,6 +153,18 @@ def test_at_most_so_many_as_the_policy_lets_move_the_longest_over_first(in_force
     assert proposed() == [("acme", "collection"), ("kestrel", "collection")]
 
 
+def test_of_any_number_each_reason_is_one_read(in_force, days_later, commands):
+    in_force(POLICY)
+    for name in ("Acme", "Kestrel", "Juniper"):
+        in_pool(an_organization(name), 11)
+    measure_organizations()
+    days_later(8)
+    policy = current_policy()
+    commands.clear()
+    assert len(propose_moves(policy)) == 2
+    assert commands == ["distinct", "aggregate"]
+
+
 def test_one_outside_its_region_is_proposed_first(in_force, main_in, days_later):
     in_force(POLICY)
     in_pool(an_organization("Acme"), 11)
@@ -164,6 +176,8 @@ def test_one_outside_its_region_is_proposed_first(in_force, main_in, days_later)
     first, second = propose_moves(current_policy())
     assert (first.slug, first.reason) == ("kestrel", Reason.REGION)
     assert second.slug == "acme"
+    Organization.objects(slug="acme").update(region="eu-central")
+    assert proposed() == [("acme", "shared"), ("kestrel", "collection")]  # each once
     main_in("eu-central")
     assert proposed() == [("acme", "collection")]
 
