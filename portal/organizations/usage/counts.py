@@ -1,6 +1,6 @@
 """Counts of use, as batches, hours and days have them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -25,6 +25,16 @@ class Counts:
     def of(cls, stored: Mapping[str, Any]) -> Self:
         """The counts in a stored document; what isn't there is nothing, and so is what is none."""
         return cls(**{name: _whole(stored.get(name, 0)) for name in NAMES})
+
+    @classmethod
+    def sum(cls, stored: Iterable[Mapping[str, Any]]) -> Self:
+        """The counts of several such documents together."""
+        sums = dict.fromkeys(NAMES, 0)
+        for each in stored:
+            for name, value in each.items():
+                if name in sums:
+                    sums[name] += _whole(value)
+        return cls(**sums)
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(*(getattr(self, name) + getattr(other, name) for name in NAMES))

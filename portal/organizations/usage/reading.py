@@ -115,8 +115,7 @@ def loudest(count: int = 20, *, cluster: str | None = None) -> Loudness:
     now = clock.now()
     since = _floor(now, timedelta(minutes=1)) - _HOUR
     known = _known(since, now)
-    sums = _last_hour(since, cluster)
-    top = sorted(sums, key=lambda one: sums[one].operations, reverse=True)[: min(count, MOST_LOUD)]
+    top = _loudest_since(since, min(count, MOST_LOUD), cluster)
     organizations = {
         each.id: each
         for each in Organization.objects(id__in=top).only(
@@ -124,11 +123,12 @@ def loudest(count: int = 20, *, cluster: str | None = None) -> Loudness:
         )
     }
     totals = _cluster_totals(since)
-    days = _operations_by_hour(top, now, known)
+    hours = _hours_of(top, _floor(now, _HOUR) - 23 * _HOUR, since)
+    counts, days = _counts_since(hours, since), _operations_by_hour(top, hours, now, known)
     rows = [
-        _loud(organizations[one], sums[one], totals, days[one])
+        _loud(organizations[one], counts[one], totals, days[one])
         for one in top
-        if one in organizations and sums[one].operations
+        if one in organizations
     ]
     return Loudness(tuple(rows), known.until, known.gaps)
 
@@ -164,7 +164,11 @@ def operations_by_hour(
 ) -> dict[ObjectId, tuple[float | None, ...]]:
     """The operations of each in the last 24 hours, by hour; ``None`` where nothing was measured."""
     now = clock.now()
-    return _operations_by_hour(organizations, now, _known(now - 24 * _HOUR, now))
+    stored = UsageHour.objects(
+        organization__in=list(organizations), hour__gte=_floor(now, _HOUR) - 23 * _HOUR
+    )
+    hours = stored.only("organization", "hour", "total.operations").as_pymongo()
+    return _operations_by_hour(organizations, hours, now, _known(now - 24 * _HOUR, now))
 
 
 def known_until() -> datetime | None:
@@ -218,52 +222,89 @@ def _by_hour(organization: ObjectId, since: datetime) -> dict[datetime, Counts]:
     return counted
 
 
-def _last_hour(since: datetime, cluster: str | None) -> dict[ObjectId, Counts]:
-    """The counts since then of those who used most in the hours that it is part of."""
-    sums: dict[ObjectId, Counts] = defaultdict(Counts)
-    for hour in (_floor(since, _HOUR), _floor(since, _HOUR) + _HOUR):
-        wanted = UsageHour.objects(hour=hour)
-        if cluster is not None:
-            wanted = wanted.filter(cluster=cluster)
-        for found in wanted.order_by("-total.operations").limit(_CANDIDATES).as_pymongo():
-            sums[found["organization"]] += _since(found, since)
-    return sums
-
-
-def _cluster_totals(since: datetime) -> dict[str, Counts]:
-    totals: dict[str, Counts] = defaultdict(Counts)
-    for found in ClusterUsage.objects(hour__gte=_floor(since, _HOUR)).as_pymongo():
-        totals[found["cluster"]] += _since(found, since)
-    return totals
-
-
-def _since(found: Mapping[str, Any], since: datetime) -> Counts:
-    return reduce(
-        add,
-        (
-            Counts.of(counts)
-            for minute, counts in found.get("minutes", {}).items()
-            if found["hour"] + timedelta(minutes=int(minute)) >= since
-        ),
-        Counts(),
+def _loudest_since(since: datetime, count: int, cluster: str | None) -> list[ObjectId]:
+    """Those with the most operations since then, of those who used most in the hours that it is
+    part of; the server adds them up, as minutes are a lot to read."""
+    first = _floor(since, _HOUR)
+    later = _candidates(first + _HOUR, "$total.operations", cluster)
+    found = UsageHour.objects.aggregate(
+        [
+            *_candidates(first, _operations_since(since), cluster),
+            {"$unionWith": {"coll": UsageHour._get_collection_name(), "pipeline": later}},
+            {"$group": {"_id": "$organization", "operations": {"$sum": "$operations"}}},
+            {"$match": {"operations": {"$gt": 0}}},
+            {"$sort": {"operations": -1, "_id": 1}},
+            {"$limit": count},
+        ]
     )
+    return [row["_id"] for row in found]
+
+
+def _candidates(hour: datetime, operations: Any, cluster: str | None) -> list[dict[str, Any]]:
+    wanted = {"hour": hour} if cluster is None else {"hour": hour, "cluster": cluster}
+    return [
+        {"$match": wanted},
+        {"$sort": {"total.operations": -1}},
+        {"$limit": _CANDIDATES},
+        {"$project": {"_id": 0, "organization": 1, "operations": operations}},
+    ]
+
+
+def _operations_since(since: datetime) -> dict[str, Any]:
+    """The operations in an hour's minutes from this one on, as an expression."""
+    minutes = range(since.minute, 60)
+    return {"$sum": [f"$minutes.{minute}.operations" for minute in minutes]}
+
+
+def _hours_of(
+    organizations: list[ObjectId], begin: datetime, since: datetime
+) -> list[dict[str, Any]]:
+    """The hours of these from ``begin`` on; with the minutes of the one that ``since`` is in."""
+    first = {"$eq": ["$hour", _floor(since, _HOUR)]}
+    minutes = {"$cond": [first, "$minutes", "$$REMOVE"]}
+    shown = {"_id": 0, "organization": 1, "hour": 1, "total": 1, "minutes": minutes}
+    wanted = {"organization": {"$in": organizations}, "hour": {"$gte": begin}}
+    return list(UsageHour.objects.aggregate([{"$match": wanted}, {"$project": shown}]))
+
+
+def _counts_since(hours: list[dict[str, Any]], since: datetime) -> dict[ObjectId, Counts]:
+    counts: dict[ObjectId, Counts] = defaultdict(Counts)
+    for found in hours:
+        if found["hour"] > since:
+            counts[found["organization"]] += Counts.of(found["total"])
+        elif "minutes" in found:
+            counts[found["organization"]] += Counts.sum(
+                each for minute, each in found["minutes"].items() if int(minute) >= since.minute
+            )
+    return counts
+
+
+def _cluster_totals(since: datetime) -> dict[str, int]:
+    """The operations of each cluster since then."""
+    within = {"$gt": ["$hour", _floor(since, _HOUR)]}
+    operations = {"$cond": [within, "$total.operations", _operations_since(since)]}
+    found = ClusterUsage.objects.aggregate(
+        [
+            {"$match": {"hour": {"$gte": _floor(since, _HOUR)}}},
+            {"$group": {"_id": "$cluster", "operations": {"$sum": operations}}},
+        ]
+    )
+    return {row["_id"]: row["operations"] for row in found}
 
 
 def _operations_by_hour(
-    organizations: Sequence[ObjectId], now: datetime, known: _Known
+    organizations: Sequence[ObjectId],
+    hours: Iterable[Mapping[str, Any]],
+    now: datetime,
+    known: _Known,
 ) -> dict[ObjectId, tuple[float | None, ...]]:
-    first = _floor(now, _HOUR) - 23 * _HOUR
-    hours = [first + index * _HOUR for index in range(24)]
-    stored = UsageHour.objects(organization__in=list(organizations), hour__gte=first)
     operations = {
-        (each["organization"], each["hour"]): each["total"].get("operations", 0)
-        for each in stored.only("organization", "hour", "total").as_pymongo()
+        (each["organization"], each["hour"]): each["total"].get("operations", 0) for each in hours
     }
+    day = [_floor(now, _HOUR) - ago * _HOUR for ago in range(23, -1, -1)]
+    silent = {hour: 0.0 if known.measured(hour, hour + _HOUR) else None for hour in day}
     return {
-        one: tuple(
-            operations.get((one, hour), 0.0 if known.measured(hour, hour + _HOUR) else None)
-            for hour in hours
-        )
+        one: tuple(operations.get((one, hour), silent[hour]) for hour in day)
         for one in organizations
     }
 
@@ -271,11 +312,11 @@ def _operations_by_hour(
 def _loud(
     organization: Organization,
     counts: Counts,
-    totals: Mapping[str, Counts],
+    totals: Mapping[str, int],
     day: tuple[float | None, ...],
 ) -> Loud:
     placement = organization.placement
-    total = totals[placement.cluster].operations if placement.cluster in totals else 0
+    total = totals.get(placement.cluster, 0)
     limits = LimitBook().limits_of(organization.id, (0, 0), entitled(organization))
     return Loud(
         id=organization.id,
