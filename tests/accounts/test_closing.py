@@ -9,6 +9,7 @@ from portal.doctor.chains import find_broken
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Invitation, InvitationState, Membership, Role
+from portal.documents.organizations import Restriction
 from portal.documents.sessions import Session
 from portal.errors import NotFound
 from portal.identity.accounts.changing import change_profile
@@ -21,6 +22,7 @@ from portal.organizations.members.inviting import invite, withdraw_invitation
 from tests.factories import (
     a_context,
     a_member,
+    a_suspension,
     an_access,
     an_account,
     an_organization,
@@ -118,6 +120,17 @@ def test_a_last_owner_stays(visitor, mara):
 def test_a_last_owner_of_something_in_the_trash_stays(visitor, mara):
     trash_organization(an_organization("Acme Corp", mara), None, a_context(mara))
     assert close(visitor).status == 409
+
+
+def test_a_hidden_organization_holds_its_last_owner_and_is_not_named(visitor, mara):
+    suspended = an_organization("Acme Corp", mara)
+    a_suspension(suspended, Restriction.HIDDEN)
+    told = close(visitor).text
+    assert "last owner of an organization that is suspended. Ask whoever runs this portal" in told
+    an_organization("Kestrel Freight", mara)
+    told += close(visitor).text + visitor.get("/account/close").text
+    assert "last owner of Kestrel Freight and an organization that is suspended" in told
+    assert "Acme" not in told
 
 
 def test_who_owned_what_is_purged_goes(visitor, mara):

@@ -17,12 +17,12 @@ from portal.database.cascade import delete_belongings
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, Role
-from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.organizations import Organization, OrganizationState, Restriction
 from portal.documents.sign_ups import PendingSignUp
 from portal.errors import check_all
 from portal.identity.accounts import wiring
 from portal.identity.accounts.changing import revoke_recovery_link
-from portal.identity.accounts.errors import AddressNotConfirmed, SoleOwner
+from portal.identity.accounts.errors import UNNAMED, AddressNotConfirmed, SoleOwner
 from portal.identity.accounts.mails import ACCOUNT_CLOSED
 from portal.identity.authentication.credentials import email_key_of, verify_current_password
 from portal.identity.authentication.errors import WrongPassword
@@ -79,13 +79,16 @@ def _close(account: Account, context: RequestContext) -> Account:
 
 
 def solely_owned_organizations(account_id: ObjectId) -> list[str]:
-    """The names of the organizations, in the trash or not, whose only owner is the account."""
+    """The names of the organizations, in the trash or not, whose only owner is the account; UNNAMED
+    behind them for those that are hidden."""
     owned = Membership.objects(account=account_id, role=Role.OWNER).distinct("organization")
     alive = Organization.objects(
         id__in=owned, state__in=(OrganizationState.ACTIVE, OrganizationState.TRASHED)
     )
     others = Membership.objects(role=Role.OWNER, account__ne=account_id)
-    return sorted(one.name for one in alive if not others.filter(organization=one.id).first())
+    sole = [one for one in alive if not others.filter(organization=one.id).first()]
+    seen = [one.name for one in sole if one.restricted != Restriction.HIDDEN]
+    return [*sorted(seen), *([UNNAMED] if len(seen) < len(sole) else ())]
 
 
 def erase_closed() -> int:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from portal.errors import Conflict, Invalid, Refused
 
+UNNAMED = "an organization that is suspended"
+"""What is told of a hidden organization, which isn't there for its members."""
+
 _MAX_LISTED = 5
 
 
@@ -103,16 +106,26 @@ class InvalidPersonName(Invalid):
 
 @dataclass
 class SoleOwner(Conflict):
-    """The account is the only owner of these organizations, by name."""
+    """The account is the only owner of these organizations, by name; hidden ones are UNNAMED."""
 
     organizations: list[str]
 
     code = "last_owner"
     title = "Somebody must own it"
     message = (
-        "You are the last owner of {listed}. Make somebody else an owner, "
-        "or purge what nobody needs, then close your account. Nothing was changed."
+        "You are the last owner of {listed}. {advice}, then close your account. "
+        "Nothing was changed."
     )
+
+    @property
+    def advice(self) -> str:
+        """The way to be rid of them, which nobody but operators has for a hidden one."""
+        if self.organizations == [UNNAMED]:
+            return "Ask whoever runs this portal to make somebody else its owner"
+        own = "Make somebody else an owner, or purge what nobody needs"
+        if UNNAMED in self.organizations:
+            return f"{own}, and ask whoever runs this portal about the one that is suspended"
+        return own
 
     @property
     def listed(self) -> str:
