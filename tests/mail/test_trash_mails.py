@@ -2,6 +2,9 @@
 
 from datetime import timedelta
 
+import pytest
+from bson import ObjectId
+
 from portal import clock
 from portal.database.migrations import repeat_migrations
 from portal.documents.memberships import Role
@@ -9,6 +12,7 @@ from portal.mail import sender
 from portal.organizations.lifecycle import runner
 from portal.organizations.lifecycle.renaming import restore_organization
 from portal.organizations.lifecycle.trashing import WARNED_BEFORE, trash_organization
+from portal.web.context import OPERATOR, AuditActor, RequestContext
 from tests.factories import a_context, a_member, an_account, an_organization, fresh
 from tests.mail.post_office import text_of
 
@@ -34,6 +38,21 @@ def test_each_owner_is_told_and_nobody_else(app, office):
     assert message["Subject"] == "Acme Corp is in the trash"
     assert "mara@acme.example deleted Acme Corp" in text_of(message)
     assert f"http://localhost/trash/{organization.id}" in text_of(message)
+
+
+@pytest.mark.parametrize(
+    ("actor", "deleter"),
+    [
+        (OPERATOR, "The operator"),
+        (AuditActor(kind="key", id=ObjectId(), name="key “Sync”"), "The key “Sync”"),
+        (AuditActor(), "The portal"),
+    ],
+)
+def test_owners_are_told_who_deleted_it_where_no_account_did(app, office, actor, deleter):
+    trash_organization(an_organization("Acme Corp"), None, RequestContext(actor))
+    sender.send_due_mails(app)
+    [message] = office.messages
+    assert text_of(message).startswith(f"{deleter} deleted Acme Corp.")
 
 
 def test_what_was_restored_before_the_mail_left_is_not_told(app, office):

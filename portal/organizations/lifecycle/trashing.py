@@ -18,6 +18,7 @@ from portal.database.kept_beside import delete_all
 from portal.database.leases import is_past
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
 from portal.documents.mails import Mail
 from portal.documents.memberships import Membership, Role
 from portal.documents.moves import Move, MoveState, Outcome
@@ -293,13 +294,24 @@ def _about_trashed(mail: Mail) -> dict[str, Any] | None:
     ).first()
     if organization is None:
         return None
-    deleter = Account.objects(id=organization.trashed_by).only("email").first()
     return {
         "name": organization.name,
-        "trashed_by": (deleter.email or "a closed account") if deleter else "a program",
+        "trashed_by": _deleter_in_words(organization),
         "purge_at": organization.purge_at,
         "link": link("organizations.trashed", organization_id=organization.id),
     }
+
+
+def _deleter_in_words(organization: Organization) -> str:
+    """Whoever deleted it, to begin a sentence: an account, or what its trail says where it was
+    none, an operator or an API key."""
+    if organization.trashed_by:
+        deleter = Account.objects(id=organization.trashed_by).only("email").first()
+        return (deleter and deleter.email) or "A closed account"
+    own = AuditEvent.objects(chain=organization.id, action="organization.trashed")
+    event = own.order_by("-seq").only("actor_name").first()
+    named = (event and event.actor_name) or "portal"
+    return f"The {named.removeprefix('the ')}"
 
 
 _TRASH_WAY = engine.Way(
