@@ -68,7 +68,7 @@ def backlog() -> Backlog | None:
         return None
     waiting = _waiting().filter(__raw__=of_these)
     latest = waiting.filter(last_error__exists=True).order_by("-due_at").first()
-    reason = latest.last_error if latest else "no portal has tried to send them"
+    reason = latest.last_error if latest else "No portal has tried to send them."
     return Backlog(waiting.count(), found["created_at"], reason)
 
 

@@ -311,7 +311,7 @@ def test_what_nobody_tries_to_send_waits_too(put, master_db):
     put()
     long_ago = clock.now() - outbox.PROMPTLY - timedelta(seconds=1)
     master_db.mails.update_one({}, {"$set": {"created_at": long_ago}})
-    assert outbox.backlog().last_error == "no portal has tried to send them"
+    assert outbox.backlog().last_error == "No portal has tried to send them."
 
 
 def test_strangers_who_ask_for_health_learn_of_no_address(app, office, put, visitor):
