@@ -20,6 +20,7 @@ from portal.organizations.support import grants
 from portal.organizations.support.errors import (
     AlreadyAsked,
     AlreadyDecided,
+    DocumentsOutOfReach,
     GrantNotFound,
     InvalidHours,
     InvalidReason,
@@ -52,6 +53,7 @@ def list_support_grants_as_operator(organization_id: str) -> dict[str, Any]:
         OrganizationTrashed,
         InvalidReason,
         InvalidHours,
+        DocumentsOutOfReach,
         AlreadyAsked,
         TooManyAttempts,
     ),

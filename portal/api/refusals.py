@@ -38,7 +38,14 @@ OF_EVERY_REQUEST: tuple[Refusal, ...] = (
 OF_BODIES: tuple[Refusal, ...] = (400, 411, 413, 415)
 
 _NEW_NAME = {"organization_name": "new_organization_name"}
-FIELDS = {"org.rename_organization": _NEW_NAME, "org.rename_organization_by_body": _NEW_NAME}
+_DOCUMENTS = {"documents": "with_documents"}
+FIELDS = {
+    "org.rename_organization": _NEW_NAME,
+    "org.rename_organization_by_body": _NEW_NAME,
+    "org_support.give_support_access": _DOCUMENTS,
+    "org_support.grant_support_access": _DOCUMENTS,
+    "admin_support.ask_for_support_access": _DOCUMENTS,
+}
 """JSON names of fields that forms name otherwise, by endpoint."""
 
 _PLACEHOLDER = re.compile(r"{[^}]*}")

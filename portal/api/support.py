@@ -15,6 +15,7 @@ from portal.documents.organizations import Organization
 from portal.organizations.support import grants
 from portal.organizations.support.errors import (
     AlreadyDecided,
+    DocumentsOutOfReach,
     GrantNotFound,
     InvalidHours,
     InvalidReason,
@@ -40,7 +41,14 @@ def list_support_grants(name: str) -> dict[str, Any]:
 
 @org_support.post(
     "/<name:name>/support",
-    refusals=(*OF_CHANGES, InvalidReason, InvalidHours, TooManyGrants, TooManyAttempts),
+    refusals=(
+        *OF_CHANGES,
+        InvalidReason,
+        InvalidHours,
+        DocumentsOutOfReach,
+        TooManyGrants,
+        TooManyAttempts,
+    ),
 )
 @takes_key
 @logged_in
@@ -69,6 +77,7 @@ def give_support_access(body: dict[str, Any], name: str) -> dict[str, Any]:
         GrantNotFound,
         AlreadyDecided,
         InvalidHours,
+        DocumentsOutOfReach,
         TooManyGrants,
         TooManyAttempts,
     ),

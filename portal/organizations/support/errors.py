@@ -68,6 +68,20 @@ class TooManyGrants(Conflict):
     message = "{most} are in force, and no more are possible. End one first. Nothing was changed."
 
 
+@dataclass
+class DocumentsOutOfReach(Conflict):
+    """The portal's MongoDB user may not make the one by which an operator would read documents."""
+
+    missing: str
+
+    code = "documents_out_of_reach"
+    field = "documents"
+    message = (
+        "Nobody could read them here: MongoDB doesn’t allow the portal {missing}. Choose "
+        "everything but documents, or have whoever runs the portal allow that first"
+    )
+
+
 class DocumentsNotGranted(Refused):
     """An operator has no grant by which to read documents."""
 

@@ -24,7 +24,7 @@ from portal.mail import outbox
 from portal.organizations.access.errors import OrganizationTrashed
 from portal.organizations.access.lookup import Access, begin_change
 from portal.organizations.access.owners import email_of, email_owners
-from portal.organizations.support import errors, tending
+from portal.organizations.support import errors, reading, tending
 from portal.organizations.support.mails import SUPPORT_ASKED, SUPPORT_DECIDED, SUPPORT_GRANTED
 from portal.web import rate_limits
 from portal.web.context import RequestContext
@@ -95,10 +95,14 @@ def ask(
 ) -> SupportGrant:
     """Have an operator, or a command, ask the owners for support access; they get a mail.
 
-    Raises InvalidReason, InvalidHours (or SeveralErrors of them), NotFound, OrganizationTrashed,
-    AlreadyAsked, TooManyAttempts, DuplicateRequest.
+    Raises InvalidReason, InvalidHours, DocumentsOutOfReach (or SeveralErrors of them), NotFound,
+    OrganizationTrashed, AlreadyAsked, TooManyAttempts, DuplicateRequest.
     """
-    reason, hours = check_all(lambda: _clean_reason(reason), lambda: _clean_hours(hours))
+    reason, hours, with_documents = check_all(
+        lambda: _clean_reason(reason),
+        lambda: _clean_hours(hours),
+        lambda: reading.check_offered(_active(organization_id), with_documents),
+    )
     rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(organization_id))
     grant = SupportGrant(
         id=ObjectId(),
@@ -138,10 +142,14 @@ def give(
     """Have an owner let any operator see the organization, for these ``hours``, unasked. The owners
     get a mail.
 
-    Raises InvalidReason, InvalidHours (or SeveralErrors of them), TooManyGrants, Forbidden,
-    NotFound, TooManyAttempts, DuplicateRequest.
+    Raises InvalidReason, InvalidHours, DocumentsOutOfReach (or SeveralErrors of them),
+    TooManyGrants, Forbidden, NotFound, TooManyAttempts, DuplicateRequest.
     """
-    reason, hours = check_all(lambda: _clean_reason(reason), lambda: _clean_hours(hours))
+    reason, hours, with_documents = check_all(
+        lambda: _clean_reason(reason),
+        lambda: _clean_hours(hours),
+        lambda: reading.check_offered(access.organization, with_documents),
+    )
     rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(access.organization.id))
     grant = SupportGrant(
         id=ObjectId(),
@@ -173,10 +181,13 @@ def grant_asked(
     """Have an owner give what an operator asked for, for the ``hours`` that the owner chooses, and
     with documents or without. The owners and the operator get a mail.
 
-    Raises InvalidHours, GrantNotFound, AlreadyDecided, TooManyGrants, Forbidden, NotFound,
-    TooManyAttempts, DuplicateRequest.
+    Raises InvalidHours, DocumentsOutOfReach (or SeveralErrors of them), GrantNotFound,
+    AlreadyDecided, TooManyGrants, Forbidden, NotFound, TooManyAttempts, DuplicateRequest.
     """
-    hours = _clean_hours(hours)
+    hours, with_documents = check_all(
+        lambda: _clean_hours(hours),
+        lambda: reading.check_offered(access.organization, with_documents),
+    )
     rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(access.organization.id))
 
     @transactional

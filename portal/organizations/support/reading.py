@@ -13,6 +13,7 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 from portal import clock
 from portal.database import users
 from portal.database.clusters import database_of, uri_of
+from portal.database.errors import ClusterUnavailable
 from portal.database.transactions import transactional
 from portal.documents.credentials import Reach
 from portal.documents.organizations import Organization, OrganizationState
@@ -22,11 +23,16 @@ from portal.organizations.access.errors import GrantOver
 from portal.organizations.access.restrictions import check_restriction
 from portal.organizations.credentials import hosts
 from portal.organizations.credentials.errors import MissingRights, NotProven
-from portal.organizations.credentials.managing import create_user, missing_rights, refusal_of
+from portal.organizations.credentials.managing import (
+    create_user,
+    may_have_credentials,
+    missing_rights,
+    refusal_of,
+)
 from portal.organizations.lifecycle import engine
 from portal.organizations.lifecycle.privileges import home_of, privileges_on
 from portal.organizations.support import clients, tending
-from portal.organizations.support.errors import DocumentsNotGranted
+from portal.organizations.support.errors import DocumentsNotGranted, DocumentsOutOfReach
 from portal.settings import sealing
 from portal.tenants._sync.connections import Connection
 from portal.web.acting_operator import ActingOperator
@@ -37,6 +43,20 @@ PREFIX = "support"
 """The beginning of the names of grants' users and roles."""
 
 _PROOF_SECONDS = 1.5
+
+
+def check_offered(organization: Organization, with_documents: bool) -> bool:
+    """``with_documents``, unless the portal may not make the user that would read them: raises
+    DocumentsOutOfReach. Of a cluster that doesn't answer nobody knows, and it may well do by the
+    time that an operator looks."""
+    if with_documents and may_have_credentials(organization):
+        try:
+            missing = missing_rights(organization)
+        except (ClusterUnavailable, PyMongoError):
+            missing = []
+        if missing:
+            raise DocumentsOutOfReach(", ".join(missing))
+    return with_documents
 
 
 def check_reads(operator: ActingOperator, organization_id: ObjectId) -> SupportGrant:

@@ -14,10 +14,11 @@ from portal.documents.support import GrantState, SupportGrant
 from portal.mail import sender
 from portal.organizations.access.errors import Forbidden
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
-from portal.organizations.support import grants
+from portal.organizations.support import grants, reading
 from portal.organizations.support.errors import (
     AlreadyAsked,
     AlreadyDecided,
+    DocumentsOutOfReach,
     GrantNotFound,
     InvalidHours,
     InvalidReason,
@@ -124,6 +125,26 @@ def test_what_is_asked_for_has_a_reason_and_an_end(acme, chosen, refused):
     with pytest.raises(refused):
         ask(acme, **chosen)
     assert not SupportGrant.objects
+
+
+def test_documents_that_nobody_could_read_are_neither_asked_for_nor_given(desk, acme, monkeypatch):
+    monkeypatch.setattr(reading, "missing_rights", lambda _: ["createUser"])
+    answer = desk.post(
+        f"/operator/organizations/{acme.id}/support/ask",
+        {"reason": "Import stops", "documents": "with", "hours": "4"},
+    )
+    assert answer.status == 409
+    assert "doesn’t allow the portal createUser" in answer.fault("documents")
+    access, context = an_access(acme), a_context(the_owner(acme))
+    asked = ask(acme, with_documents=False)
+    for give in (
+        lambda: grants.give(access, 4, context, with_documents=True, reason="Help"),
+        lambda: grants.grant_asked(access, asked.id, 4, context, with_documents=True),
+    ):
+        with pytest.raises(DocumentsOutOfReach):
+            give()
+    granted = grants.grant_asked(access, asked.id, 4, context, with_documents=False)
+    assert not granted.with_documents
 
 
 def test_one_question_at_a_time(acme):
