@@ -17,6 +17,7 @@ from portal.database import clusters, connection
 from portal.database.errors import DatabaseUnavailable, UnsuitableServer
 from portal.errors import Action, PortalError, SeveralErrors
 from portal.web import stale_forms
+from portal.web.acting_operator import ActingOperator, acting_operator
 from portal.web.error_messages import API_MESSAGES, ERROR_MESSAGES, FORM_EXPIRED
 from portal.web.errors import RETRY_AFTER_SECONDS, InvalidInput, NoCookie
 from portal.web.requests import (
@@ -35,6 +36,7 @@ _START = Action("To the start", "home.landing")
 _LOG_IN = Action("Log in", "authentication.log_in")
 _ORGANIZATIONS = Action("Your organizations", "organizations.list_mine")
 _TRASH = Action("Look in the trash", "organizations.trash")
+_CONSOLE = Action("To the console", "operator_overview.show")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,17 +179,29 @@ def _page(response: ErrorResponse) -> str:
     server_error = response.status >= 500
     viewer = None if server_error else current_user._get_current_object()
     retry_path = request.path if request.method == "GET" else "/"
+    in_console = _is_in_console(viewer)
     return render_template(
         "errors/error.html",
+        layout="operators/base.html" if in_console else "base.html",
         error=response,
         again=same_site_path(retry_path, "/") if server_error else None,
-        actions=response.actions or _default_actions(response, viewer),
+        actions=response.actions or _default_actions(response, viewer, in_console),
         request_id=g.get("request_id"),
         current_user=viewer,
     )
 
 
-def _default_actions(response: ErrorResponse, viewer: Any) -> tuple[Action, ...]:
+def _is_in_console(viewer: Any) -> bool:
+    """Tell whether an operator asked for a page of the console: by what was found out before the
+    error, or by the viewer's role, so that nobody else sees that there is one."""
+    if not request.path.startswith("/operator"):
+        return False
+    return acting_operator() == ActingOperator() or bool(getattr(viewer, "operator_role", ""))
+
+
+def _default_actions(response: ErrorResponse, viewer: Any, in_console: bool) -> tuple[Action, ...]:
+    if in_console:
+        return (_CONSOLE,)
     if not getattr(viewer, "is_authenticated", False):
         return _LOG_IN, _START
     return (_ORGANIZATIONS, _TRASH) if response.status == 404 else (_ORGANIZATIONS,)
