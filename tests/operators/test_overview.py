@@ -18,6 +18,7 @@ from portal.documents.doctor import ExaminedCheck
 from portal.documents.figures import InstallationDay
 from portal.documents.jobs import Job
 from portal.documents.mails import Mail
+from portal.documents.organizations import Organization, Restriction
 from portal.documents.processes import PeriodicTask, Process
 from portal.operators.overview import census, figures
 from portal.organizations.usage import rolling
@@ -123,6 +124,24 @@ def test_an_operation_that_fails_is_told_with_its_error(desk, cared_for, master_
     assert "org_other exists" in need
 
 
+def test_one_without_a_way_back_says_why(desk, cared_for, master_db):
+    begin(an_organization("Acme Corp"), master_db, kind="purge", attempt=5, last_error="no room")
+    [need] = told(desk)
+    assert "It can’t be undone: its documents are being deleted." in need
+    assert "Undo" not in need
+    assert "can’t be undone" in desk.get("/operator/operations").text
+
+
+def test_a_suspension_that_fails_can_be_undone_and_a_lifting_too(desk, cared_for, master_db):
+    acme = an_organization("Acme Corp")
+    fails = {"kind": "restrict", "attempt": 5, "last_error": "no room"}
+    begin(acme, master_db, restricted=Restriction.LOCKED, **fails)
+    Organization.objects(id=acme.id).update(set__restricted=Restriction.LOCKED)
+    assert "Undo suspension" in told(desk)[0]
+    begin(acme, master_db, **fails)
+    assert told(desk)[0].startswith("Failed: Lifting of a suspension of Acme Corp failed 5 times")
+
+
 def test_an_operation_that_takes_long_is_told_and_a_short_one_is_not(desk, cared_for, master_db):
     begin(an_organization("Acme Corp"), master_db, started_at=clock.now() - timedelta(minutes=4))
     begin(an_organization("Other Inc"), master_db)
@@ -145,6 +164,15 @@ def test_mails_that_do_not_leave_are_told_with_the_reason(desk, cared_for):
     [need] = told(desk)
     assert "1 e-mail can’t leave" in need
     assert "451 try later" in need
+
+
+def test_the_outbox_tells_a_reason_in_a_sentence_and_as_it_was(desk):
+    raised = "SMTPDataError: (451, b'4.7.1 <b>Later</b>')"
+    waiting = {"created_at": clock.now(), "due_at": clock.now(), "attempt": 2}
+    Mail(kind="x", to="mara@acme.example", last_error=raised, **waiting).save()
+    page = desk.get("/operator/outbox")
+    assert "The mail server refused the mail: 451 4.7.1 <b>Later</b>" in page.text
+    assert page.html.select_one("details code").get_text() == raised
 
 
 def test_a_process_that_was_killed_is_told_until_another_takes_its_place(desk, cared_for):
@@ -412,6 +440,9 @@ def test_a_cluster_that_will_be_full_is_told_with_the_day(desk, cared_for):
     day = clock.now() + timedelta(days=10)
     assert f"Cluster main is full on {day:%-d %B}" in need
     assert "At 100 new organizations a day" in need
+    way = desk.get("/operator").html.find("a", string="Plan moves")["href"]
+    assert desk.get(way).status == 200
+    assert "cluster=main" in way
     page = desk.get("/operator/capacity")
     assert page.html.select_one("svg.chart .forecast")
     assert "Figures as a table" in page.text

@@ -6,21 +6,30 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from portal.documents.audit import AuditEvent
-from portal.documents.organizations import OperationKind, Organization, Slug, Strategy
+from portal.documents.organizations import OperationKind, Organization, Restriction, Slug, Strategy
 from portal.organizations.lifecycle import engine, runner
 from portal.organizations.lifecycle.engine import acquire_lease
 from portal.organizations.lifecycle.errors import OperationOver, OperationStays, OperationUndone
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
-from portal.organizations.lifecycle.retrying import may_undo, retry_operation, undo_operation
+from portal.organizations.lifecycle.retrying import retry_operation, undo_operation, why_it_stays
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.web.context import OPERATOR, RequestContext
-from tests.factories import a_context, a_plan, an_organization, collections_in, fresh, steps_of
+from tests.factories import (
+    a_context,
+    a_plan,
+    a_suspension,
+    an_organization,
+    collections_in,
+    fresh,
+    steps_of,
+)
 
 BY_OPERATOR = RequestContext(OPERATOR)
 STARTS = {
     OperationKind.RENAME: lambda it: rename_organization(it, "Other", a_context()),
     OperationKind.TRASH: lambda it: trash_organization(it, None, a_context()),
     OperationKind.RESTORE: lambda it: restore_organization(it, "Other", a_context()),
+    OperationKind.RESTRICT: lambda it: a_suspension(it, Restriction.LOCKED),
 }
 
 
@@ -53,9 +62,8 @@ def state_of(organization, tenant_db):
     """All that an operation changes."""
     now = fresh(organization)
     slugs = {slug.id: slug.state for slug in Slug.objects(organization=organization.id)}
-    return (now.name, now.slug, now.state, now.operation, now.placement.collection, slugs), sorted(
-        collections_in(tenant_db)
-    )
+    kept = now.name, now.slug, now.state, now.restricted, now.operation, now.placement.collection
+    return (*kept, slugs), sorted(collections_in(tenant_db))
 
 
 def test_what_waits_for_its_next_try_is_tried_at_once(stuck, master_db):
@@ -126,7 +134,7 @@ def test_a_way_back_that_fails_is_gone_again_by_itself(stuck, tenant_db, monkeyp
         patched.setitem(engine.PLANS, OperationKind.RENAME, broken)
         left = undo_operation(organization.id, operation, BY_OPERATOR)
     assert "connection closed" in left.operation.last_error
-    assert not may_undo(left)
+    assert why_it_stays(left) == "that is on its way already"
     with pytest.raises(OperationStays):
         undo_operation(organization.id, operation, BY_OPERATOR)
     Organization.objects(id=organization.id).update(set__operation__lease_until=left.created_at)

@@ -157,7 +157,8 @@ def _state(
 
 def _need(state: ClusterState) -> Need | None:
     name = state.cluster.name
-    ways = (Way("Capacity", ".show_capacity", {"cluster": name}),)
+    capacity_way = Way("Capacity", ".show_capacity", {"cluster": name})
+    ways = (capacity_way,)
     if state.cluster.lost_at:
         return None
     if state.silent:
@@ -171,7 +172,8 @@ def _need(state: ClusterState) -> Need | None:
         return Need(f"Cluster {name} doesn’t tell how much it may hold", words, ways=ways)
     if not state.needs_room:
         return None
-    return Need(_fullness(state), _outlook(state), ways=ways)
+    moves = Way("Plan moves", "operator_listing.show", {"cluster": name, "sort": "-size"})
+    return Need(_fullness(state), _outlook(state), ways=(moves, capacity_way))
 
 
 def _fullness(state: ClusterState) -> str:

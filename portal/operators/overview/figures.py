@@ -22,7 +22,8 @@ class DaySignUps:
 @dataclass(frozen=True, slots=True)
 class Figures:
     """Figures of the installation; ``None`` for what was not counted yet. ``counted_at`` is the
-    time of those that are counted every hour, ``failed`` part of the operations that ``run``."""
+    time of those that are counted every hour; ``failed`` are those ``running`` operations that
+    failed at least once, and are tried again."""
 
     organizations: int
     running: int

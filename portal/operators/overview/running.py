@@ -15,8 +15,9 @@ from portal.documents.jobs import Job
 from portal.documents.mails import Mail
 from portal.documents.moves import Move
 from portal.documents.organizations import Organization
-from portal.operators.overview.sources import NOUNS
-from portal.organizations.lifecycle.retrying import may_undo
+from portal.mail.reasons import in_a_sentence
+from portal.operators.overview.sources import noun_of
+from portal.organizations.lifecycle.retrying import why_it_stays
 from portal.organizations.moving.explaining import place_in_words
 from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key
@@ -34,7 +35,7 @@ _WAITING = {"due_at": {"$exists": True}}
 @dataclass(frozen=True, slots=True)
 class RunningOperation:
     """A lifecycle operation of an organization. ``due_at`` is its next try, or the end of the lease
-    of the process that runs it."""
+    of the process that runs it; ``stays`` is the reason why it can't be undone, if it can't."""
 
     organization: ObjectId
     name: str
@@ -46,8 +47,13 @@ class RunningOperation:
     due_at: datetime
     last_error: str | None
     undone: bool
-    may_undo: bool
+    stays: str | None
     by: str
+
+    @property
+    def may_undo(self) -> bool:
+        """True while it can be undone."""
+        return self.stays is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,11 @@ class WaitingMail:
     attempt: int
     last_error: str | None
 
+    @property
+    def reason(self) -> str | None:
+        """The last error in a sentence."""
+        return in_a_sentence(self.last_error) if self.last_error else None
+
 
 @dataclass(frozen=True, slots=True)
 class Some:
@@ -114,7 +125,7 @@ class Some:
 def operations() -> Some:
     """The lifecycle operations that run, those first that are due soonest."""
     found = Organization._get_collection()
-    fields = {"name": 1, "placement": 1, "operation": 1}
+    fields = {"name": 1, "placement": 1, "operation": 1, "restricted": 1}
     rows = found.find(_OPERATION, fields).sort("operation.lease_until", 1).limit(SHOWN)
     return Some([_operation(row) for row in rows], _number(Organization, _OPERATION))
 
@@ -181,13 +192,13 @@ def _operation(row: dict[str, Any]) -> RunningOperation:
         name=organization.name,
         id=operation.id,
         kind=operation.kind,
-        noun=NOUNS.get(operation.kind, "Change"),
+        noun=noun_of(organization),
         attempt=operation.attempt,
         started_at=operation.started_at,
         due_at=operation.lease_until,
         last_error=operation.last_error,
         undone=operation.failure is not None,
-        may_undo=may_undo(organization),
+        stays=why_it_stays(organization),
         by=operation.origin.email or operation.origin.actor_name or "the portal",
     )
 

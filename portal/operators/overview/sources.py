@@ -23,12 +23,13 @@ from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import OperationKind, Organization
 from portal.documents.restrictions import Hold
 from portal.mail import outbox
+from portal.mail.reasons import in_a_sentence
 from portal.operators.listing.feeding import lag_seconds
 from portal.operators.overview import census, clusters, runners
 from portal.operators.overview.clusters import ClusterState
 from portal.operators.overview.needs import TOLD_OF_EACH, Need, Needs, Source, Way, source_of
 from portal.operators.overview.runners import Runners
-from portal.organizations.lifecycle.retrying import may_undo
+from portal.organizations.lifecycle.retrying import why_it_stays
 from portal.organizations.usage import rolling
 from portal.placement import capacity
 from portal.web.counting import counted
@@ -48,7 +49,7 @@ _TOLD_ELSEWHERE = (
     "silent_cluster",
 )
 
-NOUNS = {
+NOUNS: dict[str, str] = {
     OperationKind.CREATE: "Sign-up",
     OperationKind.RENAME: "Rename",
     OperationKind.TRASH: "Deletion",
@@ -59,6 +60,15 @@ NOUNS = {
     OperationKind.RESTRICT: "Suspension",
 }
 """Each kind of operation as a noun."""
+
+
+def noun_of(organization: Organization) -> str:
+    """The organization's operation as a noun."""
+    operation = organization.operation
+    lifts = operation.restricted != organization.restricted  # which the intent to suspend writes
+    if operation.kind == OperationKind.RESTRICT and lifts:
+        return "Lifting of a suspension"
+    return NOUNS.get(operation.kind, "Change")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +112,7 @@ def operations(at: datetime) -> Source:
         "$or": [failing, {"operation.started_at": {"$lt": at - LONG}}],
     }
     found = Organization._get_collection()
-    rows = found.find(late, {"name": 1, "placement": 1, "operation": 1}).sort(
+    rows = found.find(late, {"name": 1, "placement": 1, "operation": 1, "restricted": 1}).sort(
         "operation.lease_until", 1
     )
     needs = [_operation(row, at) for row in rows.limit(TOLD_OF_EACH)]
@@ -168,7 +178,8 @@ def mails(at: datetime) -> Source:
         return source_of("mails", "Mail", [], at)
     need = Need(
         f"{counted(backlog.number, 'e-mail')} can’t leave",
-        f"The oldest waits for {naturaldelta(at - backlog.since)}. {backlog.last_error}",
+        f"The oldest waits for {naturaldelta(at - backlog.since)}. "
+        f"{in_a_sentence(backlog.last_error)}",
         ways=(Way("Outbox", ".show_outbox"),),
     )
     return source_of("mails", "Mail", [need], at)
@@ -209,40 +220,38 @@ def background(
 
 
 def _operation(row: dict[str, Any], at: datetime) -> Need:
-    operation = row["operation"]
-    kind = NOUNS.get(operation["kind"], "Change")
-    noun, ways = (
-        f"{kind} of {isolated(row['name'])}",
-        tuple(_ways(Organization._from_son(row), kind)),
-    )
-    ran = naturaldelta(at - operation["started_at"])
-    if error := operation.get("last_error"):
-        due = operation["lease_until"] - at
+    organization = Organization._from_son(row)
+    operation, kind = organization.operation, noun_of(organization)
+    stays = why_it_stays(organization)
+    ids = {"organization_id": organization.id, "operation_id": operation.id}
+    retry = Way("Try again", ".retry_operation", ids, posts=True)
+    undo = Way(f"Undo {kind.lower()}", ".undo_operation", ids, posts=True)
+    ways = (retry,) if stays else (retry, undo)
+    noun, ran = f"{kind} of {isolated(organization.name)}", naturaldelta(at - operation.started_at)
+    end = f" It can’t be undone: {stays}." if stays else ""
+    if error := operation.last_error:
+        due = operation.lease_until - at
         on = f"Next try in {naturaldelta(due)}." if due > timedelta() else "It is tried again now."
-        times = counted(operation["attempt"], "time")
-        return Need(f"{noun} failed {times}", f"Begun {ran} ago. {error}. {on}", True, ways)
-    return Need(f"{noun} has run for {ran}", "It takes less than a minute as a rule.", ways=ways)
-
-
-def _ways(organization: Organization, kind: str) -> Iterator[Way]:
-    ids = {"organization_id": organization.id, "operation_id": organization.operation.id}
-    yield Way("Try again", ".retry_operation", ids, posts=True)
-    if may_undo(organization):
-        yield Way(f"Undo {kind.lower()}", ".undo_operation", ids, posts=True)
+        words = f"Begun {ran} ago. {error}. {on}{end}"
+        times = counted(operation.attempt, "time")
+        return Need(f"{noun} failed {times}", words, True, ways)
+    words = f"It takes less than a minute as a rule.{end}"
+    return Need(f"{noun} has run for {ran}", words, ways=ways)
 
 
 def _move(move: Move, at: datetime) -> Need:
     noun = f"{'Way back' if move.way_back_of else 'Move'} of {isolated(move.slug)}"
+    ways = (Way("The move", "operator_moves.show", {"organization_id": move.organization}),)
     if move.state == MoveState.REQUESTED:
-        return Need(f"{noun} waits for a decision", "An owner asked for it.")
+        return Need(f"{noun} waits for a decision", "An owner asked for it.", ways=ways)
     if move.last_error:
         tried = "It stopped" if move.paused else "It is tried again"
-        return Need(f"{noun} doesn’t get on", f"{tried}, after {move.last_error}.", failed=True)
+        return Need(f"{noun} doesn’t get on", f"{tried}, after {move.last_error}.", True, ways)
     if move.until and move.until - at < SOON:
         left = naturaldelta(max(move.until - at, timedelta()))
-        return Need(f"{noun} ends in {left}", "From then on nobody can go back.")
+        return Need(f"{noun} ends in {left}", "From then on nobody can go back.", ways=ways)
     since = naturaldelta(at - (move.progress.moved_at or move.due_at))
-    return Need(f"{noun} doesn’t get on", f"Nothing has happened for {since}.", failed=True)
+    return Need(f"{noun} doesn’t get on", f"Nothing has happened for {since}.", True, ways)
 
 
 def _findings() -> Iterator[Need]:

@@ -175,13 +175,11 @@ class OperationStays(Conflict):
 
     name: str
     doing: str
+    reason: str
 
     code = "operation_stays"
     title = "It can’t be undone"
-    message = (
-        "{name} is {doing}, and that has no way back, or is being undone already. Nothing was "
-        "changed."
-    )
+    message = "{name} is {doing}, and that can’t be undone: {reason}. Nothing was changed."
 
 
 @dataclass

@@ -280,9 +280,12 @@ def _undo(organization: Organization) -> Organization:
         before = operation.restricted_before
         change = {"set__restricted": before} if before else {"unset__restricted": True}
         kept = Organization.objects(id=kept.id).modify(new=True, **change)
-        Suspension.objects(id=operation.suspension).update_one(
-            unset__open=True, set__failure=operation.failure
+        failed = Suspension.objects(id=operation.suspension).modify(
+            new=True, unset__open=True, set__failure=operation.failure
         )
+        # Whoever undid it may have done so long after owners were told that it begins.
+        if operation.failure == Failure.ABORTED and failed.kind != Restriction.HIDDEN:
+            email_owners(SUSPENSION_LIFTED, kept, suspension=failed.id)
     record(
         kept,
         action,
@@ -300,8 +303,8 @@ def _about_suspension(mail: Mail) -> dict[str, Any] | None:
 
 
 def _about_lifted(mail: Mail) -> dict[str, Any] | None:
-    """The mail's values once the suspension is lifted."""
-    lifted = Suspension.objects(id=mail.ids["suspension"], lifted_at__ne=None).first()
+    """The mail's values once the suspension is over."""
+    lifted = Suspension.objects(id=mail.ids["suspension"], open=None).first()
     if lifted is None:
         return None
     organization = Organization.objects(id=mail.ids["organization"]).only("restricted").first()

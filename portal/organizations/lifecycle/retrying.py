@@ -16,18 +16,32 @@ from portal.web.idempotency import claim_key
 
 RETRIED, UNDONE = "operation_retried", "operation_undone"
 
-UNDOABLE = (OperationKind.RENAME, OperationKind.TRASH, OperationKind.RESTORE)
-"""The kinds of operations that have a way back from wherever they are, and leave an organization
-behind."""
+_UNDOABLE = (
+    OperationKind.RENAME,
+    OperationKind.TRASH,
+    OperationKind.RESTORE,
+    OperationKind.RESTRICT,
+)
+_STAYS: dict[str, str] = {
+    OperationKind.CREATE: "whoever signed up was told that it is there",
+    OperationKind.PURGE: "its documents are being deleted",
+    OperationKind.REPAIR: "it only puts right what is there",
+    OperationKind.MOVE: "it is the switch of a move, which is cancelled as a whole",
+}
 
 
-def may_undo(organization: Organization) -> bool:
-    """Tell whether the organization's operation can be undone, and isn't being undone."""
-    operation, strategy = organization.operation, organization.placement.strategy
-    if operation is None or operation.failure or operation.kind not in UNDOABLE:
-        return False
-    way = engine.PLANS[operation.kind].ways.get(strategy)
-    return way is not None and bool(way.back)
+def why_it_stays(organization: Organization) -> str | None:
+    """The reason why the organization's operation can't be undone, as half a sentence; ``None``
+    where it can: from wherever it is, and with an organization left behind."""
+    operation = organization.operation
+    if operation.failure:
+        return "that is on its way already"
+    if operation.kind not in _UNDOABLE:
+        return _STAYS.get(operation.kind, "only a newer version of the portal knows it")
+    way = engine.PLANS[operation.kind].ways.get(organization.placement.strategy)
+    if way and way.back:
+        return None
+    return "in a shared collection it has no way back; do the opposite once it is done"
 
 
 def retry_operation(
@@ -67,8 +81,8 @@ def undo_operation(
         acquired = engine.overtake(organization_id, operation_id)
         if acquired is None:
             raise OperationOver
-        if not may_undo(acquired):
-            raise OperationStays(acquired.name, engine.doing(acquired.operation.kind))
+        if reason := why_it_stays(acquired):
+            raise OperationStays(acquired.name, engine.doing(acquired.operation.kind), reason)
         failed = engine.fail(acquired, Failure.ABORTED)
         _record(failed, "organization.operation_undone", context)
         return failed
