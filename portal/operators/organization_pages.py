@@ -13,6 +13,7 @@ from portal.documents.organizations import Organization
 from portal.errors import Action, NotFound, PortalError
 from portal.operators.access import Operator
 from portal.operators.guards import View, with_operator
+from portal.operators.tab_counts import TabCounts
 from portal.organizations.access.lookup import parse_object_id
 from portal.web import replay
 from portal.web.forms import Form
@@ -70,6 +71,11 @@ def render_page(
 ) -> ResponseReturnValue:
     """Render the page about the organization, with the status of its ``form``, if it has one."""
     page = render_template(
-        template, operator=operator, organization=organization, form=form, **values
+        template,
+        operator=operator,
+        organization=organization,
+        counts=TabCounts(organization.id),
+        form=form,
+        **values,
     )
     return page, form.status if form else 200

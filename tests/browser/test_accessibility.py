@@ -21,9 +21,10 @@ from portal.data.queries import Query
 from portal.data.transfer.exports import start_export
 from portal.data.transfer.imports import begin_upload, start_write
 from portal.documents.accounts import Account, OperatorRole, Recovery
+from portal.documents.mails import Mail
 from portal.documents.memberships import Membership, Role
 from portal.documents.moves import MoveState
-from portal.documents.organizations import Organization, Strategy
+from portal.documents.organizations import Organization, Restriction, Strategy
 from portal.documents.second_factors import RecoveryCodes
 from portal.documents.sessions import Browser
 from portal.documents.sign_ups import PendingSignUp
@@ -32,6 +33,8 @@ from portal.jobs import runner
 from portal.mail import links
 from portal.operators import entering
 from portal.operators import keys as operator_keys
+from portal.operators.listing.feeding import feed_marked
+from portal.operators.organizations import notes
 from portal.operators.people import changing
 from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import access_to
@@ -51,11 +54,13 @@ from tests.data.transfer.conftest import checked, lines, uploaded
 from tests.factories import (
     a_context,
     a_credential,
+    a_hold,
     a_key,
     a_member,
     a_passkey,
     a_person,
     a_session,
+    a_suspension,
     an_access,
     an_account,
     an_app,
@@ -64,6 +69,7 @@ from tests.factories import (
     an_organization,
 )
 from tests.moving.records import a_move, a_way_back
+from tests.operators.test_overview import begin
 from tests.organizations.usage.conftest import Reporting, row
 from tests.processes import portal
 from tests.visitor import PASSWORD
@@ -764,3 +770,54 @@ def test_people_and_operators(page, check, mara):
     page.goto("/account/security")
     page.get_by_role("button", name="Keep them").wait_for()
     check(page)
+
+
+@pytest.fixture
+def console(mara, master_db):
+    """Mara as an operator, with an organization that has some of everything; where that is."""
+    mara.modify(set__operator_role=OperatorRole.ADMIN, set__has_second_factor=True)
+    organization = an_organization("W" * 60, mara)
+    an_organization("שלום בע״מ", mara)
+    stuck = an_organization("Acme Corp", mara)
+    begin(stuck, master_db, kind="purge", attempt=5, last_error="L" * 300)
+    limits.set_limits(organization, {LimitKind.DOCUMENTS: 5}, a_context())
+    waiting = {"created_at": clock.now(), "due_at": clock.now() + timedelta(hours=1), "attempt": 3}
+    Mail(kind="x", to=mara.email, last_error="SMTPDataError: (451, b'Later')", **waiting).save()
+    notes.add_note(organization.id, "N" * 500, BY_COMMAND)
+    feed_marked()
+    return f"/operator/organizations/{organization.id}"
+
+
+def test_pages_of_the_console(page, check, console):
+    for path in ("/operator", "/operator/organizations", console, f"{console}/move", f"{console}0"):
+        page.goto(path)
+        check(page)
+
+
+@pytest.mark.full
+def test_every_page_of_the_console(page, check, console):
+    suspended = a_suspension(an_organization("Kestrel"), Restriction.LOCKED)
+    kestrel = f"/operator/organizations/{suspended.organization}"
+    hold = a_hold(Organization.objects.get(id=suspended.organization), "H" * 500)
+    trashed = trash_organization(an_organization("Gone"), None, a_context())
+    gone = f"/operator/organizations/{trashed.id}"
+    of_one = (
+        "members", "move", "usage", "restrictions", "restrictions/new", "hold", "support",
+        "activity", "notes", "plan", "metadata", "owner", "rename", "trash", "purge", "limits",
+        "move/new", "move/new?strategy=database&cluster=main",
+    )  # fmt: skip
+    for path in (
+        "/operator/organizations?search=w", "/operator/organizations?search=zzz",
+        "/operator/operations", "/operator/outbox", "/operator/doctor", "/operator/capacity",
+        "/operator/placement", "/operator/activity", "/operator/activity?who=nobody",
+        "/operator/bulk", "/operator/bulk/new?search=w",
+        *(f"{console}/{part}" for part in of_one),
+        kestrel, f"{kestrel}/restrictions", f"{kestrel}/restrictions/{suspended.id}/lift",
+        f"{kestrel}/hold/{hold.id}/release", gone, f"{gone}/restore", f"{gone}/purge",
+    ):  # fmt: skip
+        assert page.goto(path).status == 200, path
+        check(page)
+        page.set_viewport_size({"width": 390, "height": 844})
+        expect(page.get_by_label("Find an organization by name")).to_be_visible()
+        page.get_by_text("account menu").click()
+        expect(page.get_by_role("link", name="Leave the console")).to_be_visible()

@@ -13,8 +13,9 @@ from portal.documents.organizations import Organization, Strategy
 from portal.identity.sessions.reauthentication import reauthenticated
 from portal.operators.access import Operator
 from portal.operators.organization_pages import install, render_page, with_organization
-from portal.operators.organizations.operations import open_move, operations_of
+from portal.operators.organizations.operations import MOST_SHOWN, open_move, operations_of
 from portal.organizations import moves
+from portal.organizations.lifecycle.retrying import why_it_stays
 from portal.organizations.moves import Phase
 from portal.organizations.moving import managing, starting, ways_back
 from portal.organizations.moving.errors import PlanChanged
@@ -58,6 +59,8 @@ def show(operator: Operator, organization: Organization) -> ResponseReturnValue:
         former=moves.former_places(organization),
         open_phases=(Phase.UNDER_WAY, Phase.WAY_BACK),
         operations=operations_of(organization),
+        most=MOST_SHOWN,
+        stays=why_it_stays(organization) if organization.operation else None,
         acting=IdempotentForm(),
     )
 

@@ -1,12 +1,14 @@
-"""An organization's moves and jobs, those that ran and those that run, and its open move."""
+"""An organization's operations, those that ran and those that run, and its open move."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from portal.documents.audit import Origin
+from portal.audit.trail import ListedEvent
+from portal.documents.audit import AuditEvent, Origin
 from portal.documents.jobs import Job, JobState
 from portal.documents.moves import Move
 from portal.documents.organizations import Organization
+from portal.operators.tab_counts import ENDED, UNDONE
 from portal.organizations.moving.errors import MoveNotFound
 from portal.organizations.moving.explaining import place_in_words
 from portal.organizations.moving.finding import open_move_of
@@ -16,13 +18,15 @@ MOST_SHOWN = 25
 
 @dataclass(frozen=True, slots=True)
 class ShownOperation:
-    """A move or job as a row: ``took`` is ``None`` while it runs."""
+    """A move, a job or a lifecycle operation that ended, as a row of the time ``at`` which it
+    began, or of the last ended; ``took`` is ``None`` while it runs, and where nobody measured it.
+    """
 
     words: str
     state: str
     running: bool
     by: str
-    started_at: datetime
+    at: datetime
     took: timedelta | None
 
 
@@ -35,11 +39,15 @@ def open_move(organization: Organization) -> Move:
 
 
 def operations_of(organization: Organization) -> list[ShownOperation]:
-    """The latest moves and jobs of the organization, newest first."""
+    """The latest operations, moves and jobs of the organization, newest first."""
     moves = Move.objects(organization=organization.id).order_by("-created_at").limit(MOST_SHOWN)
     jobs = Job.objects(organization=organization.id).order_by("-id").limit(MOST_SHOWN)
-    rows = [*map(_of_move, moves), *map(_of_job, jobs)]
-    return sorted(rows, key=lambda row: row.started_at, reverse=True)[:MOST_SHOWN]
+    ended = AuditEvent._get_collection().find(
+        {"chain": organization.id, "action": {"$in": list(ENDED)}}
+    )
+    events = map(ListedEvent.of, ended.sort("seq", -1).limit(MOST_SHOWN))
+    rows = [*map(_of_move, moves), *map(_of_job, jobs), *map(_of_event, events)]
+    return sorted(rows, key=lambda row: row.at, reverse=True)[:MOST_SHOWN]
 
 
 def _of_move(move: Move) -> ShownOperation:
@@ -63,6 +71,11 @@ def _of_job(job: Job) -> ShownOperation:
         job.created_at,
         job.ended_at - job.created_at if job.ended_at else None,
     )
+
+
+def _of_event(event: ListedEvent) -> ShownOperation:
+    state = "undone" if event.action in UNDONE else "done"
+    return ShownOperation(event.words, state, False, event.actor_shown, event.at, None)
 
 
 def _by(origin: Origin) -> str:

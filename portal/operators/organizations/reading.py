@@ -1,6 +1,6 @@
 """Read models of one organization, of what is kept about it and never of its documents."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,8 @@ from portal.documents.organizations import Organization, OrganizationState, Stra
 from portal.errors import PortalError
 from portal.organizations.directory import details_of
 from portal.organizations.storage import Stored, stored_by
+from portal.organizations.usage.limits import LimitKind, limits_of
+from portal.organizations.usage.showing import ShownLimit, shown_limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,13 @@ class Figures:
         if self.stored.figures:
             return self.stored.figures.documents
         return self.measured.documents if self.measured else None
+
+    @property
+    def grown(self) -> int | None:
+        """The documents more than when it was last measured, if both are known."""
+        if self.measured is None or self.stored.figures is None:
+            return None
+        return self.stored.figures.documents - self.measured.documents
 
     @property
     def size_bytes(self) -> int | None:
@@ -52,6 +61,13 @@ def figures_of(organization: Organization) -> Figures:
         return Figures(Stored(), measured, measured_at, error.words)
     except PortalError:  # it is being purged just now
         return Figures(Stored(), measured, measured_at)
+
+
+def limits_shown(organization: Organization, figures: Figures) -> list[ShownLimit]:
+    """The organization's limits, and how much of each these figures use."""
+    known = {LimitKind.DOCUMENTS: figures.documents, LimitKind.BYTES: figures.size_bytes}
+    limits = limits_of(organization, measured=False).values()
+    return [shown_limit(replace(each, used=known.get(each.kind, each.used))) for each in limits]
 
 
 def as_told(organization: Organization) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from portal.operators.organizations.forms import (
 )
 from portal.operators.organizations.owners import set_owner
 from portal.operators.organizations.planning import PlannedAction, plan_action
-from portal.operators.organizations.reading import figures_of
+from portal.operators.organizations.reading import figures_of, limits_shown
 from portal.organizations import external, moves, planning
 from portal.organizations.access.lookup import parse_object_id
 from portal.organizations.directory import Preview, details_of, preview_of
@@ -50,11 +50,13 @@ install(blueprint, "operator_organizations.show")
 @blueprint.get("")
 @with_organization("console.view")
 def show(operator: Operator, organization: Organization) -> ResponseReturnValue:
+    figures = figures_of(organization)
     return render_page(
         "operators/organizations/overview.html",
         operator,
         organization,
-        figures=figures_of(organization),
+        figures=figures,
+        limits=limits_shown(organization, figures),
         details=details_of(organization),
         moving=moves.shown_move(organization),
         notes=notes.notes_of(organization.id, size=2),
