@@ -16,6 +16,7 @@ from portal.database.connection import server_time
 from portal.database.users import missing_rights
 from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import (
+    Operation,
     Organization,
     OrganizationState,
     Placement,
@@ -33,12 +34,15 @@ from portal.tenants import collections
 from portal.tenants.collections import uuid_of
 from portal.tenants.moving.oplog import copied_bytes
 from portal.tenants.moving.structures import Structure, left_behind, read_structure, unfit
+from portal.web.counting import counted
 
-_IN_WORDS = {
+IN_WORDS = {
     Strategy.COLLECTION: "a collection of its own",
     Strategy.DATABASE: "a database of its own",
     Strategy.SHARED: "a shared collection",
 }
+"""What documents are kept in, by strategy, in words."""
+
 # As measured, on two cores: documents of 1 KB, with writers.
 _COPIED_PER_SECOND = {Strategy.SHARED: 5_000}
 _OTHERS_COPIED_PER_SECOND = 8_000
@@ -217,11 +221,21 @@ def _check_movable(organization: Organization) -> None:
     if organization.state == OrganizationState.PURGED:
         raise NotMovable(organization.name, "it is deleted for good")
     if organization.operation:
-        doing = engine.doing(organization.operation.kind)
-        raise NotMovable(organization.name, f"it is {doing}, so try again in a moment")
+        raise NotMovable(organization.name, _other_operation(organization.operation))
     begun = Move.objects(organization=organization.id, open=True, state__ne=MoveState.REQUESTED)
     if found := begun.first():
         raise MoveOpen(organization.name, str(found.id), found.state)
+
+
+def _other_operation(operation: Operation) -> str:
+    doing = engine.doing(operation.kind)
+    if not operation.last_error:
+        return f"it is {doing}, so try again in a moment"
+    times = counted(operation.attempt, "time")
+    return (
+        f"it is {doing}, which failed {times}, last by {operation.last_error}. Have that tried "
+        "again first, under Operations (flask lifecycle retry)"
+    )
 
 
 def _figures(organization: Organization) -> tuple[int, int]:
@@ -271,7 +285,7 @@ def target_placement(organization: Organization, wish: Wish) -> Placement:
 
 def _check_elsewhere(source: Placement, wish: Wish) -> Check:
     same = source.cluster == wish.cluster and source.strategy == wish.strategy
-    words = f"It already has {_IN_WORDS[wish.strategy]} on {wish.cluster}"
+    words = f"It already has {IN_WORDS[wish.strategy]} on {wish.cluster}"
     return Check(words, passed=False) if same else Check("It is another place")
 
 
@@ -311,7 +325,7 @@ def _check_stray(organization: Organization, target: Placement) -> Check:
 
 def _changes(organization: Organization, wish: Wish, structure: Structure) -> list[Change]:
     source = organization.placement
-    changes = [Change("Placement", _IN_WORDS[Strategy(source.strategy)], _IN_WORDS[wish.strategy])]
+    changes = [Change("Placement", IN_WORDS[Strategy(source.strategy)], IN_WORDS[wish.strategy])]
     if source.cluster != wish.cluster:
         regions = find_cluster(source.cluster).region, find_cluster(wish.cluster).region
         note = f"region {regions[0] or 'none'}, then {regions[1] or 'none'}"
