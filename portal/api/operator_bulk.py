@@ -27,6 +27,7 @@ from portal.operators.bulk.errors import (
     InvalidBulkArgument,
     InvalidSelection,
 )
+from portal.operators.bulk.kinds import KINDS
 from portal.operators.bulk.reading import latest_bulks, results_of, shown_bulk
 from portal.operators.listing.errors import InvalidFilter
 from portal.web.errors import InvalidInput
@@ -38,6 +39,11 @@ admin_bulk = ApiBlueprint(
 _ID = {"example": "692588d0a7c4f2b91e03d65a"}
 _NUMBER = {"example": 1203}
 _MOST_LISTED = 100
+_ARGUMENTS = "of the action: " + ", ".join(
+    f"`{kind.name}` takes {' '.join(f'`{name}`' for name in kind.arguments)}"
+    for kind in KINDS.values()
+    if kind.arguments
+)
 
 
 def _time(**options: Any) -> fields.AwareDateTime:
@@ -53,7 +59,7 @@ class BulkBody(schemas.Body):
         fields.String(),
         fields.String(),
         load_default=dict,
-        metadata={"description": "of the action", "example": {"plan": "large"}},
+        metadata={"description": _ARGUMENTS, "example": {"plan": "large"}},
     )
     ids = fields.List(fields.String(metadata=_ID))
     filter = fields.Dict(

@@ -14,11 +14,13 @@ from portal.documents.accounts import Account, OperatorRole
 from portal.documents.bulk_actions import BulkAction, BulkItem, BulkOutcome, BulkState
 from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.jobs import Job, JobState
+from portal.documents.moves import Move, MoveState
 from portal.documents.organization_notes import OrganizationNote
-from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.organizations import Organization, OrganizationState, Restriction
+from portal.documents.restrictions import Cause, Suspension
 from portal.jobs import runner
 from portal.jobs.running import KINDS as JOB_KINDS
-from portal.operators.bulk import carrying_out, managing
+from portal.operators.bulk import carrying_out, kinds, managing
 from portal.operators.bulk.errors import (
     BulkNotPlanned,
     CountNotConfirmed,
@@ -31,10 +33,26 @@ from portal.operators.listing.errors import InvalidFilter
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.web.context import OPERATOR, AuditActor, RequestContext
-from tests.factories import a_context, an_operator, an_organization, fresh
+from tests.factories import a_context, a_suspension, an_operator, an_organization, fresh
+from tests.moving.records import a_move
 
 BY_OPERATOR = RequestContext(OPERATOR)
 NOTE = {"text": "Told by phone."}
+ELSEWHERE = {"strategy": "database", "cluster": "main"}
+ARGUMENTS = {
+    "plan": {"plan": "large"},
+    "limits": {"documents": "10,000", "bytes": "", "operations": "none"},
+    "note": NOTE,
+    "move": ELSEWHERE,
+    "suspend": {
+        "kind": "read-only",
+        "cause": "abuse",
+        "contact": "us@portal.example",
+        "message": "",
+    },
+    "lift": {"cause": "abuse"},
+}
+"""Arguments of each action that takes any."""
 
 
 @pytest.fixture
@@ -125,6 +143,12 @@ def test_a_mistyped_filter_does_not_become_all(three):
         ("note", {"text": "x", "plan": "large"}),
         ("suspend", {"kind": "gently", "cause": "payment", "contact": "pay@portal.example"}),
         ("suspend", {"kind": "locked", "cause": "payment"}),
+        ("lift", {}),
+        ("limits", {}),
+        ("limits", {"documents": "0"}),
+        ("limits", {"operations": "10 GB"}),
+        ("move", {"cluster": "nowhere"}),
+        ("move", {"cluster": "main", "strategy": "pile"}),
     ],
 )
 def test_a_wrong_argument_is_told_before_anything_is_counted(three, action, arguments):
@@ -201,13 +225,21 @@ class Killed(BaseException):
     """The process is gone."""
 
 
+def prepare(action, organizations):
+    """Have the organizations be what the action is for."""
+    for organization in organizations:
+        if action == "restore":
+            trash_organization(organization, None, a_context())
+        if action == "lift":
+            a_suspension(organization, Restriction.LOCKED, Cause.ABUSE)
+
+
 @pytest.mark.attack("O6")
-@pytest.mark.parametrize("action", ["trash", "note", "suspend"])
-def test_killed_behind_an_act_it_is_not_done_twice(three, monkeypatch, action):
-    """Between the act and the note that it was done."""
-    suspension = {"kind": "read-only", "cause": "abuse", "contact": "us@portal.example"}
-    arguments = {"trash": {}, "note": NOTE, "suspend": suspension}[action]
-    bulk = start(managing.plan_these(action, arguments, ids(three), BY_OPERATOR))
+@pytest.mark.parametrize("action", KINDS)
+def test_each_action_is_done_to_many_and_where_it_is_killed_not_twice(three, monkeypatch, action):
+    """Between the act on the first one and the note that it was done."""
+    prepare(action, three)
+    bulk = start(managing.plan_these(action, ARGUMENTS.get(action, {}), ids(three), BY_OPERATOR))
     kind = KINDS[action]
 
     def act(*given):
@@ -219,11 +251,114 @@ def test_killed_behind_an_act_it_is_not_done_twice(three, monkeypatch, action):
     with pytest.raises(Killed):
         runner.run_due_jobs()
     monkeypatch.undo()
-    before = [events_of(one.id).rows[0].seq for one in three]
+    before = events_of(three[0].id).rows[0].seq
     run_jobs()
     assert [outcome for _, outcome in outcomes(bulk)] == ["done"] * 3
-    assert events_of(three[0].id).rows[0].seq == before[0]
+    assert events_of(three[0].id).rows[0].seq == before
+    assert IdempotencyRecord.objects.count() >= 3
+    expected = {"trash": OrganizationState.TRASHED, "purge": OrganizationState.PURGED}
+    wanted = expected.get(action, OrganizationState.ACTIVE)
+    assert {one.state for one in Organization.objects} == {wanted}
     assert OrganizationNote.objects.count() == (3 if action == "note" else 0)
+    assert Move.objects(open=True).count() == (3 if action == "move" else 0)
+    assert Suspension.objects(open=True).count() == (3 if action == "suspend" else 0)
+
+
+def test_each_action_is_planned_alike_on_the_page_by_the_api_and_by_a_command(
+    desk, program_of, command, three
+):
+    program, query = program_of(), "&".join(f"id={one}" for one in ids(three))
+    for action in KINDS:
+        arguments = ARGUMENTS.get(action, {})
+        fields = {"which": "these", "action": action, "per_minute": "60", **arguments}
+        assert desk.post(f"/operator/bulk/new?{query}", fields).status == 303, action
+        body = {"action": action, "arguments": arguments, "ids": ids(three)}
+        assert program.post("/admin/bulk", body).status_code == 201, action
+        given = [f"--with={name}={value}" for name, value in arguments.items()]
+        command("bulk", "plan", action, *given, *(f"--id={one}" for one in ids(three)))
+        planned = BulkAction.objects(action=action)
+        assert planned.count() == 3
+        assert len(planned.distinct("digest")) == 1, action
+
+
+def test_limits_are_set_taken_away_and_left_as_they_are(three):
+    first = {"documents": "500", "bytes": "20 GB"}
+    start(managing.plan_these("limits", first, ids(three), BY_OPERATOR))
+    run_jobs()
+    then = {"documents": "none", "operations": "40"}
+    start(managing.plan_these("limits", then, ids(three), BY_OPERATOR))
+    run_jobs()
+    for organization in three:
+        limits = fresh(organization).limits
+        assert (limits.documents, limits.bytes, limits.operations) == (None, 20 * 10**9, 40)
+
+
+def test_suspensions_are_lifted_for_one_cause_and_others_stay(three):
+    acme, kestrel, verdant = three
+    for kind in (Restriction.READ_ONLY, Restriction.LOCKED):
+        a_suspension(acme, kind, Cause.ABUSE)
+    a_suspension(acme, Restriction.READ_ONLY, Cause.PAYMENT)
+    a_suspension(kestrel, Restriction.HIDDEN, Cause.ABUSE)
+    bulk = start(managing.plan_these("lift", {"cause": "abuse"}, ids(three), BY_OPERATOR))
+    run_jobs()
+    assert [outcome for _, outcome in outcomes(bulk)] == ["done", "done", "failed"]
+    assert [fresh(one).restricted for one in three] == ["read-only", None, None]
+    refused = BulkItem.objects.get(organization=verdant.id)
+    assert "no suspension for this cause (abuse)" in refused.reason
+
+
+@pytest.mark.attack("O6")
+def test_killed_between_two_suspensions_it_lifts_the_other(three, monkeypatch):
+    acme = three[0]
+    for kind in (Restriction.READ_ONLY, Restriction.LOCKED):
+        a_suspension(acme, kind, Cause.ABUSE)
+    bulk = start(managing.plan_these("lift", {"cause": "abuse"}, ids([acme]), BY_OPERATOR))
+    lift = kinds.lift_suspension
+
+    def dying(*given):
+        lift(*given)
+        raise Killed
+
+    monkeypatch.setattr(kinds, "lift_suspension", dying)
+    with pytest.raises(Killed):
+        runner.run_due_jobs()
+    monkeypatch.undo()
+    assert Suspension.objects(open=True).count() == 1
+    run_jobs()
+    assert outcomes(bulk) == [("Acme Corp", "done")]
+    assert Suspension.objects(open=True).count() == 0
+
+
+def test_moves_begin_as_others_end(three, monkeypatch):
+    """However many there are, no more than a few work at once."""
+    monkeypatch.setattr(kinds, "MOVES_AT_ONCE", 2)
+    other = an_organization("Other Inc")
+    working = a_move(other)
+    bulk = start(managing.plan_these("move", ELSEWHERE, ids(three), BY_OPERATOR))
+    runner.run_due_jobs()
+    assert [outcome for _, outcome in outcomes(bulk)] == ["done", "waiting", "waiting"]
+    job = Job.objects.get(id=bulk.job)
+    assert job.state == JobState.RUNNING
+    assert "2 moves at work" in (job.last_error or job.progress.step)
+    working.modify(set__state=MoveState.READY)
+    job.modify(set__due_at=clock.now() - timedelta(days=1))
+    runner.run_due_jobs()
+    assert [outcome for _, outcome in outcomes(bulk)] == ["done", "done", "waiting"]
+    assert {move.target.strategy for move in Move.objects(id__ne=working.id)} == {"database"}
+
+
+def test_what_speaks_against_a_move_or_was_changed_since_is_told(three):
+    acme, kestrel, verdant = three
+    a_move(acme)
+    bulk = start(managing.plan_these("move", ELSEWHERE, ids(three[:2]), BY_OPERATOR))
+    rename_organization(kestrel, "Kestrel Freight", a_context())
+    same = start(managing.plan_these("move", {"cluster": "main"}, ids([verdant]), BY_OPERATOR))
+    run_jobs()
+    reasons = [item.reason for item in BulkItem.objects.order_by("number")]
+    assert {outcome for _, outcome in (*outcomes(bulk), *outcomes(same))} == {"failed"}
+    assert any("One is open at a time" in reason for reason in reasons)
+    assert any("somebody has changed it" in reason for reason in reasons)
+    assert any("It already has a collection of its own on main" in reason for reason in reasons)
 
 
 def test_killed_while_counting_it_is_counted_anew(three, monkeypatch):
@@ -314,22 +449,6 @@ def test_support_sees_and_does_not_plan(desk_of, three):
 
 def test_every_kind_of_job_is_known(app):
     assert {"bulk", "bulk count"} <= set(JOB_KINDS)
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_each_action_is_done_to_many(three, name):
-    if name == "restore":
-        for organization in three:
-            trash_organization(organization, None, a_context())
-    typed = {"plan": "large", "text": "x", "kind": "locked", "cause": "abuse", "contact": "a@b.ex"}
-    arguments = {argument: typed.get(argument, "") for argument in KINDS[name].arguments}
-    bulk = start(managing.plan_these(name, arguments, ids(three), BY_OPERATOR))
-    run_jobs()
-    assert [outcome for _, outcome in outcomes(bulk)] == ["done"] * 3
-    assert IdempotencyRecord.objects.count() >= 3
-    expected = {"trash": OrganizationState.TRASHED, "purge": OrganizationState.PURGED}
-    wanted = expected.get(name, OrganizationState.ACTIVE)
-    assert {one.state for one in Organization.objects} == {wanted}
 
 
 def test_organizations_are_chosen_in_their_list(desk, three):

@@ -26,8 +26,6 @@ log = structlog.get_logger()
 SLICE_SECONDS = 10
 """The time after which other jobs have their turn."""
 
-_UNDER_WAY = "it goes on: the portals finish it"
-
 
 def _work(run: Run) -> dict[str, Any]:
     bulk = BulkAction.objects.get(id=run.job.parameters["bulk"])
@@ -40,6 +38,8 @@ def _work(run: Run) -> dict[str, Any]:
     done = bulk.total - waiting.count()
     for number, item in enumerate(items[:share], 1):
         run.check()
+        if waits_for := kind.waits_for():
+            raise NotNow(waits_for, SLICE_SECONDS)
         _carry_out(bulk, kind, item, run.job)
         run.report(done + number, "organizations", item.slug)
     if len(items) > share:
@@ -86,8 +86,7 @@ def _carry_out(bulk: BulkAction, kind: BulkKind, item: BulkItem, job: Job) -> No
         if organization is None:
             outcome, reason = BulkOutcome.FAILED, "It is gone."
         else:
-            changed = kind.act(organization, item.version, dict(bulk.arguments), context)
-            reason = _UNDER_WAY if changed.operation else None
+            reason = kind.act(organization, item.version, dict(bulk.arguments), context)
     except PortalError as error:
         # What was done before may be why it is refused now.
         if find_record(context.idempotency_key) is None:

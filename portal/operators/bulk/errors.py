@@ -62,3 +62,13 @@ class BulkNotStarted(Conflict):
     code = "bulk_not_started"
     title = "It has not been started"
     message = "Nothing runs that could be paused or cancelled. Nothing was changed."
+
+
+@dataclass
+class NoSuchSuspension(Conflict):
+    """An organization has no open suspension for a cause."""
+
+    cause: str
+
+    code = "no_such_suspension"
+    message = "It has no suspension for this cause ({cause}). Nothing was changed."

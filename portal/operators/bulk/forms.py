@@ -7,9 +7,14 @@ from portal.documents.organizations import Restriction
 from portal.documents.restrictions import Cause
 from portal.operators.bulk.kinds import KINDS
 from portal.operators.bulk.managing import PER_MINUTE
+from portal.organizations.moving.planning import IN_WORDS
 from portal.web.forms import IdempotentForm
 
 THESE, ALL = "these", "all"
+_STRATEGIES = [
+    SelectChoice("", "what each is kept in now"),
+    *(SelectChoice(strategy.value, words) for strategy, words in IN_WORDS.items()),
+]
 
 
 class BulkForm(IdempotentForm):
@@ -21,6 +26,11 @@ class BulkForm(IdempotentForm):
     )
     plan = StringField("Plan", default="")
     text = TextAreaField("Note", default="")
+    documents = StringField("Documents", default="")
+    bytes = StringField("Size", default="")
+    operations = StringField("Operations a second", default="")
+    cluster = SelectField("To the cluster", choices=[], validate_choice=False)
+    strategy = SelectField("Kept in", choices=_STRATEGIES, validate_choice=False)
     kind = SelectField("Suspended how", choices=list(Restriction), validate_choice=False)
     cause = SelectField("Cause", choices=list(Cause), validate_choice=False)
     contact = StringField("Whom members write to", default="")

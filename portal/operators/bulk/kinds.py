@@ -1,39 +1,67 @@
 """The actions that operators take on many organizations; each calls the service of a single one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from portal.documents.organizations import Organization, OrganizationState, Restriction
-from portal.documents.restrictions import Cause
+from portal.database.clusters import find_cluster
+from portal.documents.moves import Move, MoveState
+from portal.documents.organizations import Organization, OrganizationState, Restriction, Strategy
+from portal.documents.restrictions import Cause, Suspension
 from portal.errors import PortalError
-from portal.operators.bulk.errors import InvalidBulkArgument
+from portal.operators.bulk.errors import InvalidBulkArgument, NoSuchSuspension
 from portal.operators.organizations import notes
 from portal.operators.organizations.errors import PlanOutdated
 from portal.operators.organizations.planning import PlannedAction, check_possible
+from portal.operators.usage.forms import parse_limit
 from portal.organizations import planning
 from portal.organizations.lifecycle import renaming, trashing
-from portal.organizations.lifecycle.restricting import Reason, suspend_organization
+from portal.organizations.lifecycle.restricting import (
+    Reason,
+    lift_suspension,
+    suspend_organization,
+)
+from portal.organizations.moving.options import Options
+from portal.organizations.moving.planning import plan_move
+from portal.organizations.moving.starting import start_move
+from portal.organizations.moving.wishes import Wish
+from portal.organizations.usage.errors import InvalidLimit
+from portal.organizations.usage.limits import LimitKind, check_limits, set_limits
 from portal.placement.identifiers import parse_plan
 from portal.web.context import RequestContext
+from portal.web.counting import counted
+from portal.web.idempotency import find_record
 
 Arguments = Mapping[str, str]
+Act = Callable[[Organization, int, Arguments, RequestContext], str | None]
+
+NO_LIMIT = "none"
+"""The word for a limit that is taken away."""
+
+MOVES_AT_ONCE = 4
+"""The number of moves that work, whoever started them, from which on no other one is started."""
+
 _ACTIVE, _TRASHED = OrganizationState.ACTIVE, OrganizationState.TRASHED
+_WORKING = MoveState.COPYING, MoveState.VERIFYING, MoveState.FENCED, MoveState.SWITCHED
 
 
 @dataclass(frozen=True, slots=True)
 class BulkKind:
     """A kind of action: its ``words`` as on a button, the names of its ``arguments``, the
-    ``states`` of organizations that it is for. ``act`` carries it out on one, as it was when the
-    action was planned, by its version. One that ``destroys`` is confirmed by the number of
-    organizations; ``mails`` tells that their owners get one."""
+    ``states`` of organizations that it is for. ``act`` carries it out on one, and returns in words
+    what goes on after that. One that goes ``as_planned`` leaves alone what was changed since, by
+    its version. One that ``destroys`` is confirmed by the number of organizations; ``mails`` tells
+    that their owners get one. ``waits_for`` tells what the next one has to wait for."""
 
     name: str
     words: str
-    act: Callable[[Organization, int, Arguments, RequestContext], Organization]
+    act: Act
     arguments: tuple[str, ...] = ()
     states: tuple[str, ...] = (_ACTIVE, _TRASHED)
+    needs_any: bool = False
+    as_planned: bool = False
     destroys: bool = False
     mails: bool = False
+    waits_for: Callable[[], str | None] = lambda: None
 
 
 def kind_named(name: str) -> BulkKind:
@@ -55,6 +83,8 @@ def parse_arguments(kind: BulkKind, typed: Arguments) -> dict[str, str]:
         except (PortalError, ValueError) as error:
             reason = error.words if isinstance(error, PortalError) else _REASONS[name]
             raise InvalidBulkArgument(name, reason) from error
+    if kind.needs_any and not any(given.values()):
+        raise InvalidBulkArgument(kind.arguments[0], f"Give one of {', '.join(kind.arguments)}")
     return given
 
 
@@ -68,48 +98,100 @@ def _as_planned(version: int) -> Callable[[Organization], None]:
     return check
 
 
+def _goes_on(organization: Organization) -> str | None:
+    return "it goes on: the portals finish it" if organization.operation else None
+
+
 def _trash(
     organization: Organization, version: int, arguments: Arguments, context: RequestContext
-) -> Organization:
+) -> str | None:
     check_possible(organization, PlannedAction.TRASH)
-    return trashing.trash_organization(organization, None, context, check=_as_planned(version))
+    check = _as_planned(version)
+    return _goes_on(trashing.trash_organization(organization, None, context, check=check))
 
 
 def _restore(
     organization: Organization, version: int, arguments: Arguments, context: RequestContext
-) -> Organization:
+) -> str | None:
     check_possible(organization, PlannedAction.RESTORE)
-    return renaming.restore_organization(organization, None, context, check=_as_planned(version))
+    check = _as_planned(version)
+    return _goes_on(renaming.restore_organization(organization, None, context, check=check))
 
 
 def _purge(
     organization: Organization, version: int, arguments: Arguments, context: RequestContext
-) -> Organization:
+) -> str | None:
     check_possible(organization, PlannedAction.PURGE)
-    return trashing.purge_organization(organization, None, context, check=_as_planned(version))
+    check = _as_planned(version)
+    return _goes_on(trashing.purge_organization(organization, None, context, check=check))
+
+
+def _move(
+    organization: Organization, version: int, arguments: Arguments, context: RequestContext
+) -> str | None:
+    if organization.version != version:
+        raise PlanOutdated(organization.name, ["somebody has changed it"])
+    strategy = Strategy(arguments["strategy"] or organization.placement.strategy)
+    plan = plan_move(organization, Wish(strategy, arguments["cluster"]))
+    start_move(organization, plan.planned, Options(), context)
+    return "its move has begun: the portals carry it out"
+
+
+def _moves_at_work() -> str | None:
+    working = Move.objects(open=True, state__in=_WORKING, way_back_of=None, paused=None)
+    number = working.limit(MOVES_AT_ONCE).count(with_limit_and_skip=True)
+    return f"{counted(number, 'move')} at work" if number >= MOVES_AT_ONCE else None
 
 
 def _set_plan(
     organization: Organization, version: int, arguments: Arguments, context: RequestContext
-) -> Organization:
-    return planning.set_plan(organization.id, context, plan=arguments["plan"] or None)
+) -> str | None:
+    return _goes_on(planning.set_plan(organization.id, context, plan=arguments["plan"] or None))
+
+
+def _set_limits(
+    organization: Organization, version: int, arguments: Arguments, context: RequestContext
+) -> str | None:
+    wanted = {
+        LimitKind(name): None if typed == NO_LIMIT else parse_limit(LimitKind(name), typed)
+        for name, typed in arguments.items()
+        if typed
+    }
+    return _goes_on(set_limits(organization, wanted, context))
 
 
 def _note(
     organization: Organization, version: int, arguments: Arguments, context: RequestContext
-) -> Organization:
+) -> str | None:
     notes.add_note(organization.id, arguments["text"], context)
-    return organization
+    return None
 
 
 def _suspend(
     organization: Organization, version: int, arguments: Arguments, context: RequestContext
-) -> Organization:
+) -> str | None:
     reason = Reason(
         Cause(arguments["cause"]), arguments["contact"], arguments["message"] or None, None
     )
     suspend_organization(organization, Restriction(arguments["kind"]), reason, context)
-    return Organization.objects.get(id=organization.id)
+    return _goes_on(Organization.objects.get(id=organization.id))
+
+
+def _lift(
+    organization: Organization, version: int, arguments: Arguments, context: RequestContext
+) -> str | None:
+    """All of its suspensions for the cause. The last one claims the idempotency key, so whoever was
+    killed before it lifts the rest."""
+    for_cause = {"organization": organization.id, "cause": arguments["cause"], "open": True}
+    open_ids = list(Suspension.objects(**for_cause).order_by("id").scalar("id"))
+    if not open_ids and find_record(context.idempotency_key) is None:
+        raise NoSuchSuspension(arguments["cause"])
+    for suspension_id in open_ids:
+        last = suspension_id == open_ids[-1]
+        claiming = context if last else replace(context, idempotency_key=None)
+        lift_suspension(organization, suspension_id, claiming)
+        organization = Organization.objects.get(id=organization.id)
+    return _goes_on(organization)
 
 
 def _parse_contact(typed: str) -> None:
@@ -122,6 +204,18 @@ def _parse_message(typed: str) -> None:
         raise ValueError
 
 
+def _parses_limit(kind: LimitKind) -> Callable[[str], None]:
+    def parse(typed: str) -> None:
+        if typed == NO_LIMIT:
+            return
+        try:
+            check_limits({kind: parse_limit(kind, typed)})
+        except InvalidLimit as error:
+            raise ValueError from error
+
+    return parse
+
+
 _PARSERS: dict[str, Callable[[str], object]] = {
     "plan": lambda typed: typed and parse_plan(typed),
     "text": notes.parse_text,
@@ -129,18 +223,36 @@ _PARSERS: dict[str, Callable[[str], object]] = {
     "cause": Cause,
     "contact": _parse_contact,
     "message": _parse_message,
+    "strategy": lambda typed: typed and Strategy(typed),
+    "cluster": find_cluster,
+    **{str(kind): _parses_limit(kind) for kind in LimitKind},
 }
 _REASONS = {
     "kind": f"Choose {', '.join(Restriction)}",
     "cause": f"Choose {', '.join(Cause)}",
     "contact": "Say whom their members write to, on one line",
     "message": "Write 1,000 characters at most",
+    "strategy": f"Choose {', '.join(Strategy)}, or none to keep each as it is kept now",
+    **{
+        str(kind): f"Enter a whole number from 1 up, or {NO_LIMIT} to take it away"
+        for kind in LimitKind
+    },
 }
 KINDS = {
     kind.name: kind
     for kind in (
         BulkKind("plan", "Set the plan", _set_plan, arguments=("plan",)),
+        BulkKind("limits", "Set limits", _set_limits, arguments=tuple(LimitKind), needs_any=True),
         BulkKind("note", "Keep a note", _note, arguments=("text",)),
+        BulkKind(
+            "move",
+            "Move",
+            _move,
+            arguments=("strategy", "cluster"),
+            as_planned=True,
+            destroys=True,
+            waits_for=_moves_at_work,
+        ),
         BulkKind(
             "suspend",
             "Suspend",
@@ -149,9 +261,12 @@ KINDS = {
             destroys=True,
             mails=True,
         ),
-        BulkKind("trash", "Delete", _trash, states=(_ACTIVE,), destroys=True, mails=True),
-        BulkKind("restore", "Restore", _restore, states=(_TRASHED,)),
-        BulkKind("purge", "Purge", _purge, destroys=True),
+        BulkKind("lift", "Lift suspensions", _lift, arguments=("cause",), mails=True),
+        BulkKind(
+            "trash", "Delete", _trash, states=(_ACTIVE,), as_planned=True, destroys=True, mails=True
+        ),
+        BulkKind("restore", "Restore", _restore, states=(_TRASHED,), as_planned=True),
+        BulkKind("purge", "Purge", _purge, as_planned=True, destroys=True),
     )
 }
 """Every kind of action on many organizations, by name."""

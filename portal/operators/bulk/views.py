@@ -7,6 +7,7 @@ from flask_wtf.csrf import CSRFError
 from wtforms.fields.choices import SelectChoice
 
 from portal import clock
+from portal.database.clusters import known_clusters
 from portal.documents.bulk_actions import BulkOutcome
 from portal.documents.idempotency import IdempotencyRecord
 from portal.errors import PortalError
@@ -56,6 +57,8 @@ def plan(operator: Operator) -> ResponseReturnValue:
     args = {name: value for name, value in request.args.items() if name != "id" and value}
     wanted = OrganizationFilter.from_args(args)
     form = BulkForm()
+    names = [cluster.name for cluster in known_clusters() if not cluster.lost_at]
+    form.cluster.choices = [SelectChoice(name, name) for name in names]
     form.which.choices = [
         *([SelectChoice(THESE, f"These {len(set(ids)):,}, which were chosen")] if ids else []),
         SelectChoice(ALL, f"All that match: {wanted.in_words}"),

@@ -101,11 +101,18 @@ def set_limits(
     limit below that breaks nothing: it refuses growth. Raises InvalidLimit, NotFound where it was
     purged, DuplicateRequest, and LimitsChanged unless they are as ``seen``.
     """
-    _check(wanted)
+    check_limits(wanted)
     kept = None
     if any(wanted.get(kind) for kind in (LimitKind.DOCUMENTS, LimitKind.BYTES)):
         kept = _count(organization)
     return _write(organization.id, wanted, seen, kept, context)
+
+
+def check_limits(wanted: Wanted) -> None:
+    """Raise InvalidLimit for a limit that none can keep to, or that is none."""
+    for kind, value in wanted.items():
+        if value is not None and not 1 <= value <= HIGHEST:
+            raise InvalidLimit(kind)
 
 
 def recount(
@@ -128,7 +135,7 @@ def plans_with_limits() -> list[PlanLimits]:
 def set_plan_limits(plan: str, wanted: Wanted, context: RequestContext) -> PlanLimits | None:
     """Set the limits of all organizations with this plan, which have none of their own: processes
     know within seconds. Raises InvalidLimit, DuplicateRequest."""
-    _check(wanted)
+    check_limits(wanted)
     found = _write_plan(plan, wanted, context)
     forget_plans()
     return found
@@ -220,12 +227,6 @@ def _announce(subject: object, **content: object) -> None:
     changed = client()[settings.current().tenant_db][LIMITS]
     stamped = {**content, "changed_at": clock.now()}
     changed.replace_one({"_id": subject}, stamped, upsert=True)
-
-
-def _check(wanted: Wanted) -> None:
-    for kind, value in wanted.items():
-        if value is not None and not 1 <= value <= HIGHEST:
-            raise InvalidLimit(kind)
 
 
 def _count(organization: Organization) -> Kept:
