@@ -51,6 +51,7 @@ from portal.organizations.lifecycle.errors import (
 )
 from portal.placement import policies, proposals
 from portal.placement.errors import InvalidPolicy, PolicyChanged
+from portal.web.bodies import JSON, AcceptedBody, takes_whole_body
 from portal.web.errors import InvalidInput
 
 admin_overview = ApiBlueprint(
@@ -268,6 +269,7 @@ def get_placement_policy() -> dict[str, Any]:
     "/placement/policy", refusals=(*OF_OPERATOR_CHANGES, InvalidPolicy, PolicyChanged)
 )
 @by_operator("console.act")
+@takes_whole_body(AcceptedBody((JSON,), policies.MOST_BYTES))
 @takes_key
 @admin_overview.arguments(PolicyBody)
 @admin_overview.response(200, PolicyAnswer)

@@ -31,7 +31,9 @@ from portal.web.idempotency import claim_key
 log = structlog.get_logger()
 
 _VERSION = re.compile(r"\A# Version (\d{1,9})[ \t]*\r?\n")
-LONGEST_TEXT = 10_000  # what a small request holds, even of letters that take six bytes there
+LONGEST_TEXT = 10_000
+MOST_BYTES = 12 * LONGEST_TEXT + 8 * 1024
+"""The size of a request with the longest text, if each letter is escaped, by twelve bytes."""
 POLICY_SET = "placement_policy_set"
 
 DEFAULT = """\

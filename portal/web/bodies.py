@@ -8,6 +8,7 @@ access is checked, in one of few slots, and not slower than PART_BYTES in PATIEN
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import wraps
 from io import BytesIO
 from typing import Any, TypeVar
 
@@ -46,6 +47,21 @@ def takes_body(body: AcceptedBody) -> Callable[[View], View]:
         return view
 
     return mark
+
+
+def takes_whole_body(body: AcceptedBody) -> Callable[[View], View]:
+    """Have a view take such bodies, which are read before it, where this decorator stands: below
+    the check of access. Raises Overloaded."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def reading(*arguments: Any, **ids: Any) -> Any:
+            _keep_large()
+            return view(*arguments, **ids)
+
+        return takes_body(body)(reading)  # type: ignore[return-value]
+
+    return decorate
 
 
 def is_stream() -> bool:
@@ -110,8 +126,7 @@ def receive_form() -> ResponseReturnValue | None:
         return None
     if not current_user.is_authenticated:
         return current_app.login_manager.unauthorized()  # type: ignore[attr-defined]
-    request.stream = BytesIO(read())
-    request.get_data()  # kept, so that fields and the whole can be read
+    _keep_large()
     return None
 
 
@@ -133,6 +148,13 @@ def parts() -> Iterator[bytes]:
             return
         received += len(part)
         yield part
+
+
+def _keep_large() -> None:
+    """Read a large body, so that its fields and the whole can be read afterwards."""
+    if is_large():
+        request.stream = BytesIO(read())
+        request.get_data()
 
 
 def _accepted(default: str) -> AcceptedBody:

@@ -18,6 +18,7 @@ from portal.documents.doctor import ExaminedCheck
 from portal.documents.figures import InstallationDay
 from portal.documents.jobs import Job
 from portal.documents.mails import Mail
+from portal.documents.moves import MoveState
 from portal.documents.organizations import Organization, Restriction
 from portal.documents.processes import PeriodicTask, Process
 from portal.operators.overview import census, figures
@@ -26,6 +27,7 @@ from portal.placement import capacity, policies
 from portal.placement.capacity import Reading
 from portal.web import traffic
 from tests.factories import an_organization, fresh
+from tests.moving.records import a_move, a_way_back
 
 LONG_AGO = timedelta(hours=5)
 
@@ -156,6 +158,57 @@ def test_of_many_some_are_told_and_the_rest_counted(desk, cared_for, master_db):
     assert len(needs) == 6
     assert "Operations: 3 more" in needs[-1]
     assert "8 things" in desk.get("/operator").html.select_one(".needs .remark").get_text()
+
+
+def test_a_way_back_is_told_before_it_ends(desk, cared_for):
+    acme, kestrel = an_organization("Acme Corp"), an_organization("Kestrel")
+    a_way_back(acme, until=clock.now() + timedelta(hours=30))
+    a_way_back(kestrel, until=clock.now() + timedelta(days=3))
+    [need] = told(desk)
+    assert need.startswith("Attention: Way back of acme-corp ends in a day")
+    assert "From then on nobody can go back." in need
+    link = desk.get("/operator").html.select_one(".needs .ways a")["href"]
+    assert "The way back" in desk.get(link).text
+
+
+def test_a_move_that_waits_for_somebody_to_say_switch_is_told(desk, cared_for):
+    acme, kestrel = an_organization("Acme Corp"), an_organization("Kestrel")
+    a_move(acme, MoveState.READY)
+    a_move(kestrel, MoveState.READY, switch_wanted=True)
+    a_move(an_organization("Verdant"), MoveState.READY, drain="from europe")
+    [need] = told(desk)
+    assert need.startswith("Attention: Move of acme-corp is ready, and waits for you")
+    link = desk.get("/operator").html.select_one(".needs .ways a")["href"]
+    assert desk.get(link).html.find("button", string="Switch when ready")
+
+
+def test_a_move_that_did_not_switch_says_what_it_waits_for(desk, cared_for):
+    a_move(an_organization("Acme Corp"), MoveState.READY, waits_for="a transaction of 40 s")
+    [need] = told(desk)
+    assert "Failed: Move of acme-corp did not switch" in need
+    assert "It waits for a transaction of 40 s, and then for you." in need
+
+
+@pytest.mark.attack("O2")
+def test_three_planted_faults_are_each_found_in_two_clicks(desk, cared_for, master_db):
+    """By whoever sees the console for the first time: from its first page, by links alone."""
+    begin(an_organization("Acme Corp"), master_db, attempt=5, last_error="a disk is full")
+    read(0, 20_000)
+    since = {"created_at": clock.now() - timedelta(hours=2), "due_at": clock.now()}
+    Mail(kind="x", to="mara@acme.example", last_error="451 try later", **since).save()
+    faults = {
+        "Rename of Acme Corp failed 5 times": ("a disk is full", "Try again"),
+        "Cluster main is full": ("40,000 of 40,000 collections and indexes", None),
+        "1 e-mail can’t leave": ("mara@acme.example", "Try all now"),
+    }
+    first = desk.get("/operator")
+    for title, (sign, remedy) in faults.items():
+        [row] = [row for row in first.html.select(".needs > ul > li") if title in row.text]
+        pages = [first, *(desk.get(link["href"]) for link in row.select(".ways a"))]
+        assert all(page.status == 200 for page in pages)
+        assert any(sign in page.text for page in pages), (title, row.text)
+        buttons = {button.text.strip() for page in pages for button in page.html.select("button")}
+        assert remedy is None or remedy in buttons, (title, buttons)
 
 
 def test_mails_that_do_not_leave_are_told_with_the_reason(desk, cared_for):
@@ -391,7 +444,7 @@ def test_a_policy_is_put_into_force_and_a_faulty_one_is_shown_again(desk, cared_
     assert refused.html.textarea.get_text().count("\n") >= 2
 
 
-@pytest.mark.parametrize("letter", ["a", "é"])
+@pytest.mark.parametrize("letter", ["a", "é", "字", "🛰"])
 def test_a_policy_may_be_as_long_as_is_told(desk, program_of, cared_for, letter):
     """By the page and by a program that escapes each character."""
     text = (policies.DEFAULT + "# ").ljust(policies.LONGEST_TEXT, letter)

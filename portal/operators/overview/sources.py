@@ -41,6 +41,11 @@ LATELY = timedelta(days=7)
 _MOST = 1000
 _PAGE = ".show_operations"
 _COPIED = (MoveState.COPYING, MoveState.VERIFYING)
+# Of a run of many moves it switches them.
+_WAITS_FOR_SWITCH = {
+    "state": MoveState.READY,
+    **dict.fromkeys(("switch_wanted", "switch_at", "switch_in_hours", "paused", "drain")),
+}
 _TOLD_ELSEWHERE = (
     "stuck_operation",
     "stuck_move",
@@ -126,6 +131,7 @@ def moves(at: datetime) -> Source:
         "open": True,
         "$or": [
             {"state": MoveState.REQUESTED},
+            _WAITS_FOR_SWITCH,
             {"last_error": {"$exists": True}},
             {"until": {"$lt": at + SOON}},
             {"due_at": {"$lt": at - LONG}, "paused": None},
@@ -226,7 +232,8 @@ def _operation(row: dict[str, Any], at: datetime) -> Need:
     ids = {"organization_id": organization.id, "operation_id": operation.id}
     retry = Way("Try again", ".retry_operation", ids, posts=True)
     undo = Way(f"Undo {kind.lower()}", ".undo_operation", ids, posts=True)
-    ways = (retry,) if stays else (retry, undo)
+    shown = Way("Organization", "operator_organizations.show", {"organization_id": organization.id})
+    ways = (shown, retry) if stays else (shown, retry, undo)
     noun, ran = f"{kind} of {isolated(organization.name)}", naturaldelta(at - operation.started_at)
     end = f" It can’t be undone: {stays}." if stays else ""
     if error := operation.last_error:
@@ -241,17 +248,27 @@ def _operation(row: dict[str, Any], at: datetime) -> Need:
 
 def _move(move: Move, at: datetime) -> Need:
     noun = f"{'Way back' if move.way_back_of else 'Move'} of {isolated(move.slug)}"
-    ways = (Way("The move", "operator_moves.show", {"organization_id": move.organization}),)
+    title, words, failed = _state_of_move(move, at)
+    ways = (Way("Move", "operator_moves.show", {"organization_id": move.organization}),)
+    return Need(f"{noun} {title}", words, failed, ways)
+
+
+def _state_of_move(move: Move, at: datetime) -> tuple[str, str, bool]:
+    """How it is, in words, and whether that is a failure."""
     if move.state == MoveState.REQUESTED:
-        return Need(f"{noun} waits for a decision", "An owner asked for it.", ways=ways)
+        return "waits for a decision", "An owner asked for it.", False
     if move.last_error:
         tried = "It stopped" if move.paused else "It is tried again"
-        return Need(f"{noun} doesn’t get on", f"{tried}, after {move.last_error}.", True, ways)
+        return "doesn’t get on", f"{tried}, after {move.last_error}.", True
     if move.until and move.until - at < SOON:
         left = naturaldelta(max(move.until - at, timedelta()))
-        return Need(f"{noun} ends in {left}", "From then on nobody can go back.", ways=ways)
+        return f"ends in {left}", "From then on nobody can go back.", False
+    if move.state == MoveState.READY and move.waits_for:
+        return "did not switch", f"It waits for {move.waits_for}, and then for you.", True
+    if move.state == MoveState.READY:
+        return "is ready, and waits for you", "It switches when an operator says so.", False
     since = naturaldelta(at - (move.progress.moved_at or move.due_at))
-    return Need(f"{noun} doesn’t get on", f"Nothing has happened for {since}.", True, ways)
+    return "doesn’t get on", f"Nothing has happened for {since}.", True
 
 
 def _findings() -> Iterator[Need]:

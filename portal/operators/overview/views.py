@@ -42,6 +42,7 @@ from portal.organizations.usage import reading, showing
 from portal.placement import capacity, policies, proposals
 from portal.placement.policies import POLICY_SET
 from portal.web import replay
+from portal.web.bodies import FORM, AcceptedBody, takes_body
 from portal.web.charts import bar_chart, meter, sparkline
 from portal.web.counting import counted
 from portal.web.forms import IdempotentForm, see_other
@@ -232,6 +233,7 @@ def _change_job(
 
 
 @blueprint.route("/placement", methods=["GET", "POST"])
+@takes_body(AcceptedBody((FORM,), policies.MOST_BYTES))
 @with_operator("console.view")
 def show_placement(operator: Operator) -> ResponseReturnValue:
     form = PolicyForm()
