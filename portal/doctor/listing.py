@@ -24,7 +24,7 @@ def find_untrue() -> Iterator[Finding]:
     if not feeding.is_built(feeding.state_of_feed()):
         return
     for found in checking.find_differences():
-        repair = partial(checking.repair_organization, found.organization)
+        repair = partial(checking.repair, found)
         yield Finding(UNTRUE, str(found.organization), found.words, found.organization, repair)
 
 

@@ -24,6 +24,7 @@ from portal.operators.listing.checking import find_differences
 from portal.operators.listing.classes import MOST_RUNS, VALUES
 from portal.operators.listing.feeding import feed, feed_marked
 from portal.operators.listing.filters import OrganizationFilter
+from portal.organizations.external import set_external
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.members.ownership import set_owner
@@ -259,6 +260,22 @@ def test_who_becomes_owner_is_found_and_who_is_none_is_not(app):
     teo = Account.objects.get(email="teo@verdant.example")
     set_owner(organization.id, teo.id, a_context())
     assert found("verdant.example") == [organization.id]
+
+
+def test_ids_elsewhere_and_metadata_find_it_until_they_are_others(app):
+    organization, context = a_shared("Acme Corp"), a_context()
+    known = {"crm": "A-4711/x", "rep": "Jörg Åse", "site": "北京 🛰"}
+    set_external(organization.id, context, external_id="cus_NffrFeUfNV2Hib", metadata=known)
+    for typed in ("cus_nffr", "CUS_NffrFeUfNV2Hib", "a-4711", "4711", "jorg ase", "北京", "🛰"):
+        assert found(typed) == [organization.id], typed
+    assert listed(organization).external_id == "cus_NffrFeUfNV2Hib"
+    changed = {"crm": None, "rep": "Mara", "site": None}
+    set_external(organization.id, context, external_id=None, metadata=changed)
+    assert found("mara") == [organization.id]
+    for typed in ("cus_nffr", "a-4711", "jorg", "北京", "🛰"):
+        assert found(typed) == [], typed
+    assert listed(organization).external_id is None
+    assert list(find_differences()) == []
 
 
 def test_no_query_merges_more_runs_than_the_server_does(app):

@@ -23,10 +23,12 @@ _ROW = {"fed": 0}
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """An organization that the listing shows otherwise than it is, and how in ``words``."""
+    """An organization that the listing shows otherwise than it is, and how in ``words``; by which
+    ``stray`` word it is found, where that is none of its own."""
 
     organization: ObjectId
     words: str
+    stray: str | None = None
 
 
 def find_differences(*, repair: bool = False) -> Iterator[Difference]:
@@ -42,11 +44,15 @@ def find_differences(*, repair: bool = False) -> Iterator[Difference]:
     yield from _stray_words(repair=repair)
 
 
-def repair_organization(organization: ObjectId) -> str | None:
-    """List the organization again; ``None`` where it was as it is by now."""
-    if not judge(organization):
+def repair(found: Difference) -> str | None:
+    """List the organization again, or take the stray word away; ``None`` where all is as it should
+    be by now."""
+    if found.stray is not None:
+        entry = {"w": found.stray, "o": found.organization}
+        return "no longer found by it" if _is_stray(entry, repair=True) else None
+    if not judge(found.organization):
         return None
-    list_organizations([organization], all_words=True)
+    list_organizations([found.organization], all_words=True)
     return "listed again"
 
 
@@ -113,7 +119,7 @@ def _stray_words(*, repair: bool) -> Iterator[Difference]:
         words = {row["_id"]: set(row["words"]) for row in rows}
         for entry in entries:
             if entry["w"] not in words.get(entry["o"], ()) and _is_stray(entry, repair=repair):
-                yield Difference(entry["o"], f"is found by {entry['w']}")
+                yield Difference(entry["o"], f"is found by {entry['w']}", stray=entry["w"])
         after = {"_id": {"$gt": entries[-1]}}
 
 
