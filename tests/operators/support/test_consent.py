@@ -24,6 +24,7 @@ from portal.organizations.support.errors import (
     InvalidReason,
 )
 from portal.web.context import OPERATOR, RequestContext
+from tests.accounts.letters import Letters
 from tests.factories import (
     a_context,
     a_member,
@@ -34,6 +35,7 @@ from tests.factories import (
     verify,
 )
 from tests.mail.post_office import text_of
+from tests.operators.support.conftest import end
 from tests.visitor import Visitor
 
 COMMAND = RequestContext(OPERATOR)
@@ -82,6 +84,31 @@ def test_an_owner_decides_on_what_an_operator_asks(app, desk, owner, office):
     sender.send_due_mails(app)
     assert any("Your request to see" in one["Subject"] for one in office.messages)
     assert "Look…" in desk.get(there).text
+
+
+def test_owners_read_that_looking_may_begin_and_where_to_end_it(app, desk, owner, given, office):
+    letters, acme = Letters(app, office), acme_corp()
+    other = a_member(acme, Role.OWNER, "teo@acme.example")
+    verify(other.email)
+    viewer = a_member(acme, Role.VIEWER, "vera@acme.example")
+    verify(viewer.email)
+    grant = given(acme, hours=8)
+    subject = "The operator may see Acme Corp"
+    for address in ("mara@acme.example", other.email):
+        text = letters.text(address, subject)
+        assert text.startswith("mara@acme.example lets an operator of this portal look at Acme")
+        assert f"until {grant.ends_at:%-d %B %Y, %H:%M} UTC, with its documents." in text
+        assert "The reason: “Import stops”" in text
+        assert letters.link(address, subject) == "/organizations/acme-corp/support"
+    assert subject not in letters.to(viewer.email)
+    there = owner.get(letters.link("mara@acme.example", subject))
+    assert there.html.select_one(f"a[href$='/support/{grant.id}/end']")
+
+
+def test_a_mail_about_a_grant_that_is_over_is_not_sent(app, owner, given, office):
+    acme = acme_corp()
+    end(acme, given(acme))
+    assert "The operator may see Acme Corp" not in Letters(app, office).to("mara@acme.example")
 
 
 def test_an_owner_declines_and_nothing_is_shown(desk, owner):
