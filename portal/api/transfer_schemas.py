@@ -7,6 +7,7 @@ from marshmallow import fields
 
 from portal.api.schemas import Body, Response, Success
 from portal.data.formats.options import ColumnType, Empty, Format
+from portal.data.indexes.listing import BUILDING, FAILED, MOST_INDEXES, READY
 from portal.data.transfer.files import LARGEST_BYTES
 from portal.data.transfer.mapping import PROPOSED, proposed
 from portal.data.transfer.plans import STOPS_PER_MILLE, USUAL_STOP, Existing
@@ -68,6 +69,15 @@ class CheckBody(Body):
         load_default=USUAL_STOP, validate=ma.validate.OneOf(list(STOPS_PER_MILLE))
     )
     columns = fields.List(fields.Nested(ColumnBody), load_default=[])
+
+
+class DumpIndexesBody(Body):
+    names = fields.List(
+        fields.String(validate=ma.validate.Length(max=200)),
+        required=True,
+        validate=ma.validate.Length(1, MOST_INDEXES),
+        metadata={"example": ["number_1"]},
+    )
 
 
 class ExportBody(Body):
@@ -134,6 +144,28 @@ class ImportAnswer(Success):
 
 class ImportsAnswer(Success):
     imports = fields.List(fields.Nested(ImportInfo), required=True)
+
+
+class DumpIndex(Response):
+    name = fields.String(required=True, metadata={"example": "number_1"})
+    keys = fields.Dict(required=True, metadata={"example": {"number": 1}})
+    state = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"enum": [READY, BUILDING, FAILED, None], "description": "of the one here"},
+    )
+    refusal = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "why it can’t be built here",
+            "example": "Its option collation is none of those that are built here.",
+        },
+    )
+
+
+class DumpIndexesAnswer(Success):
+    indexes = fields.List(fields.Nested(DumpIndex), required=True)
 
 
 class ExportInfo(Response):

@@ -22,11 +22,13 @@ from portal.api.document_requests import (
 from portal.api.guard import ApiBlueprint, logged_in
 from portal.api.replay import PARAMETER, REFUSALS, takes_key
 from portal.data.access import DocumentAccess, program_access
+from portal.data.errors import InvalidIndex, TooManyIndexes
 from portal.data.formats.error_files import ErrorFile
 from portal.data.formats.options import Format, WriteOptions
 from portal.data.masks.errors import FieldMasked
 from portal.data.queries import Query
 from portal.data.transfer import exports, files, imports, showing
+from portal.data.transfer.dump_indexes import begin_builds, indexes_of_dump
 from portal.data.transfer.errors import (
     ChunkRefused,
     ExportNotDone,
@@ -36,6 +38,8 @@ from portal.data.transfer.errors import (
     ImportBegun,
     ImportNotReady,
     ImportRuns,
+    IndexNotOffered,
+    IndexWouldDelete,
     MappingRefused,
     NotYours,
     TooMuchKept,
@@ -217,6 +221,39 @@ def write_import(name: str, file_id: str) -> tuple[dict[str, Any], int]:
     return {"import": _shown(found if begun else imports.start_write(seen, found))}, 202
 
 
+@transfers.get(f"{_IMPORT}/indexes", refusals=_OF_FILES)
+@logged_in
+@transfers.response(200, schemas.DumpIndexesAnswer)
+def list_import_indexes(name: str, file_id: str) -> dict[str, Any]:
+    """List the indexes that the collection had in its dump
+
+    Each with the `state` of the index of its name here, or the `refusal` to build it. None where
+    the file is no dump.
+    """
+    seen = _seen(name, "indexes.manage")
+    return {"indexes": _dump_indexes(seen, _own(seen, file_id))}
+
+
+@transfers.post(
+    f"{_IMPORT}/indexes",
+    refusals=(*_OF_FILES, InvalidIndex, TooManyIndexes, IndexNotOffered, IndexWouldDelete),
+)
+@takes_json(schemas.DumpIndexesBody, PARAMETER)
+@logged_in
+@transfers.response(202, schemas.DumpIndexesAnswer)
+def build_import_indexes(name: str, file_id: str) -> tuple[dict[str, Any], int]:
+    """Build indexes that the collection had in its dump
+
+    Each in the background. One that is there stays, and one that would delete documents at once is
+    refused.
+    """
+    access = access_to_documents(name, "indexes.manage")
+    seen = program_access(access, request_context())
+    found = _own(seen, file_id)
+    begin_builds(access, found, body_query(schemas.DumpIndexesBody)["names"], seen.context)
+    return {"indexes": _dump_indexes(seen, found)}, 202
+
+
 @transfers.post(f"{_IMPORT}/cancel", refusals=(*_OF_FILES, JobEnded))
 @takes_key
 @logged_in
@@ -368,6 +405,18 @@ def _shown(found: Import) -> dict[str, Any]:
         "counts": reached.counts if reached else {},
         "edit": str(found.edit.id) if found.edit else None,
     }
+
+
+def _dump_indexes(seen: DocumentAccess, found: Import) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": each.name,
+            "keys": dict(each.index.keys) if each.index else {},
+            "state": each.here and each.here.state,
+            "refusal": each.refusal,
+        }
+        for each in indexes_of_dump(seen, found)
+    ]
 
 
 def _shown_export(found: exports.Export) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from portal.web.context import OPERATOR, RequestContext
 def show_shape(slug: str) -> None:
     """Tell the fields of the documents of the organization with this SLUG, from a random sample."""
     with refusals():
-        shape = shape_of(operator_access(_access_to(slug).organization))
+        shape = shape_of(operator_access(access_to(slug).organization))
     click.echo(f"{shape.read:,} of {shape.total:,} documents")
     rows = [
         (
@@ -53,7 +53,7 @@ def show_shape(slug: str) -> None:
 def list_indexes(slug: str) -> None:
     """List the indexes of the organization with this SLUG, and builds that run or failed."""
     with refusals():
-        organization = _access_to(slug).organization
+        organization = access_to(slug).organization
         found = indexes.with_figures(organization, index_builds.list_indexes(organization))
     rows = [
         (
@@ -96,7 +96,7 @@ def create_index(
     Exit status: 0 it is ready or is being built, 1 documents stand in its way.
     """
     with refusals():
-        access = _access_to(slug)
+        access = access_to(slug)
         spec = IndexSpec(
             dict(map(_key, fields)),
             unique=unique,
@@ -121,7 +121,7 @@ def hide_index(slug: str, name: str, unhide: bool) -> None:
     """Have no query use the index of this NAME, which stays current."""
     with refusals():
         context = RequestContext(OPERATOR)
-        indexes.hide_index(_access_to(slug), name, context, hidden=not unhide)
+        indexes.hide_index(access_to(slug), name, context, hidden=not unhide)
     click.echo(plain(f"{name} is {'used again' if unhide else 'hidden'}."))
 
 
@@ -133,7 +133,7 @@ def hide_index(slug: str, name: str, unhide: bool) -> None:
 def drop_index(slug: str, name: str) -> None:
     """Drop the index of this NAME, stop its build, or forget that it failed."""
     with refusals():
-        index_builds.drop_index(_access_to(slug), name, RequestContext(OPERATOR))
+        index_builds.drop_index(access_to(slug), name, RequestContext(OPERATOR))
     click.echo(plain(f"{name} is gone."))
 
 
@@ -155,7 +155,7 @@ def rules(
     Exit status: 0, or 1 where documents break the rules that are tried.
     """
     with refusals():
-        access, context = _access_to(slug), RequestContext(OPERATOR)
+        access, context = access_to(slug), RequestContext(OPERATOR)
         seen = operator_access(access.organization)
         if propose:
             _print_schema(propose_rules(seen).schema)
@@ -230,7 +230,8 @@ def _print_schema(schema: dict[str, Any]) -> None:
         click.echo(plain(line.text))
 
 
-def _access_to(slug: str) -> Access:
+def access_to(slug: str) -> Access:
+    """Access to the organization with all permissions. Raises CommandFailed."""
     organization = planning.find_organization(slug)
     return Access(organization, None, organization.slug, ALL)
 

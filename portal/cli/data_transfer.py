@@ -9,6 +9,7 @@ from typing import BinaryIO
 import click
 from flask.cli import with_appcontext
 
+from portal.cli.data_structure import access_to
 from portal.cli.running import CommandFailed, on_database, plain, refusals
 from portal.data import queries
 from portal.data.access import DocumentAccess, operator_access
@@ -16,6 +17,7 @@ from portal.data.formats.options import Column, ColumnType, Format, WriteOptions
 from portal.data.formats.surveying import Survey
 from portal.data.formats.writing import Writer
 from portal.data.transfer import imports
+from portal.data.transfer.dump_indexes import begin_builds, indexes_of_dump
 from portal.data.transfer.exports import DocumentReader
 from portal.data.transfer.files import CHUNK_BYTES, put_stream
 from portal.data.transfer.mapping import proposed
@@ -69,6 +71,7 @@ def export_documents(slug: str, kind: str, text: str, *, gzip: bool) -> None:
 @click.option("--member", help="The collection's file in a tar of a dump.")
 @click.option("--text", "as_text", is_flag=True, help="All columns of CSV as text.")
 @click.option("--may-fail", default=1.0, show_default=True, help="The percent that may fail.")
+@click.option("--indexes", "with_indexes", is_flag=True, help="Build the dump's indexes too.")
 @click.option("--dry-run", is_flag=True, help="Check all of it, and write nothing.")
 @with_appcontext
 @on_database
@@ -84,6 +87,7 @@ def import_documents(
     may_fail: float,
     *,
     as_text: bool,
+    with_indexes: bool,
     dry_run: bool,
 ) -> None:
     """Import a FILE into the organization with this SLUG: CSV, JSON lines, a JSON array or BSON.
@@ -118,7 +122,9 @@ def import_documents(
             imports.discard_import(access, found)
             return
         found = _followed(access, imports.start_write(access, found))
-    _tell_write(found)
+        _tell_write(found)
+        if with_indexes:
+            _build_indexes(slug, access, found)
 
 
 COMMANDS = (export_documents, import_documents)
@@ -147,6 +153,21 @@ def _followed(access: DocumentAccess, found: Import) -> Import:
         reason = found.job.reason or f"The job was {found.job.state}."
         raise CommandFailed(plain(reason))
     return found
+
+
+def _build_indexes(slug: str, access: DocumentAccess, found: Import) -> None:
+    """Build the indexes that the dump had and that can be built here, and tell what became of each.
+    Raises IndexWouldDelete."""
+    offered = indexes_of_dump(access, found)
+    names = [each.name for each in offered if each.is_offered]
+    if names:
+        for job in begin_builds(access_to(slug), found, names, access.context):
+            leased = acquire(job.id)
+            if leased is not None:
+                run(leased)
+    for each in indexes_of_dump(access, found):
+        state = each.refusal or (each.here.cause or each.here.state if each.here else "not built")
+        click.echo(plain(f"{each.name}: {state}"))
 
 
 def _plan(found: Import, *, as_text: bool) -> Plan:

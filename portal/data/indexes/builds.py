@@ -90,7 +90,20 @@ def list_indexes(organization: Organization) -> list[ListedIndex]:
 
 def create_index(access: Access, spec: IndexSpec, context: RequestContext) -> ListedIndex:
     """Build the index, or begin to: where it takes longer than AWAITED_SECONDS, its state says so.
-    One that exists is ready at once. Recorded in the audit trail, without values.
+    One that exists is ready at once. Raises what ``begin_build`` raises, IndexNotFound."""
+    job = begin_build(access, spec, context)
+    if job is not None:
+        _run_for_a_while(job)
+    found = list_indexes(access.organization)
+    index = next((index for index in found if index.name == spec.full_name), None)
+    if index is None:
+        raise IndexNotFound  # somebody stopped or dropped it already
+    return index
+
+
+def begin_build(access: Access, spec: IndexSpec, context: RequestContext) -> Job | None:
+    """Have a job build the index, which any worker may run; ``None`` where one does already.
+    Recorded in the audit trail, without values.
 
     Raises InvalidIndex, FieldMasked, NeedsOwnPlacement, TooManyIndexes, TooManyAttempts, NotFound,
     Forbidden.
@@ -100,24 +113,17 @@ def create_index(access: Access, spec: IndexSpec, context: RequestContext) -> Li
     indexes = list_indexes(access.organization)
     same = next((index for index in indexes if index.name == spec.full_name), None)
     if same and same.state == BUILDING:
-        return same
-    if same and same.state == READY and _is_other(same.spec, spec):
+        return None
+    if same and same.state == READY and is_other(same.spec, spec):
         raise InvalidIndex(
             "Another index has this name. Drop that one first, or choose another name."
         )
     if len(indexes) - bool(same) >= MOST_INDEXES:
         raise TooManyIndexes(MOST_INDEXES)
     try:
-        job = _start(access, spec, context)
+        return _start(access, spec, context)
     except DuplicateKeyError:  # another request began the same meanwhile
-        job = None
-    if job is not None:
-        _run_for_a_while(job)
-    found = list_indexes(access.organization)
-    index = next((index for index in found if index.name == spec.full_name), None)
-    if index is None:
-        raise IndexNotFound  # somebody stopped or dropped it already
-    return index
+        return None
 
 
 def drop_index(access: Access, name: str, context: RequestContext) -> None:
@@ -152,7 +158,8 @@ def _end_build(access: Access, listed: ListedIndex, context: RequestContext) -> 
         Job.objects(id=job.id, state=JobState.FAILED).delete()
 
 
-def _is_other(one: IndexSpec, other: IndexSpec) -> bool:
+def is_other(one: IndexSpec, other: IndexSpec) -> bool:
+    """Tell whether an index isn't the other one, whatever their names."""
     return (list(one.keys.items()), one.options) != (list(other.keys.items()), other.options)
 
 

@@ -34,6 +34,23 @@ _LONGEST_EXPIRY = 2**31 - 1
 _LANGUAGE_FIELD = "text_index_language"
 _INDEX_NOT_FOUND, _UNAUTHORIZED = 27, 13
 ID_INDEX = "_id_"
+# What an index that is told has, and of which types.
+_TOLD: dict[str, Any] = {
+    "name": str,
+    "key": dict,
+    "unique": bool | int | float,
+    "sparse": bool | int | float,
+    "hidden": bool,
+    "partialFilterExpression": dict,
+    "expireAfterSeconds": int | float,
+    "weights": dict,
+    "default_language": str,
+}
+# What makes no other index: versions, where it was, how it was built; some drivers put their own.
+_OF_VERSIONS = frozenset(
+    {"v", "ns", "background", "dropDups", "safe", "w", "j", "textIndexVersion",
+     "2dsphereIndexVersion", "language_override"}
+)  # fmt: skip
 # MongoDB's analyzers of text.
 LANGUAGES = (
     "none", "danish", "dutch", "english", "finnish", "french", "german", "hungarian", "italian",
@@ -181,6 +198,32 @@ def check_spec(access: DocumentAccess, spec: IndexSpec) -> None:
         with reading():
             check_filter(spec.partial_filter)
         access.mask.check_filter(spec.partial_filter)
+
+
+def index_from(stored: Mapping[str, Any]) -> ListedIndex:
+    """The index that ``listIndexes`` told elsewhere, such as for a dump. Raises InvalidIndex where
+    it would be another one here."""
+    stored = {name: value for name, value in stored.items() if value is not None}
+    if not all(isinstance(stored[name], kind) for name, kind in _TOLD.items() if name in stored):
+        raise InvalidIndex("It is told in another way than MongoDB does.")
+    if "name" not in stored or "key" not in stored:
+        raise InvalidIndex("It has no name, or no fields.")
+    other = next((name for name in stored if name not in _TOLD and name not in _OF_VERSIONS), None)
+    if other is not None:
+        raise InvalidIndex(f"Its option {other} is none of those that are built here.")
+    if any(weight != 1 for weight in stored.get("weights", {}).values()):
+        raise InvalidIndex("Its texts have weights, which aren’t built here.")
+    keys = {name: _order(kind) for name, kind in stored["key"].items()}
+    index = _listed({**stored, "key": keys})
+    _check(index.spec)
+    return index
+
+
+def _order(kind: Any) -> Any:
+    """The order of a field: for servers before 3.4, up, unless it was a name or below 0."""
+    if isinstance(kind, str):
+        return kind or 1
+    return -1 if isinstance(kind, int | float) and kind < 0 else 1
 
 
 def hide_index(access: Access, name: str, context: RequestContext, *, hidden: bool) -> None:

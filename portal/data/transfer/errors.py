@@ -135,6 +135,31 @@ class MappingRefused(Invalid):
     message = "{reason} Nothing was written."
 
 
+class IndexNotOffered(Invalid):
+    """Indexes that the dump doesn't have, or that can't be built here; or none."""
+
+    code = "index_not_offered"
+    title = "No such index is offered"
+    message = "Choose indexes that the dump has and that can be built here. Nothing was built."
+    field = "indexes"
+
+
+@dataclass
+class IndexWouldDelete(Conflict):
+    """An index that deletes documents by a date, some of them at once."""
+
+    name: str
+    documents: str
+
+    code = "index_would_delete"
+    title = "This index would delete documents"
+    message = (
+        "{name} would delete {documents} documents within a minute, for good. Build it on the page "
+        "Indexes, which asks for that. Nothing was built."
+    )
+    field = "indexes"
+
+
 class ExportNotDone(Conflict):
     """An export whose file isn't finished, or has expired."""
 

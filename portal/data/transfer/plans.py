@@ -129,6 +129,7 @@ def stored_members(members: Sequence[Member]) -> list[dict[str, Any]]:
     return [
         {
             **{name: getattr(each, name) for name in _MEMBER},
+            "metadata_fault": each.metadata_fault,
             "options": each.options and each.options.stored(),
             "indexes": [bson.encode(index) for index in each.metadata.indexes]
             if each.metadata
@@ -143,6 +144,7 @@ def members_of(stored: Sequence[Mapping[str, Any]]) -> list[Member]:
     return [
         Member(
             **{name: each[name] for name in _MEMBER},
+            metadata_fault=each.get("metadata_fault"),
             options=each["options"] and ReadOptions.of(each["options"]),
             metadata=Metadata(
                 each["collection"], tuple(bson.decode(index) for index in each["indexes"]), {}

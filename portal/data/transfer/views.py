@@ -19,7 +19,15 @@ from portal.data.masks.errors import FieldMasked
 from portal.data.queries import Query
 from portal.data.selections import selection_from
 from portal.data.transfer import exports, files, imports, showing
-from portal.data.transfer.errors import ChunkRefused, FileUnreadable, MappingRefused, NotYours
+from portal.data.transfer.dump_indexes import DumpIndex, begin_builds, indexes_of_dump
+from portal.data.transfer.errors import (
+    ChunkRefused,
+    FileUnreadable,
+    IndexNotOffered,
+    IndexWouldDelete,
+    MappingRefused,
+    NotYours,
+)
 from portal.data.transfer.files import LARGEST_BYTES, Purpose, StoredFile, find_file
 from portal.data.transfer.forms import ExportForm, TransferForm
 from portal.data.transfer.mapping import decision_from, proposed
@@ -163,6 +171,22 @@ def write(access: Access, file_id: str) -> ResponseReturnValue:
     return _to(access, done.file) if done else _page(access, found, form)
 
 
+@blueprint.post("/imports/<file_id>/indexes")
+@with_access("indexes.manage")
+def build_indexes(access: Access, file_id: str) -> ResponseReturnValue:
+    """Has indexes built that the collection had in its dump."""
+    found = find_import(access.organization, file_id)
+    form, names = TransferForm(), request.form.getlist("index")
+    try:
+        form.submit(lambda: begin_builds(access, found, names, request_context()))
+    except (IndexNotOffered, IndexWouldDelete) as error:
+        return _page(access, found, form, error.words, error.status)
+    if not form.succeeded:
+        return _page(access, found, form)
+    words = "The indexes of the dump are being built."
+    return see_other("structure.show_indexes", words, slug=access.organization.slug)
+
+
 @blueprint.route("/imports/<file_id>/cancel", methods=["GET", "POST"])
 @with_access("documents.write")
 def cancel(access: Access, file_id: str) -> ResponseReturnValue:
@@ -263,7 +287,11 @@ def _overview(access: Access, fault: PortalError | None = None) -> ResponseRetur
 
 
 def _page(
-    access: Access, found: Import, form: TransferForm | None = None, fault: str | None = None
+    access: Access,
+    found: Import,
+    form: TransferForm | None = None,
+    fault: str | None = None,
+    status: int = 422,
 ) -> ResponseReturnValue:
     """The page of what the import is at."""
     if found.stage == Stage.DECIDE and found.file.belongs_to(request_context()):
@@ -276,8 +304,15 @@ def _page(
         shown=_shown(found),
         mine=found.file.belongs_to(request_context()),
         fault=fault,
+        indexes=_indexes_of_dump(access, found),
     )
-    return (page[0], 422) if fault and isinstance(page, tuple) else page
+    return (page[0], status) if fault and isinstance(page, tuple) else page
+
+
+def _indexes_of_dump(access: Access, found: Import) -> list[DumpIndex]:
+    if found.stage != Stage.DONE or not access.can("indexes.manage"):
+        return []
+    return indexes_of_dump(_seen(access), found)
 
 
 _TEMPLATES = {
