@@ -129,7 +129,7 @@ class ImportInfo(Response):
         required=True,
         metadata={
             "description": "inserted, replaced, existing, errors and blank, by the check or, once "
-            "it is begun, the write",
+            "it is begun, the write; by the check also those tried on rules and unique indexes",
             "example": {"inserted": 48_102, "errors": 109},
         },
     )

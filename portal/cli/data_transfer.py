@@ -22,6 +22,7 @@ from portal.data.transfer.exports import DocumentReader
 from portal.data.transfer.files import CHUNK_BYTES, put_stream
 from portal.data.transfer.mapping import proposed
 from portal.data.transfer.plans import Existing, Plan
+from portal.data.transfer.showing import tried_words
 from portal.data.transfer.stages import Import, Stage, find_import
 from portal.documents.jobs import JobState
 from portal.jobs.progress import describe
@@ -193,6 +194,8 @@ def _tell_check(found: Import) -> None:
     click.echo(f"{checked.records:,} records, {checked.errors:,} wrong.", sys.stderr)
     for line in _faults(found):
         click.echo(line, sys.stderr)
+    if tried := tried_words(found):
+        click.echo(plain(tried), sys.stderr)
 
 
 def _tell_write(found: Import) -> None:

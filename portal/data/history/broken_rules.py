@@ -5,18 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import pymongo
-from bson.raw_bson import RawBSONDocument
 
 from portal.data.access import DocumentAccess
 from portal.data.document_ids import decoded
 from portal.data.errors import QueryTooSlow
-from portal.data.handles import RAW, documents_of
+from portal.data.handles import documents_of
 from portal.data.history.field_changes import FieldChanges
 from portal.data.masks.errors import FieldMasked
 from portal.data.recording import BATCH_BYTES
 from portal.data.rules.rules import MODERATE, REFUSE, visible_rules
+from portal.data.rules.trials import breaking_filter, matching_among
 from portal.data.server_errors import reading
-from portal.database.clusters import database_of
 from portal.documents.organizations import Strategy
 from portal.tenants.elements import id_of
 
@@ -45,15 +44,15 @@ def would_break(
         rules = visible_rules(access)
         if (rules.schema is None and not rules.others) or rules.action != REFUSE:
             return None
-        schema = {} if rules.schema is None else {"$jsonSchema": rules.schema}
-        breaks = {"$nor": [{**(rules.others or {}), **schema}]}
+        breaks = breaking_filter(rules)
         with reading(), pymongo.timeout(TRYING_SECONDS):
             documents = _tried(access, query)
             changed = _changed(documents, changes)
             if rules.level == MODERATE:
                 for document_id in _already(access, changed, breaks):
                     del changed[document_id]
-            return Breaking(_count(access, list(changed.values()), breaks), len(documents))
+            broken = matching_among(organization, breaks, list(changed.values()))
+            return Breaking(len(broken), len(documents))
     except (FieldMasked, QueryTooSlow):
         return None
 
@@ -83,12 +82,3 @@ def _already(
     among = {"_id": {"$in": [decoded(each) for each in changed]}}
     found = documents_of(access.organization).find({"$and": [among, breaks]}, {"_id": 1})
     return [id_of(bytes(document.raw)) for document in found]
-
-
-def _count(access: DocumentAccess, documents: Sequence[bytes], breaks: dict[str, Any]) -> int:
-    if not documents:
-        return 0
-    given = {"$literal": [RawBSONDocument(document, RAW) for document in documents]}
-    database = database_of(access.organization.placement).with_options(codec_options=RAW)
-    counted = database.aggregate([{"$documents": given}, {"$match": breaks}, {"$count": "n"}])
-    return next((row["n"] for row in counted), 0)

@@ -83,9 +83,13 @@ def fault_of(error: PortalError) -> Fault:
         return Fault(f"Another document has the same {keys}, which is unique", column)
     if isinstance(error, DocumentInvalid):
         told = details.get("errInfo", {}).get("details", {})
-        column, keyword = next(_broken_rules(told), (None, ""))
-        return Fault(f"It breaks a rule of the collection: {keyword}".removesuffix(": "), column)
+        return broken_rule(*next(_broken_rules(told), (None, "")))
     return Fault(error.words.removesuffix(" Nothing was changed.").removesuffix("."))
+
+
+def broken_rule(column: str | None, keyword: str) -> Fault:
+    """The fault of a document that breaks a rule."""
+    return Fault(f"It breaks a rule of the collection: {keyword}".removesuffix(": "), column)
 
 
 def _details_of(error: PortalError) -> Mapping[str, Any]:

@@ -38,20 +38,14 @@ from portal.data.transfer import passes
 from portal.data.transfer.checking import several_have
 from portal.data.transfer.faults import fault_of
 from portal.data.transfer.files import StoredFile, put_piece
+from portal.data.transfer.identities import identified, identified_as
 from portal.data.transfer.lookups import KeyValue, find_existing, key_of, no_key
 from portal.data.transfer.passes import Reached
 from portal.data.transfer.plans import Existing, Plan
 from portal.database.leases import Interrupted
 from portal.errors import PortalError
 from portal.jobs.running import JobFailed, Run
-from portal.tenants.elements import (
-    end_of_value,
-    field_of,
-    framed,
-    id_of,
-    with_id,
-    with_id_in_front,
-)
+from portal.tenants.elements import field_of, id_of
 
 SMALLEST_BATCH = 50
 """The records that are tried at once behind one that the database refused."""
@@ -230,7 +224,7 @@ class _Write:
             elif record.document is not None:
                 sound.append(record)
         if self.plan.existing == Existing.INSERT:
-            new = self._new(sound, [_identified(each.document or b"") for each in sound], faults)
+            new = self._new(sound, [identified(each.document or b"") for each in sound], faults)
             return _Part(records, faults, new=new)
         entries = list(self._entries(sound, faults))
         return _Part(records, faults, entries)
@@ -312,7 +306,7 @@ class _Write:
             there = found.get(entry.key, [])
             if not there:
                 new.append(entry.record)
-                documents.append(_identified(entry.document))
+                documents.append(identified(entry.document))
             elif len(there) > 1:
                 tried.refused.append((entry.record, several_have(len(there), self.plan.key)))
             elif not replaces:
@@ -330,10 +324,8 @@ class _Write:
             fault = Fault(f"The document with this {self.plan.key} has another _id", "_id")
             tried.refused.append((entry.record, fault))
             return
-        rest = entry.document if given is None else _without_id(entry.document)
-        document = framed(document_id[4:5] + b"_id\0" + document_id[6:-1] + rest[4:-1])
         try:
-            document = self.access.mask.merged(document, stored)
+            document = self.access.mask.merged(identified_as(entry.document, document_id), stored)
         except FieldMasked as error:
             tried.refused.append((entry.record, fault_of(error)))
             return
@@ -359,18 +351,3 @@ class _RefusedOne(Exception):
 
     fault: Fault
     record: Record | None
-
-
-def _identified(document: bytes) -> bytes:
-    """The document with its ``_id`` in front, a new one where it has none."""
-    if document[5:9] == b"_id\0":
-        return document
-    return with_id_in_front(with_id(document)[0])
-
-
-def _without_id(document: bytes) -> bytes:
-    """A document that has its ``_id`` in front, or not at all, without it."""
-    document = with_id_in_front(document)
-    if document[5:9] != b"_id\0":
-        return document
-    return framed(document[end_of_value(document, document[4], 9) : -1])

@@ -9,7 +9,7 @@ from bson import ObjectId
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
-from portal.data.formats.records import Fault, Record
+from portal.data.formats.records import Fault
 from portal.data.queries import CODEC
 from portal.tenants.elements import field_of, id_of
 
@@ -79,21 +79,6 @@ def find_existing(
         if isinstance(key, KeyValue):
             found.setdefault(key, []).append(encoded)
     return found
-
-
-def keyed(records: Iterable[Record], path: str) -> tuple[dict[KeyValue, Record], list[Any]]:
-    """The records with a document by their keys, and those without one, each with its fault."""
-    by_key: dict[KeyValue, Record] = {}
-    without: list[tuple[Record, Fault]] = []
-    for record in records:
-        if record.document is None:
-            continue
-        key = key_of(record.document, path)
-        if isinstance(key, str):
-            without.append((record, no_key(path, key)))
-        else:
-            by_key[key] = record
-    return by_key, without
 
 
 def _value_at(document: bytes, path: str) -> bytes | None:

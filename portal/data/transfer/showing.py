@@ -7,6 +7,7 @@ from datetime import datetime
 from bson import ObjectId
 from humanize import intcomma, naturalsize
 
+from portal.bidi import isolated
 from portal.data.access import DocumentAccess
 from portal.data.reading import count_documents
 from portal.data.transfer.exports import Export
@@ -41,6 +42,7 @@ class ShownImport:
     records: int
     may_fail: int
     took_seconds: float | None
+    tried: str | None
 
 
 def shown_import(found: Import) -> ShownImport:
@@ -56,6 +58,7 @@ def shown_import(found: Import) -> ShownImport:
         records=records,
         may_fail=found.plan.may_fail(records) if found.plan else 0,
         took_seconds=_seconds_of(found.job),
+        tried=tried_words(found),
     )
 
 
@@ -71,6 +74,23 @@ def state_of(found: Import) -> str:
         case Stage.DONE:
             return _title(found)
     return _work_title(found, found.job)
+
+
+def tried_words(found: Import) -> str | None:
+    """The number of records that the check tried on more than their key, and on what; ``None``
+    where nothing else could refuse one."""
+    trial = (found.file.details.get("check") or {}).get("trial")
+    if not trial or found.checked is None:
+        return None
+    names = [isolated(name) for name in trial["indexes"]]
+    tried_on = ["the rules"] if trial["rules"] else []
+    if names:
+        noun = "index" if len(names) == 1 else "indexes"
+        tried_on.append(f"the unique {noun} {', '.join(names)}")
+    if not tried_on:
+        return None
+    number = counted(found.checked.counts.get("tried", 0), "record")
+    return f"{number} tried on {' and '.join(tried_on)}; the others when they are written."
 
 
 def errors_of(found: Import) -> tuple[ObjectId | None, int]:

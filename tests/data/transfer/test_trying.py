@@ -1,0 +1,139 @@
+"""A check tries records on what else the database would refuse, and tells what it tried."""
+
+import pytest
+from bson import Int64
+
+from portal.data.access import document_access
+from portal.data.rules.rules import MODERATE, STRICT, WARN, set_rules
+from portal.data.transfer import passes, trying
+from portal.data.transfer.plans import Existing
+from portal.data.transfer.showing import tried_words
+from tests.data.transfer.conftest import checked, imported, lines
+from tests.factories import a_context, a_member, an_access, the_owner
+
+SCHEMA = {
+    "required": ["size"],
+    "properties": {"size": {"enum": ["1-10", "11-50"]}, "_id": {"bsonType": "int"}},
+}
+
+
+@pytest.fixture
+def rules(acme):
+    def put(schema=SCHEMA, **options):
+        context = a_context(the_owner(acme))
+        set_rules(an_access(acme), schema, context, **options)
+
+    return put
+
+
+def told(found):
+    return [
+        (group.reason, group.column, group.record, group.count)
+        for group in found.checked.faults.groups.values()
+    ]
+
+
+def test_a_value_that_the_rules_refuse_is_told_before_it_is_written(seen, stored, rules):
+    rules()
+    content = lines(
+        {"_id": 1, "size": "1-10"}, {"_id": 2, "size": 240}, {"_id": 3}, {"_id": 4, "size": "85"},
+        {"size": "1-10"},
+    )  # fmt: skip
+    found = checked(seen, content, stop_per_mille=1000)
+    rule = "It breaks a rule of the collection"
+    assert told(found) == [
+        (f"{rule}: enum", "size", 2, 2), (f"{rule}: required", "size", 3, 1), (rule, None, 5, 1),
+    ]  # fmt: skip
+    assert found.checked.counts == {"inserted": 1, "errors": 4, "tried": 5}
+    assert "5 records tried on the rules" in tried_words(found)
+    assert stored.count_documents({}) == 0
+    done = imported(seen, content, stop_per_mille=1000)
+    assert done.written.counts == {"inserted": 1, "errors": 4}  # as it was told
+
+
+def test_rules_that_only_warn_refuse_nothing(seen, stored, rules):
+    rules(action=WARN)
+    found = checked(seen, lines({"_id": 1}))
+    assert found.checked.counts == {"inserted": 1}
+    assert tried_words(found) is None
+
+
+@pytest.mark.parametrize(("level", "errors"), [(MODERATE, 1), (STRICT, 2)])
+def test_one_that_breaks_them_already_may_go_on_where_rules_are_moderate(
+    seen, stored, rules, level, errors
+):
+    stored.insert_many([{"_id": 1, "size": "old"}, {"_id": 2, "size": "1-10"}])
+    rules(level=level)
+    content = lines({"_id": 1, "size": "older"}, {"_id": 2, "size": "old"})
+    plan = {"existing": Existing.REPLACE, "stop_per_mille": 1000}
+    assert checked(seen, content, **plan).checked.counts["errors"] == errors
+    assert imported(seen, content, **plan).written.counts["errors"] == errors
+
+
+@pytest.mark.parametrize(
+    ("keys", "options", "records"),
+    [
+        (["n"], {}, [3, 4, 5]),
+        (["n", "kind"], {}, [3, 5]),
+        (["n"], {"sparse": True}, [3, 4, 5]),
+        (["n"], {"partialFilterExpression": {"kind": "a"}}, [3, 5]),
+    ],
+)
+def test_other_unique_indexes_are_tried(seen, stored, keys, options, records):
+    stored.create_index(keys, unique=True, **options)
+    stored.insert_one({"_id": 0, "n": Int64(7), "kind": "a"})
+    content = lines(
+        {"_id": 1, "n": 1, "kind": "a"},
+        {"_id": 2, "n": 2, "kind": "a"},
+        {"_id": 3, "n": 7, "kind": "a"},
+        {"_id": 4, "n": 2, "kind": "b"},
+        {"_id": 5, "n": 1.0, "kind": "a"},
+        {"_id": 6, "kind": "c"},
+        {"_id": 7, "n": [8, 9], "kind": "d"},
+    )
+    found = checked(seen, content, stop_per_mille=1000)
+    failed = sorted(group.record for group in found.checked.faults.first)
+    assert failed == records
+    assert f"tried on the unique index {'_1_'.join(keys)}_1" in tried_words(found)
+    done = imported(seen, content, stop_per_mille=1000)
+    assert sorted(group.record for group in done.written.faults.first) == records
+
+
+def test_a_document_that_is_replaced_may_keep_its_unique_value(seen, stored):
+    stored.create_index("n", unique=True)
+    stored.insert_many([{"_id": 1, "n": 1}, {"_id": 2, "n": 2}])
+    content = lines({"_id": 1, "n": 1, "new": 1}, {"_id": 2, "n": 1})
+    plan = {"existing": Existing.REPLACE, "stop_per_mille": 1000}
+    assert checked(seen, content, **plan).checked.counts == {
+        "replaced": 1, "errors": 1, "tried": 2
+    }  # fmt: skip
+    by_n = lines({"n": 1, "v": 1}, {"n": 1, "v": 2}, {"n": 3}, {"n": 3})
+    found = checked(seen, by_n, existing=Existing.REPLACE, key="n")
+    assert found.checked.counts == {"inserted": 1, "replaced": 3, "tried": 2}
+
+
+def test_a_record_that_the_file_has_twice_is_told(seen, stored):
+    content = lines({"_id": 1}, {"_id": 2}, {"_id": 1.0})
+    found = checked(seen, content, stop_per_mille=1000, key="n")
+    reason = "Another record of the file has the same _id, which is unique"
+    assert told(found) == [(reason, "_id", 3, 1)]
+    assert found.checked.counts == {"inserted": 2, "errors": 1}
+
+
+def test_of_many_records_some_are_tried(seen, stored, rules, monkeypatch):
+    monkeypatch.setattr(passes, "BATCH_RECORDS", 50)
+    monkeypatch.setattr(trying, "ALL_TRIED", 60)
+    monkeypatch.setattr(trying, "TRIED", 10)
+    rules({"required": ["n"]})
+    records = [{"_id": n} for n in range(200)]
+    found = checked(seen, lines(*records), stop_per_mille=1000)
+    assert found.checked.counts == {"inserted": 120, "errors": 80, "tried": 80}
+    assert "80 records tried" in tried_words(found)
+
+
+def test_rules_about_sensitive_fields_tell_nothing_to_whom_they_are_hidden(acme, stored, rules):
+    acme.modify(masked_fields=["size"])
+    rules()
+    member = document_access(an_access(acme, "viewer"), a_context(a_member(acme, "viewer")))
+    assert member.mask.paths
+    assert not trying.Trial(member).tries_anything
