@@ -9,7 +9,7 @@ from portal.api.schemas import Body, Response, Success
 from portal.data.formats.options import ColumnType, Empty, Format
 from portal.data.indexes.listing import BUILDING, FAILED, MOST_INDEXES, READY
 from portal.data.transfer.files import LARGEST_BYTES
-from portal.data.transfer.mapping import PROPOSED, proposed
+from portal.data.transfer.mapping import Earlier, proposed
 from portal.data.transfer.plans import STOPS_PER_MILLE, USUAL_STOP, Existing
 from portal.data.transfer.stages import Import, Stage
 from portal.documents.jobs import JobState
@@ -69,6 +69,10 @@ class CheckBody(Body):
         load_default=USUAL_STOP, validate=ma.validate.OneOf(list(STOPS_PER_MILLE))
     )
     columns = fields.List(fields.Nested(ColumnBody), load_default=[])
+    earlier = fields.String(
+        load_default="",
+        metadata={"description": "an import of the same columns, as which they are decided", **_ID},
+    )
 
 
 class DumpIndexesBody(Body):
@@ -191,18 +195,21 @@ class FileDeletedAnswer(Success):
     """An answer without more."""
 
 
-def as_form(found: Import, body: dict[str, Any]) -> dict[str, str]:
+def as_form(found: Import, body: dict[str, Any], earlier: Earlier | None) -> dict[str, str]:
     """The body of a check as the fields of the page's form."""
     form = {
         "existing": body["existing"],
         "key": body["key"],
         "stop": str(body["may_fail_per_mille"]),
     }
-    for row in proposed(found).rows:
+    for row in proposed(found, earlier).rows:
         form |= {f"f{row.index}": row.field, f"e{row.index}": row.empty}
+        if earlier:
+            form[f"t{row.index}"] = row.chosen
     for column in body["columns"]:
         index = column["index"]
-        form[f"t{index}"] = column.get("type", PROPOSED)
+        if "type" in column:
+            form[f"t{index}"] = column["type"]
         form |= {f"{name[0]}{index}": column[name] for name in ("field", "empty") if name in column}
         for number, answer in enumerate(column.get("answers", ())):
             form[f"q{index}-{number}"] = str(answer)

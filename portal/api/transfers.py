@@ -47,7 +47,7 @@ from portal.data.transfer.errors import (
     UploadIncomplete,
 )
 from portal.data.transfer.files import CHUNK_BYTES, Purpose, StoredFile, find_file
-from portal.data.transfer.mapping import decision_from
+from portal.data.transfer.mapping import decision_from, earlier_plan
 from portal.data.transfer.stages import Import, Stage, find_import, imports_of
 from portal.jobs.errors import JobEnded
 from portal.web import bodies, streaming
@@ -194,13 +194,16 @@ def check_import(name: str, file_id: str) -> tuple[dict[str, Any], int]:
     """Decide how a file is imported, and check all of it
 
     Nothing is written. A column that isn't named becomes the field that is proposed, unless there
-    are questions about it.
+    are questions about it; or what it became by an `earlier` import of a file with the same
+    headings.
     """
     seen = _seen(name, "documents.write")
     found = _own(seen, file_id)
     if found.stage not in (Stage.DECIDE, Stage.CHECK, Stage.READY):
         raise ImportNotReady
-    decision = decision_from(found, schemas.as_form(found, body_query(schemas.CheckBody)))
+    body = body_query(schemas.CheckBody)
+    earlier = earlier_plan(seen.organization, found, body["earlier"])
+    decision = decision_from(found, schemas.as_form(found, body, earlier), earlier)
     if decision.plan is None:
         raise MappingRefused("; ".join(words for _, words in decision.faults) + ".")
     return {"import": _shown(imports.decide(seen, found, decision.plan))}, 202

@@ -20,7 +20,7 @@ from portal.data.transfer import imports
 from portal.data.transfer.dump_indexes import begin_builds, indexes_of_dump
 from portal.data.transfer.exports import DocumentReader
 from portal.data.transfer.files import CHUNK_BYTES, put_stream
-from portal.data.transfer.mapping import proposed
+from portal.data.transfer.mapping import earlier_plans, proposed
 from portal.data.transfer.plans import Existing, Plan
 from portal.data.transfer.showing import tried_words
 from portal.data.transfer.stages import Import, Stage, find_import
@@ -71,6 +71,7 @@ def export_documents(slug: str, kind: str, text: str, *, gzip: bool) -> None:
 @click.option("--heading", type=click.Choice(["yes", "no"]), help="The first row is a heading.")
 @click.option("--member", help="The collection's file in a tar of a dump.")
 @click.option("--text", "as_text", is_flag=True, help="All columns of CSV as text.")
+@click.option("--as-before", is_flag=True, help="Columns of CSV as they were decided last.")
 @click.option("--may-fail", default=1.0, show_default=True, help="The percent that may fail.")
 @click.option("--indexes", "with_indexes", is_flag=True, help="Build the dump's indexes too.")
 @click.option("--dry-run", is_flag=True, help="Check all of it, and write nothing.")
@@ -88,6 +89,7 @@ def import_documents(
     may_fail: float,
     *,
     as_text: bool,
+    as_before: bool,
     with_indexes: bool,
     dry_run: bool,
 ) -> None:
@@ -109,7 +111,7 @@ def import_documents(
                 member=member,
             )  # fmt: skip
             found = _followed(access, found)
-        plan = _plan(found, as_text=as_text)
+        plan = _decided_last(access, found) if as_before else _plan(found, as_text=as_text)
         existing = Existing.REPLACE if replaced else Existing.SKIP if skipped else Existing.INSERT
         plan = replace(
             plan,
@@ -185,6 +187,14 @@ def _plan(found: Import, *, as_text: bool) -> Plan:
             plain("\n".join(["Answer these on the import's page, or give --text:", *questions]))
         )
     return Plan(replace(found.options, columns=tuple(columns)))
+
+
+def _decided_last(access: DocumentAccess, found: Import) -> Plan:
+    """The plan by what was decided last for a file with these headings. Raises CommandFailed."""
+    plans = earlier_plans(access.organization, found)
+    if not plans:
+        raise CommandFailed("No file with these headings was imported in the last 37 days.")
+    return Plan(replace(found.options, columns=plans[0].plan.options.columns))
 
 
 def _tell_check(found: Import) -> None:

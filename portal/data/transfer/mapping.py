@@ -8,9 +8,14 @@ from portal.data.formats.examining import Proposal
 from portal.data.formats.headings import parse_path, path_text
 from portal.data.formats.mapping import check_mapping
 from portal.data.formats.options import Column, ColumnType, Empty
+from portal.data.transfer.errors import MappingRefused
+from portal.data.transfer.files import Purpose, StoredFile, files_of
 from portal.data.transfer.plans import STOPS_PER_MILLE, USUAL_STOP, Existing, Plan, answered
 from portal.data.transfer.stages import Import
+from portal.documents.organizations import Organization
 
+MOST_EARLIER = 3
+_MOST_LOOKED_AT = 100
 PROPOSED, GIVEN = "proposed", "given"
 _OFFERED = tuple(each for each in ColumnType if each != ColumnType.DOCUMENT)
 
@@ -57,9 +62,52 @@ class Decision:
     faults: Sequence[tuple[str, str]]
 
 
-def proposed(decided: Import) -> Decision:
-    """The decision as it is proposed, or was made before."""
-    plan = decided.plan
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A plan that was decided for an earlier file with the same headings."""
+
+    file: StoredFile
+    plan: Plan
+
+    @property
+    def id(self) -> str:
+        """The id of that import."""
+        return str(self.file.id)
+
+
+def earlier_plans(organization: Organization, decided: Import) -> list[Earlier]:
+    """The plans that were decided for earlier files with the same headings, the newest first;
+    MOST_EARLIER of them. None for a file without headings."""
+    headings = [each.column.header for each in _proposals(decided)]
+    if not headings or not decided.options.dialect.header:
+        return []
+    found = []
+    for file in files_of(organization, Purpose.IMPORT, _MOST_LOOKED_AT):
+        stored = file.details.get("plan")
+        if file.id == decided.file.id or not stored:
+            continue
+        plan = Plan.of(stored)
+        same = headings == [column.header for column in plan.options.columns]
+        if same and plan.options.dialect.header:
+            found.append(Earlier(file, plan))
+    return found[:MOST_EARLIER]
+
+
+def earlier_plan(organization: Organization, decided: Import, earlier_id: str) -> Earlier | None:
+    """The plan of the earlier import of this id; ``None`` where none is given. Raises
+    MappingRefused where it is none of ``earlier_plans``."""
+    if not earlier_id:
+        return None
+    plans = earlier_plans(organization, decided)
+    found = next((each for each in plans if each.id == earlier_id), None)
+    if found is None:
+        raise MappingRefused("What was decided for that earlier file is gone.")
+    return found
+
+
+def proposed(decided: Import, earlier: Earlier | None = None) -> Decision:
+    """The decision as it is proposed, was made before, or was made for an ``earlier`` file."""
+    plan = earlier.plan if earlier else decided.plan
     given = dict(enumerate(plan.options.columns)) if plan else {}
     rows = [
         _row(index, proposal, None, given.get(index))
@@ -75,14 +123,17 @@ def proposed(decided: Import) -> Decision:
     )
 
 
-def decision_from(decided: Import, form: Mapping[str, str]) -> Decision:
-    """The decision that a form makes."""
-    given = dict(enumerate(decided.plan.options.columns)) if decided.plan else {}
+def decision_from(
+    decided: Import, form: Mapping[str, str], earlier: Earlier | None = None
+) -> Decision:
+    """The decision that a form makes, of what was proposed."""
+    before = earlier.plan if earlier else decided.plan
+    given = dict(enumerate(before.options.columns)) if before else {}
     rows = [
         _row(index, proposal, form, given.get(index))
         for index, proposal in enumerate(_proposals(decided))
     ]
-    columns, faults = [_column(row, decided.plan) for row in rows], _open_questions(rows)
+    columns, faults = [_column(row, before) for row in rows], _open_questions(rows)
     if rows and not faults:
         faults = [(f"f{each.index}", each.reason) for each in check_mapping(tuple(columns))]
     told = dict(faults)

@@ -30,7 +30,13 @@ from portal.data.transfer.errors import (
 )
 from portal.data.transfer.files import LARGEST_BYTES, Purpose, StoredFile, find_file
 from portal.data.transfer.forms import ExportForm, TransferForm
-from portal.data.transfer.mapping import decision_from, proposed
+from portal.data.transfer.mapping import (
+    Earlier,
+    decision_from,
+    earlier_plan,
+    earlier_plans,
+    proposed,
+)
 from portal.data.transfer.stages import Import, Stage, find_import, imports_of
 from portal.errors import PortalError
 from portal.jobs.errors import JobEnded
@@ -150,16 +156,25 @@ def decide(access: Access, file_id: str) -> ResponseReturnValue:
     form = TransferForm()
     if request.method == "GET" or found.stage not in (Stage.DECIDE, Stage.CHECK, Stage.READY):
         return _deciding(access, found, form)
-    decision = decision_from(found, request.form)
+    try:
+        earlier = earlier_plan(access.organization, found, request.form.get("earlier", ""))
+    except MappingRefused as error:
+        faults = [("earlier", error.reason)]
+        return _deciding(access, found, form, faults=faults, status=error.status)
+    decision = decision_from(found, request.form, earlier)
     plan = decision.plan
     if plan is None:
-        return _deciding(access, found, form, decision, status=422)
+        return _deciding(access, found, form, decision, earlier=earlier, status=422)
     try:
         done = form.submit(lambda: imports.decide(_seen(access), found, plan))
     except (MappingRefused, IndexNeeded, FieldMasked) as error:
         fault = getattr(error, "reason", error.words)
-        return _deciding(access, found, form, decision, [("key", fault)], status=error.status)
-    return _to(access, done.file) if done else _deciding(access, found, form, decision)
+        return _deciding(
+            access, found, form, decision, [("key", fault)], earlier=earlier, status=error.status
+        )
+    if done:
+        return _to(access, done.file)
+    return _deciding(access, found, form, decision, earlier=earlier)
 
 
 @blueprint.post("/imports/<file_id>/write")
@@ -333,11 +348,16 @@ def _deciding(
     form: TransferForm,
     decision: Any = None,
     faults: Iterable[tuple[str, str]] = (),
+    *,
+    earlier: Earlier | None = None,
     status: int = 200,
 ) -> ResponseReturnValue:
     if found.stage not in (Stage.DECIDE, Stage.CHECK, Stage.READY) or found.is_running:
         return _to(access, found.file)
-    decision = decision or proposed(found)
+    plans = earlier_plans(access.organization, found)
+    if earlier is None and decision is None:
+        earlier = next((each for each in plans if each.id == request.args.get("earlier")), None)
+    decision = decision or proposed(found, earlier)
     page = render_page(
         "transfer/mapping.html",
         access,
@@ -345,6 +365,8 @@ def _deciding(
         found=found,
         shown=_shown(found),
         decision=decision,
+        earlier=earlier,
+        earlier_plans=plans,
         faults=[*decision.faults, *faults],
         asked=status != 200,
     )

@@ -74,6 +74,16 @@ def test_questions_are_told_and_answered_by_their_numbers(writer, stored):
     runner.run_due_jobs()
     found = stored.find_one()
     assert (found["due"].day, found["order"]) == (3, {"n": "1"})
+    again = upload(writer, b"due;n\n05/06/2026;2\n", "november.csv")
+    runner.run_due_jobs()
+    named = [{"index": 1, "field": "n"}]
+    asked = json.dumps({"earlier": one.rsplit("/", 1)[-1], "columns": named})
+    assert writer.send("POST", f"{again}/check", asked).status_code == 202
+    runner.run_due_jobs()
+    writer.send("POST", f"{again}/write")
+    runner.run_due_jobs()
+    found = stored.find_one({"n": {"$exists": True}})
+    assert (found["due"].day, found["n"]) == (5, "2")
 
 
 def test_an_export_is_made_and_fetched_by_who_asked_alone(app, acme, writer, stored):

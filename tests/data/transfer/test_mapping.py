@@ -76,6 +76,52 @@ def test_a_column_is_left_out_or_gets_another_field_and_type(mara, orders, entri
     assert entries.find_one({}, {"_id": 0}) == {"order": {"number": "1"}, "Number": "01067"}
 
 
+def shown_fields(page):
+    """What the form of a page would send as it is shown."""
+    fields = {tag["name"]: tag["value"] for tag in page.html.select("input.mono[name^=f]")}
+    fields |= {tag["name"]: tag["value"] for tag in page.html.select("input[name=earlier]")}
+    return fields | {
+        tag["name"]: tag.find("option", selected=True)["value"]
+        for tag in page.html.select("select[name^=t], select[name^=e]")
+    }
+
+
+def test_what_was_decided_before_is_taken_over_for_the_same_columns(mara, orders, entries):
+    left = {f"t{n}": "left_out" for n in (3, 4, 5)}
+    first = {"f0": "order.n", "t0": "string", "f1": "code", "f2": "Due", "q2-0": "0", "existing": "insert"}
+    assert decided(mara, orders, **left, **first).status == 303
+    again = upload(mara, ORDERS.replace(b"1;01067", b"4;01068"), "november.csv").location
+    runner.run_due_jobs()
+    offered = mara.get(again)
+    assert "things to answer" in offered.text
+    [link] = offered.html.select("#earlier a")
+    assert "orders.csv" in link.text
+    filled = mara.get(link["href"])
+    assert "to answer" not in filled.text
+    assert "As it was decided for orders.csv" in filled.text
+    fields = {**shown_fields(filled), "f1": "postcode", "existing": "insert"}
+    assert mara.post(f"{again}/decide", fields, form_at=again).status == 303
+    runner.run_due_jobs()
+    mara.post(f"{again}/write", form_at=again)
+    runner.run_due_jobs()
+    stored = entries.find_one({}, {"_id": 0})
+    assert stored.pop("Due").day == 3
+    assert stored == {"order": {"n": "4"}, "postcode": "01068"}
+
+
+def test_other_columns_take_over_nothing(mara, orders):
+    left = {f"t{n}": "left_out" for n in range(1, 6)}
+    assert decided(mara, orders, **left, f0="n", existing="insert").status == 303
+    other = upload(mara, ORDERS.replace(b"Number", b"No"), "other.csv").location
+    runner.run_due_jobs()
+    assert not mara.get(other).html.select("#earlier")
+    earlier = orders.rsplit("/", 1)[-1]
+    assert not mara.get(f"{other}/decide?earlier={earlier}").html.select("input[name=earlier]")
+    refused = decided(mara, other, earlier=earlier)
+    assert refused.status == 422
+    assert "What was decided for that earlier file is gone." in refused.text
+
+
 def test_two_columns_never_become_one_field(mara, orders):
     left = {f"t{n}": "left_out" for n in (2, 3, 4, 5)}
     refused = decided(mara, orders, **left, f0="same", f1="same")
