@@ -64,8 +64,9 @@ class AsyncExecution(Protocol):
         """The reply to a command that writes single documents, executed once. Unless ``single``,
         the errors of its statements stand there."""
 
-    async def change(self, verb: str, **fields: Any) -> dict[str, Any]:
-        """The reply to an idempotent command that changes the collection."""
+    async def change(self, verb: str, *, done: int | None = None, **fields: Any) -> dict[str, Any]:
+        """The reply to a command that changes the collection, which is idempotent, or by which the
+        server answers the code ``done`` where it was executed before."""
 
     async def look(self, session: AsyncClientSession | None, located: Located) -> None:
         """Keep the collection from being renamed until the transaction ends. Raises Moved."""
@@ -172,14 +173,22 @@ class AsyncFenced:
             if answered and taken is not None:
                 taken[1].return_session(taken[2])
 
-    async def change(self, verb: str, **fields: Any) -> dict[str, Any]:
+    async def change(self, verb: str, *, done: int | None = None, **fields: Any) -> dict[str, Any]:
         options = self.codec_options
+        unknown = False  # what became of an earlier try
 
         async def attempt(located: Located) -> dict[str, Any]:
+            nonlocal unknown
             self.check_writable(located)
             command = {**fields, "writeConcern": _MAJORITY}
-            reply = await self.channel(located).send(verb, command, options)
-            check_write(reply, single=True)
+            try:
+                reply = await self.channel(located).send(verb, command, options)
+                check_write(reply, single=True)
+            except PyMongoError as error:
+                if unknown and isinstance(error, OperationFailure) and error.code == done:
+                    return {}
+                unknown = True
+                raise
             return reply
 
         seconds = _seconds(fields, limits.INDEX_SECONDS)
@@ -324,7 +333,7 @@ class AsyncInTransaction:
         check_write(reply, single=single)
         return reply
 
-    async def change(self, verb: str, **fields: Any) -> dict[str, Any]:
+    async def change(self, verb: str, *, done: int | None = None, **fields: Any) -> dict[str, Any]:
         raise NotOffered(verb, "use it outside of the transaction")
 
     async def read_between(self, verb: str, **fields: Any) -> dict[str, Any]:

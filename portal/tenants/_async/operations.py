@@ -11,6 +11,8 @@ from .execution import AsyncExecution
 from .reading import AsyncReading
 from .writing import AsyncWriting
 
+_INDEX_NOT_FOUND = 27
+
 
 class AsyncOperations(AsyncReading, AsyncWriting):
     """Operations with PyMongo's names, arguments, results and errors.
@@ -48,13 +50,16 @@ class AsyncOperations(AsyncReading, AsyncWriting):
         return index["name"]
 
     async def drop_index(self, index_or_name: Any, *, comment: Any = None, **others: Any) -> None:
-        """Drop one index, by its name or keys; never all of them."""
+        """Drop one index, by its name or keys; never all of them. One that is gone already raises
+        OperationFailure, but for a try whose answer was lost."""
         if not isinstance(index_or_name, str):
             index_or_name = IndexModel(index_or_name).document["name"]
         if index_or_name == "*":
             raise NotOffered("drop_index('*')", "drop them one by one")
         fields = given(others, comment=comment)
-        await self._execution.change("dropIndexes", index=index_or_name, **fields)
+        await self._execution.change(
+            "dropIndexes", done=_INDEX_NOT_FOUND, index=index_or_name, **fields
+        )
 
     async def list_indexes(self, *, comment: Any = None, **others: Any) -> list[Any]:
         """The indexes, as PyMongo describes them; at most 64, so in a list."""

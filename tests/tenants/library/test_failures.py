@@ -2,7 +2,7 @@
 
 import pymongo
 import pytest
-from pymongo.errors import PyMongoError, WriteConcernError
+from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
 
 from tests.stopwatch import takes_less
 from tests.tenants.library.conftest import library
@@ -43,6 +43,17 @@ def test_a_write_whose_answer_was_lost_is_executed_once(
     WRITES[name](over_the_line.by_id(acme))
     assert line.broken_at == [VERBS[name]]
     assert stored.find() == AFTERWARDS[name]
+
+
+def test_an_index_is_dropped_though_the_answer_was_lost(over_the_line, line, stored, acme):
+    store = over_the_line.by_id(acme)
+    name = store.create_index("n")
+    line.break_after("dropIndexes")
+    store.drop_index(name)
+    assert line.broken_at == ["dropIndexes"]
+    assert list(store.index_information()) == ["_id_"]
+    with pytest.raises(OperationFailure, match="index not found"):
+        store.drop_index(name)
 
 
 @pytest.mark.parametrize("verb", ["update", "commitTransaction", "find"])
