@@ -48,6 +48,7 @@ class Failure(StrEnum):
     COLLECTION_MISSING = "collection missing"
     USERS_REFUSED = "MongoDB users can't be changed"
     CLUSTER_LOST = "cluster lost"
+    NO_ROOM = "the cluster takes no further collection"
     BLOCKED = "another operation in the database held the fence up"
     BEHIND = "the target did not catch up in time"
     STREAM_LOST = "changes were missed"

@@ -100,8 +100,7 @@ def sign_up(
         )
 
     with slugs.offering_a_free_slug(typed_slug):
-        signed_up = in_its_place(create, plan, region, placement)
-        return SignedUp(signed_up.principal, run_now(signed_up.organization))
+        return in_its_place(lambda chosen: _run(create(chosen)), plan, region, placement)
 
 
 def _parse(
@@ -247,8 +246,11 @@ def finish_sign_up(
         )
 
     with slugs.offering_a_free_slug(typed_slug):
-        signed_up = in_its_place(finish)
-        return SignedUp(signed_up.principal, run_now(signed_up.organization))
+        return in_its_place(lambda chosen: _run(finish(chosen)))
+
+
+def _run(signed_up: SignedUp) -> SignedUp:
+    return SignedUp(signed_up.principal, run_now(signed_up.organization))
 
 
 @within_transaction

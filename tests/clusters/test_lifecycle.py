@@ -3,13 +3,16 @@
 import pytest
 
 from portal.database.connection import client
+from portal.documents.accounts import Account
 from portal.documents.organizations import Organization, OrganizationState, Placement, Strategy
 from portal.errors import PortalError
 from portal.organizations.lifecycle import runner
+from portal.organizations.lifecycle.errors import ClusterFull
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.signing_up import sign_up
 from portal.organizations.storage import tenant_of
+from portal.placement import capacity
 from portal.settings import current
 from tests.factories import a_context, an_organization, fresh
 from tests.faults import doomed
@@ -94,6 +97,40 @@ def test_one_that_waits_for_its_cluster_is_shown_so(europe, visitor):
         page = visitor.get("/organizations/acme-corp")
     assert page.status == 200
     assert "Creating the collection" in page.text
+
+
+@pytest.fixture
+def full(there):
+    """Has the second cluster refuse another collection, so many times or until it is called with
+    0, as hosted ones do at a limit that nobody told."""
+
+    def refuse(times=None):
+        mode = {"times": times} if times else "alwaysOn" if times is None else "off"
+        data = {"failCommands": ["create"], "errorCode": 8000}
+        there.admin.command("configureFailPoint", "failCommand", mode=mode, data=data)
+
+    yield refuse
+    refuse(0)
+    capacity.forget()
+
+
+def test_nothing_is_left_of_one_for_which_its_cluster_has_no_room(europe, tenants_there, full):
+    full()
+    with pytest.raises(ClusterFull):
+        sign_acme_up(Strategy.COLLECTION)
+    assert Organization.objects.count() == Account.objects.count() == 0
+    assert not collections_on(tenants_there)
+    full(0)
+    assert sign_acme_up(Strategy.COLLECTION).operation is None
+
+
+@pytest.mark.usefixtures("real_limits")
+def test_one_that_was_told_to_be_under_way_waits_for_room(europe, full, carry_on):
+    with europe.stopped():
+        organization = sign_acme_up(Strategy.COLLECTION)
+    full(times=1)
+    carry_on()
+    assert fresh(organization).placement.uuid
 
 
 def check_whole_or_nothing(tenants_there):

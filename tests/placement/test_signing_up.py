@@ -105,6 +105,19 @@ def test_where_a_server_refuses_another_collection_it_shares_one(app, hosted, lo
     assert len(log.named("capacity.refused")) == 1
 
 
+def test_where_another_cluster_refuses_another_collection_it_is_put_elsewhere(
+    app, europe, there, in_force
+):
+    in_force('[[place]]\nstrategy = "collection"\nclusters = ["europe"]\n')
+    fail_point = {"failCommands": ["create"], "errorCode": 8000}
+    there.admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=fail_point)
+    assert Program(app).post("/org/create", wanted()).status_code == 201
+    acme = Organization.objects.get()
+    assert acme.operation is None
+    assert (acme.placement.strategy, acme.placement.cluster) == (Strategy.SHARED, "europe")
+    tenant_of(acme).insert_one({"_id": 1})
+
+
 def test_where_it_refuses_shared_ones_too_nothing_is_created(app, hosted):
     hosted(8000, "create")
     assert fault(Program(app).post("/org/create", wanted()))[:2] == (503, "clusters_unavailable")

@@ -38,7 +38,7 @@ from portal.identity.accounts.creating import NewAccount, create_account
 from portal.identity.sessions.principals import AccountPrincipal
 from portal.organizations.lifecycle import engine, pools, slugs
 from portal.organizations.lifecycle.births import create_once
-from portal.organizations.lifecycle.errors import ExternalIdTaken
+from portal.organizations.lifecycle.errors import ClusterFull, ExternalIdTaken
 from portal.organizations.lifecycle.external import External
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
 from portal.organizations.lifecycle.naming import active_name, place_at_birth
@@ -78,11 +78,12 @@ def in_its_place(
     region: str | None = None,
     placement: Placement | None = None,
 ) -> Written:
-    """The result of ``write``, a transaction that writes a new organization, in the ``placement``
-    or else where the policy has one of this ``plan`` and ``region``.
+    """The result of ``write``, which writes a new organization in a transaction and runs its
+    operation, in the ``placement`` or else where the policy has one of this ``plan`` and
+    ``region``.
 
     Chosen once more where the cluster was closed meanwhile, or refuses another collection at a
-    limit that nobody told; ``write`` wrote nothing then. Raises ClustersUnavailable where it
+    limit that nobody told; ``write`` left nothing then. Raises ClustersUnavailable where it
     refuses shared ones, too, and what ``choose``, ``make_room`` and ``write`` raise.
     """
     if placement:
@@ -92,12 +93,16 @@ def in_its_place(
         return write(make_room(chosen))
     except ClusterClosed:
         forget_registry()
+    except ClusterFull:
+        pass  # as was noted
     except OperationFailure as error:
         if not capacity.is_refusal(error):
             raise
         capacity.note_refusal(chosen.cluster)
     try:
         return write(make_room(choose(plan, region)))
+    except ClusterFull as full:
+        raise ClustersUnavailable from full
     except OperationFailure as error:
         if not capacity.is_refusal(error):
             raise
@@ -155,17 +160,18 @@ def create_organization(
     rate_limits.count_attempt_of_network(rate_limits.SIGNUP, context.ip_address)
     name = parse_name(typed_name, typed_slug)
     with slugs.offering_a_free_slug(typed_slug):
-        created = in_its_place(
-            lambda chosen: _create_for(
-                account_id,
-                name,
-                context,
-                placement=chosen,
-                viewers_read_documents=viewers_read_documents,
+        return in_its_place(
+            lambda chosen: engine.run_now(
+                _create_for(
+                    account_id,
+                    name,
+                    context,
+                    placement=chosen,
+                    viewers_read_documents=viewers_read_documents,
+                )
             ),
             placement=placement,
         )
-        return engine.run_now(created)
 
 
 @transactional
@@ -276,12 +282,24 @@ def _record_uuid(organization: Organization) -> Organization:
 
 def _create_missing(organization: Organization) -> None:
     """Create the collection in another cluster; in the first one that of a sign-up that an earlier
-    version committed without it. A late attempt creates nothing."""
+    version committed without it. A late attempt creates nothing.
+
+    Where the cluster refuses it for want of room the creation is undone, unless somebody was told
+    already that it is under way: then it waits for room.
+    """
     placement = organization.placement
     if placement.cluster == MAIN_CLUSTER:
         _create_under_lease(organization)
-    else:
+        return
+    try:
         create_once(database_of(placement), placement.collection, organization.id)
+    except OperationFailure as error:
+        if not capacity.is_refusal(error):
+            raise
+        capacity.note_refusal(placement.cluster)
+        if organization.operation.attempt > 1:
+            raise
+        raise engine.RollBack(Failure.NO_ROOM) from error
 
 
 @transactional

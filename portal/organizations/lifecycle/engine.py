@@ -305,8 +305,8 @@ def run_now(organization: Organization) -> Organization:
     rest.
 
     Returns the organization with its operation, where that isn't finished. Raises SlugTaken,
-    TenantCollectionMissing, CollectionNameConflict, ClusterLost or DatabaseUnavailable where it was
-    rolled back.
+    TenantCollectionMissing, CollectionNameConflict, ClusterFull, ClusterLost or DatabaseUnavailable
+    where it was rolled back.
     """
     if organization.operation is None:
         return organization
@@ -431,8 +431,9 @@ def _error_of(organization: Organization, failure: Failure) -> PortalError:
     }
     if failure in by_name:
         return by_name[failure](organization.name)
-    if failure == Failure.CLUSTER_LOST:
-        return lost_cluster(organization.placement.cluster)
+    by_cluster = {Failure.CLUSTER_LOST: lost_cluster, Failure.NO_ROOM: errors.ClusterFull}
+    if failure in by_cluster:
+        return by_cluster[failure](organization.placement.cluster)
     return _name_taken(organization)
 
 

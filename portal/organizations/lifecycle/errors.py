@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-from portal.errors import Conflict, Invalid, NotFound
+from portal.errors import Conflict, Invalid, NotFound, Unavailable
 from portal.organizations.access.errors import LeadsBack
 
 # A reason of InvalidName.
@@ -180,6 +180,20 @@ class OperationStays(Conflict):
     code = "operation_stays"
     title = "It can’t be undone"
     message = "{name} is {doing}, and that can’t be undone: {reason}. Nothing was changed."
+
+
+@dataclass
+class ClusterFull(Unavailable):
+    """The cluster takes no further collection, at a limit that nobody told."""
+
+    cluster: str
+
+    code = "cluster_full"
+    title = "There is no room for the organization right now"
+    message = (
+        "The cluster {cluster} takes no further collection. Nothing was created. Have the "
+        "organization be in another cluster, or in a shared collection."
+    )
 
 
 @dataclass
