@@ -17,10 +17,8 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
 from portal.audit.deletions import Deletion, refuse
-from portal.database import connection
 from portal.database.background import start_loop, wake
 from portal.database.connection import server_time
-from portal.database.errors import ClusterUnavailable
 from portal.database.leases import Interrupted, Renewing, seconds_from_now, summary
 from portal.documents.moves import Move, MoveState, Outcome, VerificationResult
 from portal.documents.organizations import OperationKind, Organization
@@ -35,7 +33,7 @@ from portal.organizations.moving import ending, targets
 from portal.organizations.moving.changes import COPY, END, FOLLOW
 from portal.organizations.moving.exercising import exercise_way_back
 from portal.organizations.moving.pacing import Pace
-from portal.organizations.moving.stopping import Stopped, handle
+from portal.organizations.moving.stopping import Stopped, handle, is_of_a_server
 from portal.placement.policies import current_policy
 from portal.tenants.collections import uuid_of
 from portal.tenants.moving.blockers import find_blockers
@@ -145,8 +143,7 @@ def _finish_switch(organization: Organization) -> None:
 
 
 def _level_of(error: Exception) -> int:
-    expected = connection.is_unavailable(error) or isinstance(error, ClusterUnavailable | Stopped)
-    return 30 if expected else 40
+    return 30 if is_of_a_server(error) or isinstance(error, Stopped) else 40
 
 
 class Run:

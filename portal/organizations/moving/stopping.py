@@ -8,10 +8,13 @@ from portal.database import connection
 from portal.database.errors import ClusterLost, ClusterUnavailable
 from portal.database.leases import summary
 from portal.documents.moves import Move, MoveState, Outcome
+from portal.errors import PortalError
 from portal.organizations.lifecycle.moves import QUEUE, held
 from portal.organizations.moving import ending
 from portal.tenants.moving.errors import (
+    ClusterTimeUnknown,
     DocumentTooLarge,
+    MovingError,
     SourceGone,
     StreamLost,
     StructureUnfit,
@@ -41,13 +44,19 @@ def handle(move: Move, error: Exception) -> None:
         ending.end_shadow(move, Outcome.LOST, str(error))
     elif isinstance(error, StreamLost) and _first_times(move, error):
         _copy_again(move, error)
-    elif isinstance(error, ClusterUnavailable) or connection.is_unavailable(error):
+    elif is_of_a_server(error):
         _wait(move, error)
     elif isinstance(error, UnderHold):
         held_up = {"$literal": "the release of a legal hold"}
         _change(move, waits_for=held_up, **QUEUE.delay(_LONGEST_PAUSE_SECONDS, error))
     else:
         _try_again_or_stop(move, error)
+
+
+def is_of_a_server(error: Exception) -> bool:
+    """Tell whether the error is of a server that is away, and no failure of the move."""
+    away = isinstance(error, ClusterUnavailable | ClusterTimeUnknown)
+    return away or connection.is_unavailable(error)
 
 
 def _copy_again(move: Move, error: Exception) -> None:
@@ -66,11 +75,15 @@ def _copy_again(move: Move, error: Exception) -> None:
 
 def _wait(move: Move, error: Exception) -> None:
     """Try again for as long as a server is away; that is no failure of the move."""
-    told = error.cluster if isinstance(error, ClusterUnavailable) else "the database"
+    told = "the database, which does not answer"
+    if isinstance(error, ClusterUnavailable):
+        told = f"{error.cluster}, which does not answer"
+    elif isinstance(error, ClusterTimeUnknown):
+        told = "the database, which was just started"
     pause = min(2 ** ((move.tries or 0) + 1), _LONGEST_PAUSE_SECONDS)
     _change(
         move,
-        waits_for={"$literal": f"{told}, which does not answer"},
+        waits_for={"$literal": told},
         **QUEUE.delay(min(pause, 5), error),
     )
 
@@ -82,17 +95,25 @@ def _try_again_or_stop(move: Move, error: Exception) -> None:
             move,
             cause=type(error).__name__,
             tries=tries,
-            waits_for={"$literal": f"another try: {error}"},
+            waits_for={"$literal": f"another try: {_words_of(error)}"},
             **QUEUE.delay(min(2**tries, _LONGEST_PAUSE_SECONDS), error),
         )
         return
-    stopped: dict[str, Any] = {"waits_for": {"$literal": f"a person, since {summary(error)}"}}
+    stopped: dict[str, Any] = {"waits_for": {"$literal": f"a person, since {_words_of(error)}"}}
     if move.state == MoveState.SHADOW:  # kept current: only the going back stops
         stopped |= {"switch_wanted": "$$REMOVE", "verification": "$$REMOVE"}
         stopped |= QUEUE.delay(_LONGEST_PAUSE_SECONDS, error)
     else:
         stopped |= {"paused": True} | QUEUE.delay(0, error)
     _change(move, tries="$$REMOVE", cause="$$REMOVE", **stopped)
+
+
+def _words_of(error: Exception) -> str:
+    if isinstance(error, PortalError):
+        return error.words
+    if isinstance(error, Stopped | MovingError):
+        return str(error)
+    return f"an error of which the log tells more, {summary(error)}"
 
 
 def _first_times(move: Move, error: Exception) -> bool:

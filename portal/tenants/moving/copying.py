@@ -13,7 +13,8 @@ from typing import Any
 
 from ..limits import BATCH_BYTES
 from .applying import apply_dirty
-from .following import MAX_DIRTY, MAX_DIRTY_BYTES, Follower
+from .errors import IdTooLarge
+from .following import MAX_DIRTY, MAX_DIRTY_BYTES, MOST_ID_BYTES, Follower
 from .places import Page, Place, in_batches, read_page
 from .writing import Target
 
@@ -55,7 +56,7 @@ def copy(
     The follower must have begun before the first document was read. What the target has behind
     ``after`` is deleted first. ``on_progress`` is called about each second and at the end, and
     returns whether to go on; ``throttle`` tells the documents per second that may be copied. Raises
-    what ``apply_dirty`` does.
+    IdTooLarge, and what ``apply_dirty`` does.
     """
     with ThreadPoolExecutor(1, "copy") as reader:
         return _Copy(source, target, follower, after, throttle, reader).run(on_progress)
@@ -126,6 +127,8 @@ class _Copy:
             page = following.result()
             if not page.ids:
                 return True
+            if max(map(len, page.ids)) > MOST_ID_BYTES:
+                raise IdTooLarge(None)
             begun, size_bytes = time.monotonic(), sum(map(len, page.documents))
             self._average_bytes = size_bytes // len(page.documents)
             # Two large pages would be too much for memory.

@@ -46,6 +46,24 @@ class StreamLost(MovingError):
     code: int | None
 
 
+class IdTooLarge(StreamLost):
+    """A document has an ``_id`` that is larger than the stream can tell. What is written behind it
+    can be followed."""
+
+    words = (
+        "a document has an _id of several MB, which MongoDB's change streams can't tell: give it a "
+        "smaller one"
+    )
+
+
+@dataclass(eq=False)
+class ClusterTimeUnknown(MovingError):
+    """The server tells no cluster time. It begins to a moment after its start."""
+
+    words = "the server of {database!r} was just started, and doesn't tell its cluster's time yet"
+    database: str
+
+
 @dataclass(eq=False)
 class NotReached(MovingError):
     """The change stream didn't come as far as it should in time."""

@@ -6,7 +6,8 @@ databases of organizations' own the portal has no right to one. A rename ends a 
 ``invalidate``, behind which another one goes on under the next name. Tokens are good for that name
 alone which the collection had then (error 280, seen on 6.0.5), so it is kept with them.
 
-Events are projected to keys: with documents they would be too large where those are (error 10334).
+Events are projected to keys: with documents they would be too large where those are (error 10334,
+or a connection that is closed). So is one of a key of some MB.
 """
 
 import time
@@ -19,22 +20,32 @@ from pymongo.change_stream import ChangeStream
 from pymongo.errors import OperationFailure, PyMongoError
 
 from ..elements import id_of
-from .errors import NotReached, PlaceGone, SourceGone, StreamLost
-from .places import RAW, Place, time_of
+from .errors import IdTooLarge, NotReached, PlaceGone, SourceGone, StreamLost
+from .places import RAW, Place, time_in, time_of
 
 MAX_DIRTY = 50_000
 MAX_DIRTY_BYTES = 8 * 1024 * 1024
 """The ids that are kept; where there are more, they have to be applied first."""
 
+MOST_ID_BYTES = 2 * 1024 * 1024
+"""The largest id that is followed: an event has it once, and twice as hexadecimal in each of its
+two tokens; and so has a move's record."""
+
 _ONE = {"limit": 1, "projection": {"_id": 1}, "singleBatch": True}
 _DATA, _NAME = "_data", "collection"
-_KEYS = {"$project": dict.fromkeys(("operationType", "documentKey", "clusterTime", "to"), 1)}
+# Of a key that is too large the server makes an error: of an event that is, at 3.2 MB, it makes
+# none, and closes the connection, each time it is asked (6.0.5).
+_TELLABLE = {"$lte": [{"$bsonSize": {"$ifNull": ["$documentKey", {}]}}, MOST_ID_BYTES]}
+_KEYS = {"$project": {
+    **dict.fromkeys(("operationType", "clusterTime", "to"), 1),
+    "documentKey": {"$cond": [_TELLABLE, "$documentKey", {"$toInt": "$operationType"}]},
+}}  # fmt: skip
 _DOCUMENTS = frozenset({"insert", "update", "replace", "delete"})
 _ENDS = frozenset({"rename", "invalidate"})
 _STRUCTURE = frozenset({"createIndexes", "dropIndexes", "modify"})
-# InvalidResumeToken, ChangeStreamHistoryLost, CappedPositionLost, ChangeStreamFatalError, and an
-# event that is too large.
-_LOST = frozenset({260, 286, 136, 280, 10334})
+# InvalidResumeToken, ChangeStreamHistoryLost, CappedPositionLost, ChangeStreamFatalError.
+_LOST = frozenset({260, 286, 136, 280})
+_NO_NUMBER = 241
 # The server answers so soon when there is nothing; a wait is made of many.
 _AWAIT_MS = 5
 _PUMP_SECONDS = 1
@@ -165,8 +176,11 @@ class Follower:
             token = self._stream.resume_token
         except PyMongoError as error:
             self.close()
-            if isinstance(error, OperationFailure) and error.code in _LOST:
-                raise StreamLost(error.code) from error
+            code = error.code if isinstance(error, OperationFailure) else None
+            if code == _NO_NUMBER:
+                raise IdTooLarge(code) from error
+            if code in _LOST:
+                raise StreamLost(code) from error
             raise
         if change is not None:
             self._note(change, skips)
@@ -214,7 +228,7 @@ class Follower:
         """The present time of the source's cluster, at which the collection is there: the stream
         doesn't tell of one that another was renamed over."""
         try:
-            return self._place.read("find", _ONE)["operationTime"]
+            return time_in(self._place.read("find", _ONE), self._place)
         except PlaceGone as gone:
             raise SourceGone(gone.organization, gone.database, gone.uuid) from gone
 

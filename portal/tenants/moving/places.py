@@ -21,7 +21,7 @@ from ..fence import Moved, check_write, lost_cursor, rejection
 from ..limits import BATCH_DOCUMENTS
 from ..placements import SHARED
 from ..placements.filters import Filters
-from .errors import PlaceGone
+from .errors import ClusterTimeUnknown, PlaceGone
 
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 
@@ -193,8 +193,18 @@ def in_batches(
 
 
 def time_of(place: Place) -> Timestamp:
-    """The present time of the place's cluster: what was acknowledged there before isn't later."""
-    return place.internal.command("ping")["operationTime"]
+    """The present time of the place's cluster: what was acknowledged there before isn't later.
+    Raises ClusterTimeUnknown."""
+    return time_in(place.internal.command("ping"), place)
+
+
+def time_in(reply: Mapping[str, Any], place: Place) -> Timestamp:
+    """The cluster's time in a reply of the place's server. Raises ClusterTimeUnknown: a primary
+    that was just started answers without, seen on 6.0.5."""
+    found = reply.get("operationTime")
+    if found is None:
+        raise ClusterTimeUnknown(place.database.name)
+    return found
 
 
 def _page(

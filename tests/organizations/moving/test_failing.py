@@ -10,9 +10,10 @@ from portal.documents.organizations import Organization, Strategy
 from portal.organizations.lifecycle import engine, moves, moving
 from portal.organizations.moving import ending, exercising, managing, mover, ways_back
 from portal.organizations.moving.managing import abort_move, switch_move
+from portal.organizations.moving.stopping import MOST_TRIES
 from portal.organizations.moving.ways_back import go_back
 from portal.organizations.storage import tenant_of
-from portal.tenants.moving.errors import StreamLost
+from portal.tenants.moving.errors import ClusterTimeUnknown, StreamLost
 from portal.tenants.moving.following import Follower
 from portal.tenants.moving.writing import Target
 from tests.factories import a_context, an_organization, fresh
@@ -198,6 +199,39 @@ def test_a_lost_stream_has_it_copied_again(acme, lose_the_stream):
     switch_move(str(ready.id), a_context())
     run_due_movers(1)
     assert documents_of(acme) == [one for one in SOME if one["_id"] != 3]
+
+
+def test_an_id_that_no_stream_can_tell_stops_it_until_it_is_smaller(acme):
+    ready = a_ready_move(acme, Strategy.DATABASE)
+    documents = tenant_of(acme)
+    documents.insert_one({"_id": "x" * 4 * 1024 * 1024})
+    run_due_movers(MOST_TRIES)
+    stopped = now(ready)
+    assert stopped.paused
+    assert "has an _id of several MB" in stopped.waits_for
+    documents.delete_many({"_id": {"$gt": "x"}})
+    managing.resume_move(str(ready.id), a_context())
+    run_due_movers(2)
+    assert now(ready).state == MoveState.READY
+    switch_move(str(ready.id), a_context())
+    run_due_movers(1)
+    assert documents_of(acme) == SOME
+
+
+def test_a_server_that_was_just_started_is_waited_for(acme, monkeypatch):
+    begun = begin(acme, Strategy.DATABASE)
+
+    def untimed(*_, **__):
+        raise ClusterTimeUnknown("tenant_test")
+
+    monkeypatch.setattr(Follower, "pump", untimed)
+    run_due_movers(2 * MOST_TRIES)
+    waiting = now(begun)
+    assert not waiting.paused
+    assert waiting.waits_for == "the database, which was just started"
+    monkeypatch.undo()
+    run_due_movers(1)
+    assert now(begun).outcome == Outcome.MOVED
 
 
 def test_a_lost_way_back_ends_at_once_and_a_fresh_move_may_begin(acme, tenant_db, lose_the_stream):

@@ -7,7 +7,7 @@ from bson import Timestamp
 from pymongo.errors import AutoReconnect
 
 from portal.tenants.moving import following
-from portal.tenants.moving.errors import NotReached, SourceGone, StreamLost
+from portal.tenants.moving.errors import IdTooLarge, NotReached, SourceGone, StreamLost
 from portal.tenants.moving.following import Follower
 from portal.tenants.moving.places import time_of
 from tests.tenants.moving.conftest import NEIGHBOUR
@@ -102,6 +102,19 @@ def test_a_document_of_16_mb_is_followed(a_place, follower_of):
     collection.replace_one({"_id": 1}, {"a": rest})
     collection.update_one({"_id": 1}, {"$unset": {"a": 1}, "$set": {"b": rest}})
     assert caught_up(follower, place) == ids(1)
+
+
+@pytest.mark.parametrize("strategy", ["collection", "shared"])
+def test_an_id_of_some_mb_is_followed_and_a_larger_one_told_as_such(a_place, follower_of, strategy):
+    place = a_place(strategy)
+    follower = follower_of(place)
+    large = "x" * (following.MOST_ID_BYTES - 100)
+    write(place, large)
+    assert caught_up(follower, place) == ids(large)
+    # From 3.2 MB on the server would close the connection, from 5 MB on answer 10334.
+    write(place, "x" * 4 * 1024 * 1024)
+    with pytest.raises(IdTooLarge):
+        follower.reach(time_of(place), 5)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -3,8 +3,8 @@
 import bson
 import pytest
 
-from portal.tenants.moving.errors import PlaceGone
-from portal.tenants.moving.places import read_ids, read_page, read_page_ids, time_of
+from portal.tenants.moving.errors import ClusterTimeUnknown, PlaceGone
+from portal.tenants.moving.places import read_ids, read_page, read_page_ids, time_in, time_of
 from portal.tenants.moving.writing import Target
 from tests.tenants.moving.contents import an_id, documents, encoded, of_size
 
@@ -102,3 +102,8 @@ def test_a_place_is_found_under_another_name_and_not_when_it_is_gone(a_place, st
     place.database[place.name].drop()
     with pytest.raises(PlaceGone):
         read_page(place, None, 10)
+
+
+def test_a_reply_without_a_cluster_time_is_told_as_such(a_place):
+    with pytest.raises(ClusterTimeUnknown, match="was just started"):
+        time_in({"ok": 1.0}, a_place("collection"))
