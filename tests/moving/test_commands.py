@@ -101,6 +101,13 @@ def test_options_that_say_nothing_or_two_things_are_refused(acme, command):
         assert command("moves", *arguments).returncode == 2, arguments
 
 
+def test_no_plan_is_made_of_a_collection_that_somebody_dropped(acme, command, tenant_db):
+    tenant_db.drop_collection(acme.placement.collection)
+    refused = command("moves", "plan", "acme-corp", "--to", "shared")
+    assert refused.returncode == 2
+    assert "not in the database any more" in refused.stderr
+
+
 def test_a_move_is_paused_throttled_and_aborted_twice_by_commands(acme, command):
     told = command("moves", "start", "acme-corp", "--to", "shared", "--yes", "--on-command")
     assert "Started: Move of acme-corp from a collection of its own on main" in told.stdout

@@ -7,6 +7,7 @@ from portal.documents.moves import Move, MoveState, Outcome
 from portal.organizations.storage import tenant_of
 from tests.factories import an_organization
 from tests.moving.records import a_move, a_way_back
+from tests.program import fault
 
 INTO_ITS_OWN_DATABASE = "/new?strategy=database&cluster=main"
 
@@ -42,6 +43,17 @@ def test_what_changed_since_the_plan_is_told_and_nothing_starts(desk, acme):
     assert answer.status == 409
     assert "the number of indexes is" in answer.text
     assert Move.objects.count() == 0
+
+
+def test_no_plan_is_made_of_a_collection_that_somebody_dropped(desk, program_of, acme, tenant_db):
+    tenant_db.drop_collection(acme.placement.collection)
+    page = desk.get(path(acme, INTO_ITS_OWN_DATABASE))
+    assert page.status == 409
+    assert "not in the database any more" in page.text
+    call, wish = f"/admin/organizations/{acme.id}/move", {"strategy": "database", "cluster": "main"}
+    program = program_of()
+    for asked in (f"{call}?dry_run=true", call):
+        assert fault(program.post(asked, wish))[:2] == (409, "collection_missing")
 
 
 def test_what_speaks_against_it_is_told(desk, acme):

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from bson import ObjectId
 from humanize import intcomma
@@ -22,17 +22,22 @@ from portal.documents.organizations import (
     Placement,
     Strategy,
 )
+from portal.errors import NotFound
 from portal.organizations.credentials.travelling import travelling
 from portal.organizations.lifecycle import engine, moving, pools
-from portal.organizations.lifecycle.moves import place_of
+from portal.organizations.lifecycle.errors import TenantCollectionMissing
+from portal.organizations.lifecycle.moves import is_at, place_of
 from portal.organizations.lifecycle.naming import database_name, name_after_move
 from portal.organizations.moving.errors import MoveOpen, NotMovable, UnreadablePlan
 from portal.organizations.moving.servers import check_servers
 from portal.organizations.moving.sources import check_source
 from portal.organizations.moving.wishes import Check, Wish
 from portal.tenants import collections
-from portal.tenants.collections import uuid_of
+from portal.tenants.collections import CollectionElsewhere, CollectionMissing, uuid_of
+from portal.tenants.moving.errors import PlaceGone
+from portal.tenants.moving.following import MOST_ID_BYTES
 from portal.tenants.moving.oplog import copied_bytes
+from portal.tenants.moving.places import Place
 from portal.tenants.moving.structures import Structure, left_behind, read_structure, unfit
 from portal.web.counting import counted
 
@@ -58,11 +63,23 @@ LONGEST_PAUSE_MS = 1000 * (
 # More documents than these are another plan.
 _GROWN, _GROWN_BY_FEW = 1.5, 1000
 _COUNTED_MS = 60_000
-_FIGURES = ({"$group": {
+_COUNTS: dict[str, Any] = {
     "_id": None,
     "documents": {"$sum": 1},
-    "bytes": {"$sum": {"$bsonSize": "$$ROOT"}},
-}},)  # fmt: skip
+    "largest_id": {"$max": {"$bsonSize": {"_id": "$_id"}}},
+}
+_FIGURES = ({"$group": {**_COUNTS, "bytes": {"$sum": {"$bsonSize": "$$ROOT"}}}},)
+_OF_FIGURES = ("documents", "bytes", "largest_id")
+_MB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """The documents of an organization, by reading, their size, and that of the largest id."""
+
+    documents: int = 0
+    size_bytes: int = 0
+    largest_id_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,22 +177,40 @@ class Planned:
 
 def plan_move(organization: Organization, wish: Wish) -> Plan:
     """The plan of a move of an active organization, or of one in the trash, with all that speaks
-    against it in ``checks``; documents are counted by reading.
+    against it in ``checks``; documents are counted by reading. It may be renamed or moved
+    meanwhile: the plan is of the place where it lives then.
 
-    Raises UnknownCluster, NotMovable where the organization is purged or being changed, and
-    MoveOpen where it moves already or has a way back; a request is none yet.
+    Raises UnknownCluster, NotFound; NotMovable where the organization is purged or being changed;
+    MoveOpen where it moves already or has a way back, a request is none yet; and
+    TenantCollectionMissing where somebody dropped its collection in the database.
     """
-    _check_movable(organization)
     find_cluster(wish.cluster)
+    while True:
+        _check_movable(organization)
+        try:
+            return _plan(organization, wish)
+        except (PlaceGone, CollectionMissing) as gone:
+            current = Organization.objects(id=organization.id).first()
+            if current is None:
+                raise NotFound(organization.slug) from gone
+            if is_at(current, organization.placement) and current.state == organization.state:
+                _check_movable(current)
+                raise TenantCollectionMissing(current.name) from gone
+            organization = current
+
+
+def _plan(organization: Organization, wish: Wish) -> Plan:
     source = organization.placement
     place = place_of(organization.id, source)
     structure = read_structure(place)
-    documents, size = _figures(organization)
+    figures = _figures(organization, place)
+    documents, size = figures.documents, figures.size_bytes
     pace = _COPIED_PER_SECOND.get(wish.strategy, _OTHERS_COPIED_PER_SECOND)
     seconds = max(documents / pace, size / _BYTES_PER_SECOND) + documents / _VERIFIED_PER_SECOND
     shared = Strategy.SHARED in (source.strategy, wish.strategy)
     checks = (
         *_checks(organization, wish, structure),
+        _check_ids(figures.largest_id_bytes),
         *check_source(organization, wish, place, structure, size),
         *check_servers(
             source.cluster,
@@ -238,21 +273,29 @@ def _other_operation(operation: Operation) -> str:
     )
 
 
-def _figures(organization: Organization) -> tuple[int, int]:
-    """The number of its documents, by reading, and their size."""
-    placement = organization.placement
-    if placement.strategy == Strategy.SHARED:
-        rows = pools.read_documents(placement.pool, organization.id, _FIGURES, _COUNTED_MS)
-        return (rows[0]["documents"], rows[0]["bytes"]) if rows else (0, 0)
-    place = place_of(organization.id, placement)
+def _figures(organization: Organization, place: Place) -> _Figures:
+    if place.shared:
+        pool = organization.placement.pool
+        rows = pools.read_documents(pool, organization.id, _FIGURES, _COUNTED_MS)
+        return _Figures(*(rows[0][each] for each in _OF_FIGURES)) if rows else _Figures()
     rows = place.read("aggregate", {
-        "pipeline": [{"$group": {"_id": None, "documents": {"$sum": 1}}}],
+        "pipeline": [{"$group": _COUNTS}],
         "hint": {"_id": 1},
         "cursor": {},
         "maxTimeMS": _COUNTED_MS,
     })["cursor"]["firstBatch"]  # fmt: skip
-    figures = collections.collection_figures(place.database, place.uuid, place.name)
-    return (rows[0]["documents"] if rows else 0), figures.size_bytes
+    if not rows:
+        return _Figures()
+    return _Figures(rows[0]["documents"], _size_of(place), rows[0]["largest_id"])
+
+
+def _size_of(place: Place) -> int:
+    """The size of a collection of its own, whatever its name is."""
+    while True:
+        try:
+            return collections.collection_figures(place.database, place.uuid, place.name).size_bytes
+        except CollectionElsewhere as found:
+            place.name = found.actual_name
 
 
 def _checks(organization: Organization, wish: Wish, structure: Structure) -> list[Check]:
@@ -287,6 +330,16 @@ def _check_elsewhere(source: Placement, wish: Wish) -> Check:
     same = source.cluster == wish.cluster and source.strategy == wish.strategy
     words = f"It already has {IN_WORDS[wish.strategy]} on {wish.cluster}"
     return Check(words, passed=False) if same else Check("It is another place")
+
+
+def _check_ids(largest_bytes: int) -> Check:
+    if largest_bytes <= MOST_ID_BYTES:
+        return Check("Its _ids are small enough to be followed")
+    return Check(
+        f"It has an _id of {largest_bytes / _MB:.1f} MB, and {MOST_ID_BYTES // _MB} MB is the most "
+        "that a stream of changes can be relied on to tell: give that document a smaller one",
+        passed=False,
+    )
 
 
 def _check_cluster(organization: Organization, wish: Wish) -> list[Check]:

@@ -10,12 +10,18 @@ from portal.documents.jobs import ItemState, JobItem
 from portal.documents.organizations import MAIN_CLUSTER, Strategy
 from portal.jobs.managing import start_job
 from portal.jobs.running import JobKind
-from portal.organizations.moving import servers, sources
+from portal.organizations.lifecycle.errors import TenantCollectionMissing
+from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.trashing import purge_organization
+from portal.organizations.moving import planning, servers, sources
+from portal.organizations.moving.errors import NotMovable
 from portal.organizations.moving.planning import Wish, plan_move
+from portal.organizations.storage import tenant_of
 from portal.placement.capacity import FILES, Gauge, Wall
 from portal.tenants.moving.blockers import find_blockers
 from portal.tenants.moving.oplog import Oplog
-from tests.factories import a_context, an_organization
+from tests.factories import a_context, an_organization, fresh
+from tests.organizations.moving.carrying import move, run_due_movers
 from tests.processes import wait_until
 
 
@@ -99,6 +105,16 @@ def test_a_document_that_is_too_large_for_a_shared_collection_is_found(acme, sto
     assert obstacles(acme, Strategy.DATABASE) == []
 
 
+@pytest.mark.parametrize("strategy", [Strategy.COLLECTION, Strategy.SHARED])
+def test_an_id_of_more_than_a_stream_can_tell_is_found(app, strategy):
+    organization = an_organization("Acme Corp", strategy=strategy)
+    tenant_of(organization).insert_one({"_id": "x" * (2 * 1024 * 1024 - 100)})
+    assert obstacles(organization) == []
+    tenant_of(organization).insert_one({"_id": "x" * 3 * 1024 * 1024})
+    [told] = obstacles(organization)
+    assert told.startswith("It has an _id of 3.0 MB, and 2 MB is the most")
+
+
 def test_an_oplog_that_the_copy_alone_would_fill_is_told(acme, stored, monkeypatch):
     stored.insert_one({"text": "x" * 2**21})
     small = Oplog(max_bytes=2**20, bytes_per_second=0, exact=True)
@@ -139,3 +155,39 @@ def test_each_index_needs_room_too(acme, stored, monkeypatch):
         monkeypatch.setattr(servers.capacity, "gauges_of", lambda *_, free=free: gauge(free))
         assert gauge(free)[0].free(full_at) == free
         assert (obstacles(acme) == []) is fits
+
+
+def test_it_may_be_renamed_while_it_is_planned(acme, stored, monkeypatch):
+    stored.insert_one({"_id": 1})
+    figures = planning.collections.collection_figures
+
+    def renamed_first(*place):
+        if fresh(acme).slug == acme.slug:
+            rename_organization(acme, "Globex", a_context())
+        return figures(*place)
+
+    monkeypatch.setattr(planning.collections, "collection_figures", renamed_first)
+    planned = plan_move(acme, Wish(Strategy.DATABASE, MAIN_CLUSTER))
+    assert (planned.documents, planned.obstacles) == (1, ())
+    assert planned.bytes > 0
+
+
+def test_it_is_planned_from_where_it_has_moved_meanwhile(acme, stored):
+    stored.insert_one({"_id": 1})
+    move(acme, Strategy.DATABASE, without_way_back=True)
+    run_due_movers(1)
+    assert stored.name not in stored.database.list_collection_names()
+    planned = plan_move(acme, Wish(Strategy.SHARED, MAIN_CLUSTER))
+    assert (planned.source.strategy, planned.documents) == (Strategy.DATABASE, 1)
+
+
+def test_one_that_is_deleted_meanwhile_is_not_planned(acme):
+    purge_organization(acme, acme.name, a_context())
+    with pytest.raises(NotMovable, match="deleted for good"):
+        plan_move(acme, Wish(Strategy.DATABASE, MAIN_CLUSTER))
+
+
+def test_a_collection_that_somebody_dropped_is_told(acme, stored):
+    stored.drop()
+    with pytest.raises(TenantCollectionMissing):
+        plan_move(acme, Wish(Strategy.DATABASE, MAIN_CLUSTER))
