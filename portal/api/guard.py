@@ -9,6 +9,7 @@ import marshmallow as ma
 from flask import Request, g, request
 from flask_login import current_user
 from flask_smorest import Blueprint
+from flask_smorest.utils import deepupdate
 from webargs.flaskparser import FlaskParser
 
 from portal import settings
@@ -87,6 +88,7 @@ class ApiBlueprint(Blueprint):
         super().__init__(*args, **options)
         self.refusals = Refusals()
         self._with_query: set[str] = set()
+        self._prepare_doc_cbks.append(self._add_refusals)
         self.before_request(self._check_request)
 
     def route(
@@ -106,10 +108,20 @@ class ApiBlueprint(Blueprint):
             keys = () if endpoint in _FOR_PROVISIONING else (NotForProvisioning,)
             if self.url_prefix != _OPERATORS_PREFIX:
                 keys = (*keys, NotForOperatorKeys)
-            found = self.refusals.responses(endpoint, (*common, *keys, *parsing, *refusals))
-            return register(self.doc(operationId=view.__name__, responses=found)(view))
+            told = {"endpoint": endpoint, "refusals": (*common, *keys, *parsing, *refusals)}
+            view._apidoc = {**getattr(view, "_apidoc", {}), **told}  # type: ignore[attr-defined]
+            return register(view)
 
         return decorate
+
+    def _add_refusals(
+        self, operation: dict[str, Any], found: dict[str, Any], **_: Any
+    ) -> dict[str, Any]:
+        """Add the operation's id and refusals, once the document is written."""
+        endpoint = found["endpoint"]
+        responses = self.refusals.responses(endpoint, found["refusals"])
+        _, _, name = endpoint.rpartition(".")
+        return deepupdate(operation, {"operationId": name, "responses": responses})
 
     def arguments(
         self, schema: Any, *, location: str = "json", **options: Any
