@@ -888,26 +888,30 @@ def worlds():
 
 
 @pytest.fixture(autouse=True)
-def empty_database(empty, worlds):
+def empty_database():
     """A world that stands is left alone."""
-    if not worlds:
-        empty()
 
 
 @pytest.fixture
-def world(app, worlds):
-    """As it was made, whatever the cases before did."""
-    if not worlds:
-        worlds.append(World(app))
-    return worlds[0]
+def world(app, empty, worlds):
+    """As it was made, whatever was asked before."""
+
+    def there():
+        if not worlds:
+            empty()
+            worlds.append(World(app))
+        return worlds[0]
+
+    return there
 
 
 @pytest.fixture
-def ask(world, worlds):
+def ask(worlds):
     """Ask by a function of the world, and have all be as it was. What is refused changes nothing,
     as ``test_fuzz`` says."""
 
     def ask(how, method, *what):
+        [world] = worlds
         worlds.clear()
         answer = how(method, *what)
         stranger_led_away = NOBODY in what and outcome(answer) == LOG_IN
@@ -919,26 +923,42 @@ def ask(world, worlds):
     return ask
 
 
-def cases():
-    """Each route with each role. Of roles in a row that are to be answered alike, the first that
-    gets in is tried by default, or the last that doesn't; the others by make faults."""
-    for route, need in ROUTES.items():
-        roles = CONSOLE_ROLES if need in CONSOLE else ROLES_AND_NONE
-        for expected, alike in groupby(roles, partial(expected_of, route)):
-            row = list(alike)
-            tried = row[0] if expected == IN else row[-1]
-            for role in row:
-                yield pytest.param(route, role, marks=() if role == tried else pytest.mark.full)
+def each_with(routes, tried_of, all_of):
+    """Each route with those who are tried by default, and with the others by make faults."""
+    for route in routes:
+        tried = tried_of(route)
+        others = [one for one in all_of(route) if one not in tried]
+        yield pytest.param(route, tried, id=route)
+        if others:
+            yield pytest.param(route, others, id=f"{route}, others", marks=pytest.mark.full)
+
+
+def roles_of(route):
+    return CONSOLE_ROLES if ROUTES[route] in CONSOLE else ROLES_AND_NONE
+
+
+def tried_roles(route):
+    """Of roles in a row that are to be answered alike the first that gets in, or the last that
+    doesn't."""
+    rows = groupby(roles_of(route), partial(expected_of, route))
+    return [list(alike)[0 if expected == IN else -1] for expected, alike in rows]
 
 
 @pytest.mark.attack("T3")
 @pytest.mark.slow  # all of them
-@pytest.mark.parametrize(("route", "role"), [*cases()])
-def test_who_gets_in_is_what_the_tables_say(world, ask, route, role):
+@pytest.mark.parametrize(("route", "roles"), [*each_with(ROUTES, tried_roles, roles_of)])
+def test_who_gets_in_is_what_the_tables_say(world, ask, route, roles):
     method, rule = route.split()
-    how = world.ask_api if rule.split("/")[1] in ("org", "auth", "admin") else world.ask_page
-    answer = ask(how, method, world.fill(rule, role), BODIES.get(route), role)
-    assert outcome(answer) == expected_of(route, role)
+
+    def outcome_for(role):
+        there = world()
+        api = rule.split("/")[1] in ("org", "auth", "admin")
+        how = there.ask_api if api else there.ask_page
+        return outcome(ask(how, method, there.fill(rule, role), BODIES.get(route), role))
+
+    assert {role: outcome_for(role) for role in roles} == {
+        role: expected_of(route, role) for role in roles
+    }
 
 
 def expected_by_key(route, kind):
@@ -959,34 +979,37 @@ def expected_by_key(route, kind):
     return IN if need in may else FORBIDDEN
 
 
-def key_cases():
-    """Each route of the API with each kind of key. Of those that are to be answered alike, the last
-    is tried by default, but the first that gets in; the others by make faults."""
-    for route in API:
-        tried = {}
-        for kind in KEYS:
-            expected = expected_by_key(route, kind)
-            tried[expected] = tried.get(IN, kind) if expected == IN else kind
-        for kind in KEYS:
-            marks = () if kind in tried.values() else pytest.mark.full
-            yield pytest.param(route, kind, marks=marks)
+def tried_keys(route):
+    """Of the kinds that are to be answered alike the last, but the first that gets in."""
+    tried = {}
+    for kind in KEYS:
+        expected = expected_by_key(route, kind)
+        tried[expected] = tried.get(IN, kind) if expected == IN else kind
+    return list(tried.values())
 
 
 @pytest.mark.attack("T1", "T3")
 @pytest.mark.slow
-@pytest.mark.parametrize(("route", "kind"), [*key_cases()])
-def test_what_a_key_gets_into_is_what_the_tables_say(app, world, ask, route, kind):
+@pytest.mark.parametrize(("route", "kinds"), [*each_with(API, tried_keys, lambda route: KEYS)])
+def test_what_a_key_gets_into_is_what_the_tables_say(app, world, ask, route, kinds):
     method, rule = route.split()
-    program = Program(app, world.keys[kind])
     body = BODIES.get(route, {}) if method != "GET" else None
-    how = partial(_send, program) if isinstance(body, bytes) else program.ask
-    answer = ask(how, method, world.fill(rule, NOBODY), body)
-    assert outcome(answer) == expected_by_key(route, kind)
-    if answer.status_code == FORBIDDEN and kind in (VIEWER_KEY, ADMIN_KEY):
-        code, told = answer.json["error"]["code"], answer.json["error"]["message"]
-        assert code in ("person_needed", "provisioning_required") or ROUTES[route] in told
-    if (kind == ADMIN_KEY and answer.status_code == FORBIDDEN) or kind == FOREIGN_KEY:
-        assert Organization.objects.get(id=world.organization.id).name == "Acme Corp"
+
+    def outcome_for(kind):
+        there = world()
+        program = Program(app, there.keys[kind])
+        how = partial(_send, program) if isinstance(body, bytes) else program.ask
+        answer = ask(how, method, there.fill(rule, NOBODY), body)
+        if answer.status_code == FORBIDDEN and kind in (VIEWER_KEY, ADMIN_KEY):
+            code, told = answer.json["error"]["code"], answer.json["error"]["message"]
+            assert code in ("person_needed", "provisioning_required") or ROUTES[route] in told
+        if (kind == ADMIN_KEY and answer.status_code == FORBIDDEN) or kind == FOREIGN_KEY:
+            assert Organization.objects.get(id=there.organization.id).name == "Acme Corp"
+        return outcome(answer)
+
+    assert {kind: outcome_for(kind) for kind in kinds} == {
+        kind: expected_by_key(route, kind) for kind in kinds
+    }
 
 
 def outcome(answer):

@@ -1,6 +1,7 @@
 """What this process wrote since the databases were emptied, seen by the commands that it sent."""
 
 import re
+from contextlib import contextmanager
 
 from pymongo import monitoring
 
@@ -23,6 +24,18 @@ class Traces(monitoring.CommandListener):
 
     def __init__(self):
         self.unknown, self.collections, self.databases = True, set(), set()
+
+    @contextmanager
+    def apart(self):
+        """Within the block, what is written there alone."""
+        before = vars(self).copy()
+        self.forget()
+        try:
+            yield self
+        finally:
+            self.unknown |= before["unknown"]
+            self.collections |= before["collections"]
+            self.databases |= before["databases"]
 
     def forget(self):
         self.__init__()
