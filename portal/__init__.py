@@ -123,6 +123,7 @@ from portal.web import (
     requests,
     static_files,
     template_filters,
+    templating,
 )
 from portal.web import views as home_views
 
@@ -241,6 +242,7 @@ def create_app(active: Settings) -> Flask:
     logs.configure()
     connection.connect(active, DOCUMENTS, (support_tending.tend_due,))
     app = Flask(__name__, template_folder=str(_TOP / "templates"), static_folder=None)
+    app.jinja_environment = templating.Environment  # before its first use
     app.config.update(
         SECRET_KEY=active.secret_key,
         # A form is valid as long as its session; old secrets still verify it.

@@ -126,7 +126,7 @@ def open_session(
     session.save(force_insert=True)
     if context.browser_id and kind != SessionKind.PENDING:
         browsers.remember(account.id, context.browser_id)
-    return _principal(account, session_id, session.public_id, session)
+    return _principal(account.to_mongo(), session_id, session.public_id, session)
 
 
 @within_transaction
@@ -187,15 +187,16 @@ def find_principal(
         ]
     )
     session = next(found, None)
-    # An earlier version opens sessions of blocked accounts.
-    if session is None or session["account"].get("blocked_at"):
+    if session is None:
+        return None
+    account = session["account"]
+    if account.get("blocked_at"):  # an earlier version opens sessions of blocked accounts
         return None
     acts_by = session.get("grant")
     if read_along and acts_by is None:
         read_along.found = session["along"]
     if session["seen_at"] < now - _SEEN_RECORDED_EVERY:
         Session.objects(id=session["_id"]).update_one(set__seen_at=now)
-    account = Account._from_son(session["account"])
     public_id = _public_id(session["_id"], session.get("public_id"))
     if acts_by is not None:
         if kind != SessionKind.BROWSER:  # by a grant people look at pages
@@ -342,27 +343,31 @@ def describe_user_agent(user_agent: str) -> str:
 
 
 def _principal(
-    account: Account, session_id: str, public_id: ObjectId, session: Session | Mapping[str, Any]
+    account: Mapping[str, Any],
+    session_id: str,
+    public_id: ObjectId,
+    session: Session | Mapping[str, Any],
 ) -> AccountPrincipal:
+    """From the account as it is stored: a document of it would be made for this alone."""
     return AccountPrincipal(
-        account.id,
-        account.email,
+        account["_id"],
+        account["email"],
         session_id,
         session["expires_at"],
         public_id,
         session["authenticated_at"],
-        name=account.name or "",
-        theme=account.theme or "",
-        time_zone=account.time_zone or "",
-        verified=account.verified,
-        has_second_factor=account.has_second_factor,
-        operator_role=account.operator_role or "",
-        factors_reset_at=account.factors_reset_at,
+        name=account.get("name") or "",
+        theme=account.get("theme") or "",
+        time_zone=account.get("time_zone") or "",
+        verified=account.get("verified_at") is not None,
+        has_second_factor=bool(account.get("has_second_factor")),
+        operator_role=account.get("operator_role") or "",
+        factors_reset_at=account.get("factors_reset_at"),
     )
 
 
 def _support_principal(
-    account: Account, session_id: str, public_id: ObjectId, session: Mapping[str, Any]
+    account: Mapping[str, Any], session_id: str, public_id: ObjectId, session: Mapping[str, Any]
 ) -> SupportPrincipal | None:
     """The operator by the session's grant, which counts only while both hold; ``None`` where it is
     gone, with its organization."""
@@ -371,13 +376,13 @@ def _support_principal(
         return None
     holds = (
         grant.is_in_force(clock.now())
-        and grant.operator in (None, account.id)
-        and account.operator_role in OPERATOR_ROLES
-        and account.has_second_factor
+        and grant.operator in (None, account["_id"])
+        and account.get("operator_role") in OPERATOR_ROLES
+        and account.get("has_second_factor")
     )
     return SupportPrincipal(
-        account.id,
-        account.email,
+        account["_id"],
+        account["email"],
         session_id,
         session["expires_at"],
         public_id,
@@ -386,9 +391,9 @@ def _support_principal(
         with_documents=grant.with_documents,
         ends_at=grant.ends_at,
         over=not holds,
-        name=account.name or "",
-        theme=account.theme or "",
-        time_zone=account.time_zone or "",
+        name=account.get("name") or "",
+        theme=account.get("theme") or "",
+        time_zone=account.get("time_zone") or "",
     )
 
 
