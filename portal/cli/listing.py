@@ -58,7 +58,7 @@ def rebuild() -> None:
     feeding.begin_building()
     begun = told = time.monotonic()
     number = 0
-    while not feeding.is_built(feeding.state_of_feed()):
+    while not feeding.is_filled():
         for listed in feeding.steps():
             number += listed
             if time.monotonic() - told > _TOLD_EVERY_SECONDS:

@@ -21,7 +21,7 @@ _LATE_SECONDS = 60
 
 def find_untrue() -> Iterator[Finding]:
     """Organizations that the listing shows otherwise than they are, once it is filled."""
-    if not feeding.is_built(feeding.state_of_feed()):
+    if not feeding.is_filled():
         return
     for found in checking.find_differences():
         repair = partial(checking.repair, found)

@@ -110,6 +110,12 @@ def state_of_feed() -> ListingFeed:
     return ListingFeed.objects(id=LISTING).first() or ListingFeed()
 
 
+def is_filled() -> bool:
+    """Tell whether the listing was filled, with rows of this version's format."""
+    filled = {"_id": LISTING, "built_at": {"$ne": None}, "format": FORMAT}
+    return ListingFeed._get_collection().find_one(filled, {"_id": 1}) is not None
+
+
 def is_built(feed: ListingFeed) -> bool:
     """Tell whether the listing was filled, with rows of this version's format."""
     return bool(feed.built_at) and feed.format == FORMAT

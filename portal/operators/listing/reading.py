@@ -80,14 +80,15 @@ class ShownRow:
 class ListingPage:
     """A page of the listing. ``before`` and ``after`` are positions of the adjacent pages.
 
-    ``first_hits`` tells that only the first hits of a search were looked at; ``looked_at`` how many
-    rows, where a page of few rows isn't the last.
+    ``first_hits`` tells that only the first hits of a search were looked at, ``matching`` how many
+    of its hits match; ``looked_at`` how many rows were, where a page of few rows isn't the last.
     """
 
     rows: list[ShownRow]
     before: str | None = None
     after: str | None = None
     first_hits: bool = False
+    matching: int | None = None
     looked_at: int | None = None
 
     @property
@@ -207,7 +208,9 @@ def _page_of_hits(
     of_page = listed.find({"_id": {"$in": ids}}, dict.fromkeys(FIELDS, 1))
     by_id = {row["_id"]: row for row in of_page}
     rows = [by_id[one] for one in ids if one in by_id]
-    return ListingPage(_shown(rows, exact), before, rest, first_hits=not hits.complete)
+    return ListingPage(
+        _shown(rows, exact), before, rest, first_hits=not hits.complete, matching=len(found)
+    )
 
 
 def _place(keys: list[Any], key: Any, order: Order, *, after: bool) -> int:

@@ -116,10 +116,9 @@ def _named(typed: str) -> Iterator[ObjectId]:
     """The organizations whose id, slug, former slug or collection this is."""
     if by_id := _NAMED_BY_ID.fullmatch(typed):
         yield ObjectId(by_id[1])
-    slug = typed.removeprefix(_OWN_COLLECTION).replace("_", "-")
-    for own in {typed, slug}:
-        if held := Slug.objects(id=own).only("organization").first():
-            yield held.organization
+    slugs = [typed, typed.removeprefix(_OWN_COLLECTION).replace("_", "-")]
+    for held in Slug._get_collection().find({"_id": {"$in": slugs}}, {"organization": 1}):
+        yield held["organization"]
 
 
 def _of_member(address: str) -> tuple[ObjectId, ...]:
@@ -134,10 +133,11 @@ def _first_hits(search: Search) -> tuple[list[ObjectId], bool]:
     leading = _rarest(search.words)
     bounds, alone = _begins_with(leading), len(search.words) == 1
     # Half of them have enough organizations as a rule, where all of them count.
-    entries = _entries(bounds, None, _LOOKED_AT // 2 if alone else _LOOKED_AT)
+    half = _LOOKED_AT // 2
+    entries = _entries(bounds, None, half if alone else _LOOKED_AT)
     ids = _organizations(entries)
-    if alone and len(entries) == _LOOKED_AT // 2 and len(ids) <= MOST_HITS:
-        entries = _entries(bounds, None, _LOOKED_AT)
+    if alone and len(entries) == half and len(ids) <= MOST_HITS:
+        entries += _entries(bounds, entries[-1], half)
         ids = _organizations(entries)
     if not alone:
         having = {row["_id"] for row in _rows(ids, search.words_match, [])}

@@ -113,7 +113,7 @@ def show(operator: Operator) -> ResponseReturnValue:
     page = read_page(
         wanted, order, before=request.args.get("before"), after=request.args.get("after")
     )
-    feed, minute = feeding.state_of_feed(), int(time.monotonic() // 60)
+    minute = int(time.monotonic() // 60)
     days = (
         operations_by_hour([row.id for row in page.rows]) if "operations" in links.columns else {}
     )
@@ -132,9 +132,9 @@ def show(operator: Operator) -> ResponseReturnValue:
         plans=_values_of("plan", minute),
         regions=_values_of("region", minute),
         total=count_all(),
-        matching=_matching(wanted),
+        matching=page.matching if wanted.search else _matching(wanted),
         lag=feeding.lag_seconds(),
-        built=feeding.is_built(feed),
+        built=feeding.is_filled(),
         most_hits=MOST_HITS,
         longest_search=LONGEST_SEARCH,
         lines={own_id: sparkline(day) for own_id, day in days.items()},
