@@ -211,10 +211,11 @@ def preview_of(
     network: str,
     account: ObjectId | None = None,
     renamed: Organization | None = None,
+    holder: ObjectId | None = None,
 ) -> Preview:
     """Preview ``name``, with the ``slug`` that was typed, if any, for a new organization of
-    ``account``, or for the one to be ``renamed``. Raises TooManyAttempts after too many previews
-    from the ``network``."""
+    ``account``, or for the one to be ``renamed``, by an operator with the old slugs of the
+    ``holder``. Raises TooManyAttempts after too many previews from the ``network``."""
     typed_slug = slug.strip() or None
     try:
         if renamed:
@@ -226,7 +227,7 @@ def preview_of(
     if renamed is not None and parsed.slug == renamed.slug:
         return Preview(parsed.slug, parsed.collection, free=True)
     rate_limits.count_attempt(rate_limits.PREVIEW, network)
-    if is_free(parsed.slug, account):
+    if is_free(parsed.slug, account, holder):
         return Preview(parsed.slug, parsed.collection, free=True)
     return Preview(parsed.slug, parsed.collection, offer=free_slug_like(parsed.slug))
 

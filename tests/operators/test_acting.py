@@ -6,7 +6,13 @@ from portal.audit.trail import events_of
 from portal.documents.accounts import OperatorRole
 from portal.documents.mails import Mail
 from portal.documents.memberships import Role
-from portal.documents.organizations import Organization, OrganizationState, Strategy
+from portal.documents.organizations import (
+    Organization,
+    OrganizationState,
+    Slug,
+    SlugState,
+    Strategy,
+)
 from portal.operators.organizations.acting import apply_action
 from portal.operators.organizations.errors import PlanOutdated, UnreadableActionPlan
 from portal.operators.organizations.planning import PlannedAction, plan_action
@@ -39,6 +45,22 @@ def test_an_operator_renames_and_the_trail_says_by_the_operator(desk):
     assert fresh(organization).slug == "verdant-grocers"
     event = events_of(organization.id).rows[0]
     assert (event.action, event.actor_shown) == ("organization.renamed", "the operator")
+
+
+def test_an_operator_renames_it_back(desk):
+    """Of members an owner may, who gives up that it leads there."""
+    organization = an_organization("Acme Corp")
+    rename_organization(organization, "Verdant Grocers", BY_OPERATOR)
+    back = path(organization, "/rename")
+    preview = desk.get(path(organization, "/preview?organization_name=Acme+Corp&slug="))
+    assert "taken" not in preview.text
+    assert desk.post(back, {"organization_name": "Acme Corp"}).location == path(organization)
+    assert fresh(organization).slug == "acme-corp"
+    slugs = Slug.objects(organization=organization.id)
+    assert {(slug.id, slug.state) for slug in slugs} == {
+        ("acme-corp", SlugState.CURRENT),
+        ("verdant-grocers", SlugState.OLD),
+    }
 
 
 def test_an_organization_goes_to_the_trash_and_comes_back(desk):

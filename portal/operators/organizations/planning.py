@@ -279,7 +279,8 @@ def _of_rename(
     days, effects = settings.current().old_slug_days, []
     name = parse_name_for(organization, typed_name, typed_slug)
     if typed_name is not None:
-        taken = "" if name.slug == organization.slug or is_free(name.slug) else ", which is taken"
+        free = name.slug == organization.slug or is_free(name.slug, holder=organization.id)
+        taken = "" if free else ", which is taken"
         effects.append(Effect("Name", _turn(organization.name, name.shown)))
         effects.append(Effect("Address", _turn(organization.slug, name.slug) + taken))
     if typed_name is not None and name.slug == organization.slug:

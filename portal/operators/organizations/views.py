@@ -300,4 +300,4 @@ def _preview(typed: Mapping[str, str | None], organization: Organization) -> Pre
     network = rate_limits.network_of(request.remote_addr)
     name, slug = typed.get("organization_name") or "", typed.get("slug") or ""
     renamed = organization if organization.state == OrganizationState.ACTIVE else None
-    return preview_of(name, slug, network, None, renamed)
+    return preview_of(name, slug, network, None, renamed, organization.id)

@@ -28,7 +28,7 @@ from portal.organizations.lifecycle.privileges import (
 )
 from portal.organizations.lifecycle.steps import rename_collection, rename_collection_back
 from portal.web import rate_limits
-from portal.web.context import RequestContext
+from portal.web.context import OPERATOR, RequestContext
 from portal.web.idempotency import claim_key
 
 
@@ -123,7 +123,8 @@ def _begin(
     collection = name_restricted(organization, organization.restricted, name)
     operation = engine.new_operation(kind, collection, context, name=name.shown, slug=name.slug)
     written = engine.write_intent(organization, operation, context, states=(state,), check=check)
-    holder = slugs.owned_holder(context.account, name.slug)
+    by_operator = context.actor.kind == OPERATOR.kind
+    holder = organization.id if by_operator else slugs.owned_holder(context.account, name.slug)
     slugs.claim_slug(name.slug, organization.id, SlugState.TARGET, context, holder)
     return written if engine.takes_steps(kind, organization.placement.strategy) else result(written)
 

@@ -87,13 +87,16 @@ def ownership(account: ObjectId) -> dict[str, Any]:
     return join(Membership, "organization", "organization", "owned", own)
 
 
-def is_free(slug: str, account: ObjectId | None = None) -> bool:
-    """True if ``account``, or a visitor without one, could claim the slug now."""
+def is_free(slug: str, account: ObjectId | None = None, holder: ObjectId | None = None) -> bool:
+    """True if ``account``, or a visitor without one, could claim the slug now; an operator old ones
+    of the ``holder`` as well."""
     held = Slug.objects(id=slug).first()
     if held is None:
         return True
     if held.state != SlugState.OLD:
         return False
+    if held.organization == holder:
+        return True
     return held.held_until < clock.now() or owned_holder(account, slug) is not None
 
 
