@@ -247,7 +247,8 @@ class _Scale:
         self.top = max(ceil(most / self.step), 1) * self.step
         self.bottom = height - _BELOW
         self.right = width - _RIGHT
-        values = [self.step * index for index in range(round(self.top / self.step) + 1)]
+        step = round(self.step) if self.step >= 1 else self.step
+        values = [step * index for index in range(round(self.top / self.step) + 1)]
         self.left = _AXIS_GAP + _DIGIT * max(len(words(value)) for value in values)
         self.rows = tuple(Tick(self.y(value), words(value), "end") for value in values)
 
@@ -261,8 +262,11 @@ def _step(most: float) -> float:
         return 1
     wanted = most / _MOST_STEPS
     power = 10 ** floor(log10(wanted))
-    step = next(nice * power for nice in _NICE if nice * power >= wanted * (1 - 1e-9))
-    return step if most < 1 else max(step, 1)
+    steps = [nice * power for nice in _NICE if nice * power >= wanted * (1 - 1e-9)]
+    if most < 1:
+        return steps[0]
+    # What is counted comes in whole numbers.
+    return next(step for step in steps if step == round(step))
 
 
 def _unbroken(placed: Sequence[tuple[float, float | None]]) -> Iterator[list[tuple[float, float]]]:
