@@ -15,10 +15,10 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from portal.database import clusters, connection
 from portal.database.errors import DatabaseUnavailable, UnsuitableServer
-from portal.errors import Action, PortalError, SeveralErrors
+from portal.errors import Action, NotFound, PortalError, SeveralErrors
 from portal.web import stale_forms
 from portal.web.acting_operator import ActingOperator, acting_operator
-from portal.web.error_messages import API_MESSAGES, ERROR_MESSAGES, FORM_EXPIRED
+from portal.web.error_messages import API_MESSAGES, ERROR_MESSAGES, FORM_EXPIRED, NOT_IN_CONSOLE
 from portal.web.errors import RETRY_AFTER_SECONDS, InvalidInput, NoCookie
 from portal.web.requests import (
     is_api,
@@ -180,6 +180,8 @@ def _page(response: ErrorResponse) -> str:
     viewer = None if server_error else current_user._get_current_object()
     retry_path = request.path if request.method == "GET" else "/"
     in_console = _is_in_console(viewer)
+    if in_console and response.words in (ERROR_MESSAGES[404][2], NotFound.message):
+        response = replace(response, words=NOT_IN_CONSOLE)
     return render_template(
         "errors/error.html",
         layout="operators/base.html" if in_console else "base.html",

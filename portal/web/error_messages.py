@@ -25,6 +25,8 @@ API_MESSAGES = {
     415: "Send it as application/json, or as application/x-ndjson where documents are sent, not encoded. Nothing was changed.",
 }
 
+NOT_IN_CONSOLE = "Search for an organization by name, slug, e-mail or id: those in the trash are found too, and those that were purged."
+
 FORM_EXPIRED = (
     "form_expired",
     "This form is no longer valid",

@@ -402,7 +402,7 @@ def test_a_failed_job_of_operators_is_told_for_a_week(desk, cared_for):
     a_job("Moves to fra-2", state="failed", reason="no room", ended_at=clock.now())
     a_job("Moves to fra-1", state="failed", ended_at=clock.now() - timedelta(days=8))
     a_job("An import", state="failed", ended_at=clock.now(), organization=ObjectId())
-    assert told(desk) == ["Failed: Moves to fra-2 failed no room"]
+    assert told(desk) == ["Failed: Moves to fra-2 failed no room Jobs"]
 
 
 @pytest.mark.parametrize(

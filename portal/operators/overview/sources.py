@@ -149,7 +149,8 @@ def jobs(at: datetime) -> Source:
     """Operators' jobs that failed lately."""
     failed = {"state": JobState.FAILED, "organization": None, "ended_at": {"$gt": at - LATELY}}
     rows = Job._get_collection().find(failed, {"title": 1, "reason": 1}).limit(_MOST)
-    needs = [Need(f"{row['title']} failed", row.get("reason", ""), failed=True) for row in rows]
+    ways = (Way("Jobs", _PAGE),)
+    needs = [Need(f"{row['title']} failed", row.get("reason", ""), True, ways) for row in rows]
     return source_of("jobs", "Jobs", needs, at, page=_PAGE)
 
 
