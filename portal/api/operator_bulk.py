@@ -3,6 +3,7 @@
 from datetime import UTC
 from typing import Any
 
+import marshmallow as ma
 from marshmallow import fields
 
 from portal.api import schemas
@@ -14,7 +15,7 @@ from portal.api.operators import (
     install_replays,
 )
 from portal.api.replay import Answer, takes_key
-from portal.documents.bulk_actions import BulkAction
+from portal.documents.bulk_actions import BulkAction, BulkOutcome
 from portal.documents.idempotency import IdempotencyRecord
 from portal.jobs.errors import JobEnded, JobNotPaused
 from portal.operators.access import Operator
@@ -121,9 +122,10 @@ class BulksAnswer(schemas.Success):
 
 class BulkResultsQuery(schemas.Body):
     after = fields.Integer(
-        metadata={"description": "the number of the last one known", "example": 49}
+        validate=ma.validate.Range(0, 2**31),
+        metadata={"description": "the number of the last one known", "example": 49},
     )
-    outcome = schemas.Choice("BulkOutcome")
+    outcome = schemas.Choice("BulkOutcome", validate=ma.validate.OneOf(list(BulkOutcome)))
 
 
 class BulkResult(schemas.Response):

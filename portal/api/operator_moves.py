@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import marshmallow as ma
 from marshmallow import fields
 
 from portal.api import replay, schemas
@@ -48,7 +49,7 @@ _PLAN = {"description": "that a dry run told; refused where something has change
 class StartMoveBody(schemas.Body):
     """The target of a move."""
 
-    strategy = schemas.Choice("Strategy", required=True)
+    strategy = schemas.Choice("Strategy", required=True, validate=ma.validate.OneOf(list(Strategy)))
     cluster = fields.String(required=True, metadata={"example": "fra-2"})
     plan = fields.String(metadata=_PLAN)
 

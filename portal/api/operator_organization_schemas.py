@@ -155,7 +155,7 @@ class NotesAnswer(schemas.Success):
 
 
 class MembersQuery(schemas.Body):
-    after = fields.String(metadata={"description": "the address of the last one known", **_EMAIL})
+    after = fields.String(metadata={"description": "the address of the last one known"})
 
 
 class OperatorsMembersAnswer(schemas.Success):

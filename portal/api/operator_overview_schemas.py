@@ -107,7 +107,7 @@ class ClusterInfo(Response):
 
     name = fields.String(required=True, attribute="cluster.name", metadata=_CLUSTER)
     region = _words("eu-central", attribute="cluster.region", allow_none=True)
-    read_at = _time("of the last reading", attribute="reading.at", allow_none=True)
+    read_at = _time("of the last reading", allow_none=True)
     silent = _words("it does not answer", "why it can’t be read now", allow_none=True)
     lost_at = _time(attribute="cluster.lost_at", allow_none=True)
     gauges = fields.List(fields.Nested(GaugeInfo), required=True)

@@ -3,6 +3,7 @@
 from datetime import UTC
 from typing import Any
 
+import marshmallow as ma
 from marshmallow import fields
 
 from portal.api.schemas import Body, Choice, Response, Success
@@ -23,9 +24,9 @@ def _time(description: str, **options: Any) -> fields.AwareDateTime:
 class PeopleQuery(Body):
     q = fields.String(
         load_default="",
+        validate=ma.validate.Length(max=LONGEST_TYPED),
         metadata={
             "description": "the beginning of an address, @ and a domain, or an id",
-            "maxLength": LONGEST_TYPED,
             "example": "mara@",
         },
     )

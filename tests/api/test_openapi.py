@@ -12,13 +12,26 @@ from openapi_spec_validator import validate
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from portal.documents.accounts import Account
-from portal.documents.api_keys import ApiKey
+from portal import clock
+from portal.documents.accounts import Account, OperatorRole
+from portal.documents.api_keys import ApiKey, OperatorKey
+from portal.documents.bulk_actions import BulkAction
+from portal.documents.jobs import Job
 from portal.documents.memberships import Role
+from portal.documents.organization_notes import OrganizationNote
 from portal.documents.organizations import Organization
+from portal.documents.processes import Process
+from portal.documents.restrictions import Hold, Suspension
+from portal.documents.support import SupportGrant
+from portal.operators.bulk import managing
+from portal.operators.organizations import notes
 from portal.organizations.api_keys.errors import ApiKeyExpired
+from portal.organizations.support import grants
 from portal.settings import current as active_settings
-from tests.factories import a_key, an_organization
+from portal.web.context import OPERATOR, RequestContext
+from tests.factories import a_hold, a_key, a_suspension, an_operator, an_organization
+from tests.moving.records import a_way_back
+from tests.operators.conftest import program_of  # noqa: F401
 
 WITHOUT_TOKEN = {("/admin/login", "post"), ("/org/create", "post")}
 
@@ -249,13 +262,19 @@ EXAMPLES = pytest.mark.parametrize("examples", [3, pytest.param(MANY, marks=pyte
 MODES = pytest.mark.parametrize("mode", list(GenerationMode))
 
 
-def try_every_operation(app, mode, examples, prepare):
-    """Send what the document allows, or what it forbids, and hold the answers against it."""
+CONSOLE = "^/admin/(?!login$)"
+"""The calls that answer operators alone."""
+
+
+def try_every_operation(app, mode, examples, prepare, *, console=False):
+    """Send what the document allows, or what it forbids, and hold the answers against it; to the
+    ``console``, or to all but that."""
     patiently = settings(
         max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None
     )
     schema = schemathesis.openapi.from_wsgi("/docs/openapi.json", app, config=CHECKED)
-    for found in schema.get_all_operations():
+    narrowed = schema.include if console else schema.exclude
+    for found in narrowed(path_regex=CONSOLE).get_all_operations():
         cases = found.ok().as_strategy(generation_mode=mode)
 
         @patiently
@@ -319,3 +338,70 @@ def test_the_api_keeps_to_its_document_with_a_key(app, mode, role):
         return {"Authorization": f"Bearer {credential}"}
 
     try_every_operation(app, mode, MANY, prepare)
+
+
+@pytest.fixture
+def desk(program_of):  # noqa: F811
+    """An operator-admin's program, and something of all that its calls are about."""
+    program = program_of(OperatorRole.ADMIN)
+    organization, by_operator = an_organization("Acme Corp"), RequestContext(OPERATOR)
+    a_suspension(organization)
+    a_hold(organization)
+    notes.add_note(organization.id, "Called.", by_operator)
+    grants.ask(organization.id, "Import stops", 4, by_operator, with_documents=True)
+    managing.start_bulk(planned(organization).id, 1, by_operator)
+    key = {"name": "Billing", "role": "support", "expires_on": f"{clock.now():%Y-%m-%d}"}
+    assert program.post("/admin/keys", key).status_code == 201
+    an_operator(OperatorRole.SUPPORT, "other@portal.example")
+    a_way_back(organization)
+    Process(host="web-2", pid=1, version="1", started_at=clock.now(), beat_at=clock.now()).save()
+    return program
+
+
+def planned(organization):
+    chosen = [str(organization.id)]
+    return managing.plan_these("note", {"text": "x"}, chosen, RequestContext(OPERATOR))
+
+
+def ids_there():
+    """An id of each thing that calls of the console name."""
+    organization = Organization.objects(state__ne="purged").first()
+    organization = organization or an_organization(f"Organization {ObjectId()}")
+    other = Account.objects(email="other@portal.example").first()
+    found = {
+        "organization_id": organization,
+        "account_id": other,
+        "person_id": other,
+        "bulk_id": BulkAction.objects(state="planned").first() or planned(organization),
+        **{
+            name: document.objects.first()
+            for name, document in {
+                "job_id": Job,
+                "key_id": OperatorKey,
+                "note_id": OrganizationNote,
+                "suspension_id": Suspension,
+                "hold_id": Hold,
+                "grant_id": SupportGrant,
+                "process_id": Process,
+            }.items()
+        },
+    }
+    return {name: str(one.id) for name, one in found.items() if one}
+
+
+@pytest.mark.attack("D3")
+@pytest.mark.parametrize("examples", [1, pytest.param(MANY, marks=pytest.mark.full)])
+@pytest.mark.timeout(300)
+@MODES
+@pytest.mark.slow
+def test_the_consoles_api_keeps_to_its_document_for_an_operator(app, desk, mode, examples):
+    """Most ids are those of something there is."""
+
+    def prepare(case):
+        if len(str(case.path_parameters)) % 4:
+            there = ids_there()
+            for name in set(there) & set(case.path_parameters):
+                case.path_parameters[name] = there[name]
+        return {"Authorization": f"Bearer {desk.token}"}
+
+    try_every_operation(app, mode, examples, prepare, console=True)

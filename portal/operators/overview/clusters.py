@@ -36,6 +36,11 @@ class ClusterState:
     full_at: datetime | None = None
 
     @property
+    def read_at(self) -> datetime | None:
+        """The time of the last reading."""
+        return self.reading.at if self.reading else None
+
+    @property
     def tightest(self) -> Gauge | None:
         """The gauge with the least room."""
         return max(self.gauges, key=lambda gauge: gauge.percent, default=None)
