@@ -2,20 +2,25 @@
 
 import time
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pymongo
 import pytest
 from pymongo.errors import InvalidOperation, PyMongoError
 
+from portal import clock
 from portal.clusters import managing as registry
 from portal.clusters.managing import Changes
-from portal.database import clusters
+from portal.database import clusters, periodic
 from portal.database.clusters import PROBE_SECONDS, client_of
 from portal.database.errors import ClusterUnavailable
 from portal.documents.clusters import Cluster
 from portal.documents.organizations import Organization
+from portal.documents.processes import PeriodicTask
+from portal.placement import capacity
 from portal.web.context import RequestContext
 from tests.factories import a_key, an_organization, the_owner
+from tests.operators.conftest import desk, desk_of  # noqa: F401
 from tests.processes import at_once, wait_until
 from tests.visitor import Visitor
 
@@ -80,6 +85,30 @@ def test_its_organizations_are_answered_503_with_the_reason_and_others_as_ever(
     wait_until(lambda: there.get("/organizations/acme-corp").status == 200)
     assert europe.uri not in log.text
     assert len(log.named("cluster.unavailable")) == 1
+
+
+def test_operators_are_told_of_it_and_what_they_know_is_as_old_as_it_is(
+    desk,  # noqa: F811
+    europe,
+):
+    def needs():
+        """What the console's first page tells of the cluster, once it was looked at."""
+        PeriodicTask.objects.update(set__due_at=clock.now() - timedelta(days=1))
+        periodic.run_if_due(capacity.TASK)
+        rows = desk.get("/operator").html.select(".needs > ul > li")
+        return [row.get_text(" ", strip=True) for row in rows if "europe" in row.text]
+
+    assert needs() == []
+    with killed(europe):
+        wait_until(needs)
+        [told] = needs()
+        assert told.startswith("Failed: Cluster europe can’t be reached")
+        assert "Its figures are of" in told
+        assert "Other clusters go on." in told
+        assert "127.0.0.1" not in told
+        known = desk.get("/operator/capacity?cluster=europe")
+        assert known.status == 200
+    wait_until(lambda: not needs())
 
 
 def ask():
