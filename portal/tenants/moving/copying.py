@@ -24,6 +24,8 @@ PAGE_DOCUMENTS = 1000
 PAGE_BYTES = 2 * 1024 * 1024
 """The size of a page, as far as the one before tells how large documents are."""
 
+# Of the first page, since nobody knows yet how large they are.
+_FIRST_DOCUMENTS = 10
 _OBJECT_ID = 0x07
 
 
@@ -76,7 +78,7 @@ class _Copy:
     ) -> None:
         self._source, self._target, self._follower = source, target, follower
         self._after, self._throttle, self._reader = after, throttle, reader
-        self._average_bytes = 1
+        self._average_bytes = PAGE_BYTES // _FIRST_DOCUMENTS
         self._documents = self._size_bytes = self._applied = 0
         # Applied, and perhaps not copied yet: the target has them as they are, or newer.
         self._early: set[bytes] = set()

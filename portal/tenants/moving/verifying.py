@@ -27,7 +27,7 @@ from .errors import NotReached, VerificationFailed
 from .following import Follower
 from .places import Page, Place, read_batches, read_ids, read_page, time_of
 
-RANGE_DOCUMENTS, RANGE_BYTES = 1000, 4 * 1024 * 1024
+RANGE_DOCUMENTS, RANGE_BYTES = 1000, 2 * 1024 * 1024
 GROUP_RANGES = 32
 GROUP_SECONDS = 5
 """The longest time that ranges are read at one cluster time: servers keep it for 300 s, and what is
@@ -41,7 +41,7 @@ TRIES = 10
 _FIRST_DOCUMENTS = 10
 # Differences that an apply leaves are applied once more.
 _MOST_TIMES = 3
-_LARGE_PAGE_BYTES = 4 * 1024 * 1024
+_LARGE_PAGE_BYTES = 2 * RANGE_BYTES
 # SnapshotTooOld; SnapshotUnavailable and QueryPlanKilled: renamed meanwhile.
 _READ_AGAIN = (239, 246, 175)
 
