@@ -56,6 +56,19 @@ def test_documents_are_served_alike(place, strategy):
 
 
 @pytest.mark.parametrize("strategy", [Strategy.COLLECTION, Strategy.SHARED])
+def test_an_empty_timestamp_stays_as_it_was_sent(place, strategy):
+    """For which the server puts its time in a document that is inserted or replaced."""
+    program, empty = place(strategy), {"$timestamp": {"t": 0, "i": 0}}
+    assert program.post(DOCUMENTS, [{"_id": 1, "at": empty}, {"_id": 2}]).status_code == 201
+    assert program.put(f"{DOCUMENTS}/2", {"at": empty}).status_code == 200
+    line = json.dumps({"_id": 3, "at": empty})
+    stream = program.post(DOCUMENTS, data=line, content_type="application/x-ndjson")
+    assert stream.json["inserted"] == 1
+    read = json.loads(program.get(DOCUMENTS).get_data(as_text=True))["documents"]
+    assert [each["at"] for each in read] == [empty] * 3
+
+
+@pytest.mark.parametrize("strategy", [Strategy.COLLECTION, Strategy.SHARED])
 def test_documents_in_another_cluster_are_served_alike(second_cluster, place, strategy):
     """The record of a key is there too, in the transaction of the write."""
     managing.add_cluster("europe", Changes(second_cluster.uri), RequestContext())
