@@ -12,6 +12,7 @@ from portal.applications.errors import ApplicationChanged
 from portal.database import directory, users
 from portal.database.portal_role import reports_database
 from portal.documents.applications import Application
+from portal.documents.organizations import Strategy
 from portal.tenants import Tenants
 from portal.tenants.reports import PROCESSES, reports_of
 from portal.web.context import RequestContext
@@ -59,10 +60,11 @@ def test_applications_are_listed_with_their_connections(add, command):
 
 
 def test_applications_are_listed_with_what_their_processes_reported(add, command, admin, tenant_db):
-    organizations = an_organization("Acme Corp"), an_organization("Other")
+    several = an_organization("Acme Corp"), an_organization("Other")
+    alone = an_organization("Third", strategy=Strategy.DATABASE)
     uri = add()
     reports = admin[reports_database(tenant_db.name)][PROCESSES]
-    for _ in range(2):
+    for organizations in (several, (alone,)):
         with Tenants(uri) as tenants:
             for organization in organizations:  # each is read from the directory
                 tenants.by_id(organization.id).insert_one({})
