@@ -126,6 +126,7 @@ from portal.web import (
     templating,
 )
 from portal.web import views as home_views
+from portal.web.routing import LateRule
 
 __version__ = "0.1.0"
 DOCUMENTS = (
@@ -243,6 +244,7 @@ def create_app(active: Settings) -> Flask:
     connection.connect(active, DOCUMENTS, (support_tending.tend_due,))
     app = Flask(__name__, template_folder=str(_TOP / "templates"), static_folder=None)
     app.jinja_environment = templating.Environment  # before its first use
+    app.url_rule_class = LateRule
     app.config.update(
         SECRET_KEY=active.secret_key,
         # A form is valid as long as its session; old secrets still verify it.
