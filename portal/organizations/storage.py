@@ -191,10 +191,10 @@ def _stored_in_own(organization: Organization, pipeline: Sequence[Mapping[str, A
     uuid, name = organization.placement.uuid, organization.placement.collection
     if uuid is None:
         return Stored()
-    given, database = (pipeline,) if pipeline else (), database_of(organization.placement)
+    database = database_of(organization.placement)
     for _ in range(MAX_FOLLOWED):
         try:
-            return Stored(*collections.figures_and_documents(database, uuid, name, *given))
+            return Stored(*collections.figures_and_documents(database, uuid, name, pipeline))
         except CollectionElsewhere as found:
             actual = found.actual_name
             current = Organization.objects(id=organization.id).first()

@@ -34,6 +34,20 @@ _FEW = 20
 _PROBED = "portal_tenant_documents"
 
 _STORAGE_FIGURES = ("storageStats.size", "storageStats.storageSize", "storageStats.indexSizes")
+# One result for each shard; a replica set is one.
+_STATISTICS: Sequence[Mapping[str, Any]] = (
+    {"$collStats": {"count": {}, "storageStats": {}}},
+    # The rest is ten kilobytes of WiredTiger internals.
+    {
+        "$project": {
+            "count": 1,
+            **dict.fromkeys(_STORAGE_FIGURES, 1),
+            "table": "$storageStats.wiredTiger.uri",
+        }
+    },
+    {"$group": {"_id": None, "shards": {"$push": "$$ROOT"}}},
+)
+_MAX_TABLES = 10_000
 _NAMESPACE_EXISTS = 48
 _INDEX_NOT_FOUND = 27
 _LARGE_DEFINITIONS = 16 * 1024 * 1024
@@ -223,18 +237,25 @@ def collection_figures(database: Database, uuid: UUID, name: str) -> Figures:
 
 
 def figures_and_documents(
-    database: Database, uuid: UUID, name: str, pipeline: Sequence[Mapping[str, Any]] = _ANY
+    database: Database, uuid: UUID, name: str, pipeline: Sequence[Mapping[str, Any]] = ()
 ) -> tuple[Figures, list[RawBSONDocument]]:
-    """The collection's statistics, and the result of ``pipeline`` in it, not decoded; of this
-    collection alone, whatever is renamed meanwhile. Raises CollectionMissing or
-    CollectionElsewhere."""
+    """The collection's statistics, and the result of a ``pipeline`` in it, whose first batch is
+    all, not decoded; of this collection alone, whatever is renamed meanwhile. One command, once the
+    server's table of the collection is known. Raises CollectionMissing or CollectionElsewhere."""
+    union = {"$unionWith": {"coll": name, "pipeline": list(_STATISTICS)}}
+    together = [*pipeline, union] if pipeline else _STATISTICS
     for tries_left in reversed(range(MAX_TRIES)):
         try:
             # The fence counts when the command starts, and $collStats looks its name up once more
-            # when it counts. So its figures are believed if the next command finds the collection
-            # under the same name.
-            figures = _figures(database, uuid, name)
-            return figures, read_documents(database, uuid, name, pipeline)
+            # when it counts. So its figures are believed if they are of the known table, or if the
+            # next command finds the collection under the same name.
+            *documents, statistics = read_documents(database, uuid, name, together)
+            shards = statistics["shards"]
+            tables = [shard.get("table") for shard in shards]
+            if _tables.get(uuid) != tables:
+                documents = read_documents(database, uuid, name, pipeline or _ANY)
+                _remember_tables(uuid, tables)
+            return _figures_of(shards), documents if pipeline else []
         except OperationFailure as error:
             if error.code not in _MOVED_MEANWHILE or not tries_left:
                 raise
@@ -299,26 +320,27 @@ def _drop_large_definitions(database: Database, uuid: UUID, name: str) -> None:
                 drop_index(database, uuid, name, each["name"])
 
 
-def _figures(database: Database, uuid: UUID, name: str) -> Figures:
-    command = {
-        "aggregate": name,
-        "pipeline": [
-            {"$collStats": {"count": {}, "storageStats": {}}},
-            # The rest is ten kilobytes of WiredTiger internals.
-            {"$project": {"count": 1, **dict.fromkeys(_STORAGE_FIGURES, 1)}},
-        ],
-        "cursor": {},
-    }
-    # One result per shard; a replica set is one.
-    stats = send(database, command, uuid)["cursor"]["firstBatch"]
+_tables: dict[UUID, list[str]] = {}
+"""The tables in which the server keeps a collection: the same whatever it is called, those of no
+other collection ever, and others on another server."""
+
+
+def _remember_tables(uuid: UUID, tables: list[str | None]) -> None:
+    """Remember the tables of the collection, where the storage engine tells them."""
+    if len(_tables) >= _MAX_TABLES:
+        _tables.clear()
+    _tables[uuid] = [table for table in tables if table is not None]
+
+
+def _figures_of(shards: Sequence[Mapping[str, Any]]) -> Figures:
     sizes: dict[str, int] = {}
-    for shard in stats:
+    for shard in shards:
         for index, size in shard["storageStats"]["indexSizes"].items():
             sizes[index] = sizes.get(index, 0) + size
     return Figures(
-        documents=sum(shard["count"] for shard in stats),
-        size_bytes=sum(shard["storageStats"]["size"] for shard in stats),
-        disk_bytes=sum(shard["storageStats"]["storageSize"] for shard in stats),
+        documents=sum(shard["count"] for shard in shards),
+        size_bytes=sum(shard["storageStats"]["size"] for shard in shards),
+        disk_bytes=sum(shard["storageStats"]["storageSize"] for shard in shards),
         indexes=tuple(IndexFigure(name, size) for name, size in sizes.items()),
     )
 

@@ -154,13 +154,13 @@ def test_ids_of_all_types_are_shown(visitor, tenant_db, document_id):
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("/organizations/acme-corp", ["aggregate"] * 3),
+        ("/organizations/acme-corp", ["aggregate"] * 2),
         ("/organizations/acme-corp/settings", ["aggregate"]),
         ("/organizations", ["aggregate"]),
     ],
 )
 def test_session_access_and_what_a_page_shows_are_read_together(visitor, commands, path, expected):
-    """Only the collection's figures, and its latest documents, are commands of their own."""
+    """Only the collection’s figures and its latest documents are read by another command."""
     visitor.sign_up()
     visitor.get(path)
     commands.clear()

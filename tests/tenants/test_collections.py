@@ -18,6 +18,7 @@ from portal.tenants.collections import (
     create_collection,
     delete_some,
     drop_collection,
+    figures_and_documents,
     rename_collection,
     uuid_of,
 )
@@ -133,11 +134,39 @@ def test_figures_are_asked_for_again_after_a_rename_in_between(tenant_db, failin
     assert collection_figures(tenant_db, uuid, "org_a").documents == 1
 
 
-def test_figures_are_never_those_of_who_took_the_name_in_between(tenant_db, monkeypatch):
+def test_figures_take_one_command_once_the_table_is_known(tenant_db, commands):
     uuid = a_collection(tenant_db, "org_a")
+    tenant_db.org_a.insert_many([{"_id": n} for n in range(7)])
+    commands.clear()
+    latest = [{"$sort": {"_id": -1}}, {"$limit": 2}]
+    figures, documents = figures_and_documents(tenant_db, uuid, "org_a", latest)
+    assert commands == ["aggregate"] * 2
+    tenant_db.org_a.rename("org_b")
+    commands.clear()
+    assert figures_and_documents(tenant_db, uuid, "org_b", latest) == (figures, documents)
+    assert collection_figures(tenant_db, uuid, "org_b") == figures
+    assert commands == ["aggregate"] * 2
+    assert [document["_id"] for document in documents] == [6, 5]
+
+
+def test_figures_are_told_where_a_server_names_no_table(tenant_db, monkeypatch, commands):
+    uuid = a_collection(tenant_db, "org_a")
+    nameless = [*collections._STATISTICS[:1], {"$unset": "storageStats.wiredTiger"}]
+    monkeypatch.setattr(collections, "_STATISTICS", (*nameless, *collections._STATISTICS[1:]))
+    commands.clear()
+    for _ in range(2):
+        assert collection_figures(tenant_db, uuid, "org_a").documents == 0
+    assert commands == ["aggregate"] * 4
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_figures_are_never_those_of_who_took_the_name_in_between(tenant_db, monkeypatch, known):
+    uuid = a_collection(tenant_db, "org_a")
+    if known:
+        collection_figures(tenant_db, uuid, "org_a")
     fenced = collections.send
 
-    def overtaken(database, command, fence, **options):
+    def overtaken(database, command, fence, *options):
         """As the server does it: the fence is passed, then the name is another's, then counted."""
         monkeypatch.setattr(collections, "send", fenced)
         tenant_db.org_a.rename("org_b")
