@@ -114,13 +114,22 @@ def record(
     event = next_event(
         subject.audit_head, subject.id, action, origin, details, target, target_email
     )
-    head = Head(seq=event.seq, hash=event.hash, at=event.at)
     current = type(subject).objects(id=subject.id, audit_head__seq=subject.audit_head.seq)
-    if not current.update_one(set__audit_head=head, **_to_list(subject)):
+    changes = head_changes(subject, event)
+    if not current.update_one(**changes):
         raise ChainMoved(str(subject.id))
     event.save(force_insert=True)
-    subject.audit_head = head
+    subject.audit_head = changes["set__audit_head"]
     return event
+
+
+def head_changes(subject: Document, event: AuditEvent) -> dict[str, Any]:
+    """The changes of ``subject`` that go with its next ``event``, for a write that matches the
+    ``seq`` of the head before it."""
+    head = Head(seq=event.seq, hash=event.hash, at=event.at)
+    # The listing follows an organization by it.
+    listed = {"set__unlisted": ObjectId()} if isinstance(subject, Organization) else {}
+    return {"set__audit_head": head, **listed}
 
 
 @within_transaction
@@ -251,11 +260,6 @@ def latest_events_lookup(most: int) -> dict[str, Any]:
         "foreignField": "chain",
         "pipeline": [{"$sort": {"seq": -1}}, {"$limit": most}],
     }
-
-
-def _to_list(subject: Document) -> dict[str, ObjectId]:
-    """The change that has the listing follow the subject."""
-    return {"set__unlisted": ObjectId()} if isinstance(subject, Organization) else {}
 
 
 def _salted(value: str) -> dict[str, Any]:

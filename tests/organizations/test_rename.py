@@ -6,17 +6,18 @@ from datetime import timedelta
 import pytest
 
 from portal import clock
-from portal.audit.trail import events_of
+from portal.audit.trail import events_of, record
+from portal.database.transactions import transaction
 from portal.doctor.chains import find_broken
-from portal.documents.audit import AuditEvent
+from portal.documents.audit import AuditEvent, Origin
 from portal.documents.memberships import Role
 from portal.documents.organizations import OperationKind, Organization, Slug, SlugState
-from portal.organizations.lifecycle import engine
+from portal.organizations.lifecycle import engine, slugs
 from portal.organizations.lifecycle.errors import NameUnchanged, OperationInProgress, SlugTaken
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
-from portal.organizations.lifecycle.slugs import MAX_OLD
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.storage import PAUSE_BETWEEN_REPAIRS
+from portal.web import rate_limits
 from tests.factories import (
     a_context,
     a_member,
@@ -199,25 +200,43 @@ def test_an_old_slug_is_free_for_anybody_after_its_time(time_machine):
     assert an_organization("Acme Corp").slug == "acme-corp"
 
 
-def test_an_organization_holds_its_last_hundred_old_slugs(master_db):
+def test_an_organization_holds_its_last_old_slugs(monkeypatch):
     """So an admin can't hoard names, nor make the organization too large to be deleted."""
+    monkeypatch.setattr(slugs, "MAX_OLD", 2)
     organization = an_organization("Acme Corp")
-    held = [
-        {
-            "_id": f"old-{n}",
-            "organization": organization.id,
-            "state": SlugState.OLD,
-            "held_until": clock.now() + timedelta(days=1, minutes=n),
-        }
-        for n in range(MAX_OLD)
-    ]
-    master_db.slugs.insert_many(held)
-    rename_organization(organization, "Other", a_context())
-    assert not Slug.objects(id="old-0")
-    assert {slug.id for slug in Slug.objects(state=SlugState.OLD)} == {
-        "acme-corp",
-        *(f"old-{n}" for n in range(1, MAX_OLD)),
-    }
+    held = [{"acme-corp"}, {"acme-corp", "name-0"}, {"name-0", "name-1"}, {"name-1", "name-2"}]
+    for n, old in enumerate(held):
+        organization = rename_organization(organization, f"Name {n}", a_context())
+        assert {slug.id for slug in Slug.objects(state=SlugState.OLD)} == old
+
+
+def test_a_rename_takes_no_command_too_many(monkeypatch, commands):
+    monkeypatch.setattr(rate_limits, "count_attempt", lambda *_: None)
+    owner = an_account()
+    organization = an_organization("Acme Corp", owner)
+    commands.clear()
+    rename_organization(organization, "Other", a_context(owner))
+    intent = ["findAndModify", "update", "commitTransaction"]
+    result = ["findAndModify", "insert", "update", "commitTransaction"]
+    assert commands == [*intent, "renameCollection", *result]
+
+
+def test_what_is_recorded_during_a_rename_stays_in_the_trail(monkeypatch):
+    organization = an_organization("Acme Corp")
+    first, *rest = steps_of(OperationKind.RENAME)
+
+    def beside(renamed):
+        transaction(lambda: record(fresh(organization), "job.started", Origin(), title="Beside"))
+        return first(renamed)
+
+    monkeypatch.setitem(
+        engine.PLANS, OperationKind.RENAME, a_plan(OperationKind.RENAME, beside, *rest)
+    )
+    renamed = rename_organization(organization, "Other", a_context())
+    actions = [event.action for event in events_of(organization.id).rows]
+    assert actions == ["organization.renamed", "job.started", "organization.created"]
+    assert renamed.audit_head.seq == 3
+    assert not list(find_broken())
 
 
 def test_a_second_rename_meanwhile_is_refused(monkeypatch):

@@ -174,7 +174,6 @@ def create_organization(
         )
 
 
-@transactional
 def _create_for(
     account_id: ObjectId,
     name: OrganizationName,
@@ -183,19 +182,25 @@ def _create_for(
     placement: Placement,
     viewers_read_documents: bool,
 ) -> Organization:
-    if not Account.objects(id=account_id, closed_at=None).update_one(inc__membership_changes=1):
-        raise NotFound
-    organization_id, holder = ObjectId(), slugs.owned_holder(account_id, name.slug)
-    slugs.claim_slug(name.slug, organization_id, SlugState.CURRENT, context, holder)
-    return _insert_organization(
-        organization_id,
-        name,
-        account_id,
-        context,
-        placement=placement,
-        founds_account=False,
-        viewers_read_documents=viewers_read_documents,
-    )
+    @transactional
+    def write(held_by_own: bool) -> Organization:
+        account = Account.objects(id=account_id, closed_at=None)
+        if not account.update_one(inc__membership_changes=1):
+            raise NotFound
+        organization_id = ObjectId()
+        holder = slugs.owned_holder(account_id, name.slug) if held_by_own else None
+        slugs.claim_slug(name.slug, organization_id, SlugState.CURRENT, context, holder)
+        return _insert_organization(
+            organization_id,
+            name,
+            account_id,
+            context,
+            placement=placement,
+            founds_account=False,
+            viewers_read_documents=viewers_read_documents,
+        )
+
+    return slugs.claiming(name.slug, account_id, write)
 
 
 def _insert_organization(
@@ -272,9 +277,10 @@ def _record_uuid(organization: Organization) -> Organization:
     if organization.placement.uuid:
         return organization
     name = organization.placement.collection
-    if collections.uuid_of(database_of(organization.placement), name) is None:
-        _create_missing(organization)
     uuid = collections.uuid_of(database_of(organization.placement), name)
+    if uuid is None:
+        _create_missing(organization)
+        uuid = collections.uuid_of(database_of(organization.placement), name)
     if uuid is None:  # dropped by hand just now
         raise engine.RollBack(Failure.COLLECTION_MISSING)
     return engine.update_if_held(organization, set__placement__uuid=uuid)

@@ -27,6 +27,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import PyMongoError
 
 from portal import clock
+from portal.audit.trail import head_changes, next_event
 from portal.bidi import isolated
 from portal.database import connection
 from portal.database.background import start_loop, wake
@@ -512,6 +513,26 @@ def update_if_held(organization: Organization, **changes: object) -> Organizatio
     if changed is None:
         raise LeaseLost(str(organization.id))
     return changed
+
+
+@within_transaction
+def update_and_record(
+    organization: Organization, action: str, details: dict[str, str | None], **changes: object
+) -> Organization:
+    """Change the document as ``update_if_held`` does, and record the ``action`` of whoever began
+    the operation in the same write. Raises LeaseLost."""
+    seen: Organization | None = organization
+    while seen is not None:
+        origin = organization.operation.origin
+        event = next_event(seen.audit_head, organization.id, action, origin, details)
+        unrecorded = current_attempt(organization).filter(audit_head__seq=seen.audit_head.seq)
+        recorded = {**changes, **head_changes(organization, event)}
+        changed = unrecorded.modify(new=True, inc__version=1, **recorded)
+        if changed is not None:
+            event.save(force_insert=True)
+            return changed
+        seen = current_attempt(organization).first()  # something else was recorded meanwhile
+    raise LeaseLost(str(organization.id))
 
 
 def new_place(operation: Operation) -> dict[str, str]:

@@ -107,7 +107,6 @@ def _change_display_name(
     return renamed
 
 
-@transactional
 def _begin(
     organization: Organization,
     kind: OperationKind,
@@ -120,13 +119,22 @@ def _begin(
     """Write the intent of an operation that gives the organization in this ``state`` the name, and
     claim its slug; where it takes no steps, write its ``result`` as well. Raises SlugTaken, and
     what ``write_intent`` raises."""
-    collection = name_restricted(organization, organization.restricted, name)
-    operation = engine.new_operation(kind, collection, context, name=name.shown, slug=name.slug)
-    written = engine.write_intent(organization, operation, context, states=(state,), check=check)
-    by_operator = context.actor.kind == OPERATOR.kind
-    holder = organization.id if by_operator else slugs.owned_holder(context.account, name.slug)
-    slugs.claim_slug(name.slug, organization.id, SlugState.TARGET, context, holder)
-    return written if engine.takes_steps(kind, organization.placement.strategy) else result(written)
+
+    @transactional
+    def write(held_by_own: bool) -> Organization:
+        collection = name_restricted(organization, organization.restricted, name)
+        operation = engine.new_operation(kind, collection, context, name=name.shown, slug=name.slug)
+        written = engine.write_intent(
+            organization, operation, context, states=(state,), check=check
+        )
+        holder = organization.id if context.actor.kind == OPERATOR.kind else None
+        if held_by_own:
+            holder = slugs.owned_holder(context.account, name.slug)
+        slugs.claim_slug(name.slug, organization.id, SlugState.TARGET, context, holder)
+        steps = engine.takes_steps(kind, organization.placement.strategy)
+        return written if steps else result(written)
+
+    return slugs.claiming(name.slug, context.account, write)
 
 
 @within_transaction
@@ -134,33 +142,31 @@ def _write_name(organization: Organization, action: str, **changes: object) -> O
     """Write the operation's name and result into the organization, and record the ``action``; the
     caller updates the slugs. Raises LeaseLost."""
     operation = organization.operation
-    named = engine.update_if_held(
+    names = {
+        "name_before": organization.name,
+        "name": operation.name,
+        "slug_before": organization.slug,
+        "slug": operation.slug,
+    }
+    return engine.update_and_record(
         organization,
+        action,
+        names,
         set__name=operation.name,
         set__slug=operation.slug,
         unset__operation=True,
         **engine.new_place(operation),
         **changes,
     )
-    record(
-        named,
-        action,
-        operation.origin,
-        name_before=organization.name,
-        name=named.name,
-        slug_before=organization.slug,
-        slug=named.slug,
-    )
-    return named
 
 
 @transactional
 def _release_name(organization: Organization, action: str) -> Organization:
     """Release the operation's slug, and record its failure as the ``action``. Raises LeaseLost."""
     operation = organization.operation
-    undone = engine.update_if_held(organization, unset__operation=True)
+    failed = {"name": operation.name, "reason": operation.failure}
+    undone = engine.update_and_record(organization, action, failed, unset__operation=True)
     slugs.release_target(operation.slug, organization.id)
-    record(undone, action, operation.origin, name=operation.name, reason=operation.failure)
     return undone
 
 
@@ -168,6 +174,8 @@ def _release_name(organization: Organization, action: str) -> Organization:
 def _write_rename(organization: Organization) -> Organization:
     renamed = _write_name(organization, "organization.renamed")
     slugs.promote_target(organization.id, organization.slug, renamed.slug, organization.name)
+    if renamed.audit_head.seq > slugs.MAX_OLD:  # each rename was recorded
+        slugs.release_oldest(organization.id)
     return renamed
 
 

@@ -1,10 +1,10 @@
 """Claims on slugs. A slug is claimed before it is used; its ``_id`` decides every race."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
@@ -23,6 +23,8 @@ from portal.web.context import RequestContext
 MAX_OLD = 100
 """The number of old slugs that an organization holds: renames can't hoard names, nor make an
 organization too large to be deleted in one transaction."""
+
+Written = TypeVar("Written")
 
 
 @within_transaction
@@ -58,6 +60,17 @@ def claim_slug(
     if holder not in (None, organization):
         former = Organization.objects.get(id=holder)
         record(former, "organization.slug_given_up", context.origin, target=organization, slug=slug)
+
+
+def claiming(slug: str, account: ObjectId | None, write: Callable[[bool], Written]) -> Written:
+    """The result of ``write``, a transaction that claims the slug. It is called again, then with
+    true, where the slug was taken and the ``account`` owns its holder: most slugs are nobody's."""
+    try:
+        return write(False)
+    except SlugTaken:
+        if owned_holder(account, slug) is None:
+            raise
+    return write(True)
 
 
 def owned_holder(account: ObjectId | None, slug: str) -> ObjectId | None:
@@ -123,7 +136,7 @@ def free_slug_like(slug: str) -> str:
 @within_transaction
 def promote_target(organization: ObjectId, old_slug: str, new_slug: str, old_name: str) -> None:
     """Make the claimed ``new_slug`` the current one. The old one stays held for OLD_SLUG_DAYS, as
-    long as it is among the MAX_OLD latest ones, with the name of that time."""
+    long as ``release_oldest`` leaves it, with the name of that time."""
     held_until = clock.now() + timedelta(days=settings.current().old_slug_days)
     is_new = {"$eq": ["$_id", new_slug]}
     promoted = {
@@ -134,6 +147,11 @@ def promote_target(organization: ObjectId, old_slug: str, new_slug: str, old_nam
     Slug._get_collection().update_many(
         {"_id": {"$in": [old_slug, new_slug]}, "organization": organization}, [{"$set": promoted}]
     )
+
+
+@within_transaction
+def release_oldest(organization: ObjectId) -> None:
+    """Free the organization's old slugs but the MAX_OLD latest ones."""
     old = Slug._get_collection().find(
         {"organization": organization, "state": SlugState.OLD}, {"_id": 1}
     )

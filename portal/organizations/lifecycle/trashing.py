@@ -199,8 +199,10 @@ def _finish_trash(organization: Organization) -> Organization:
 def _write_trashed(organization: Organization, now: datetime) -> Organization:
     operation = organization.operation
     purge_at = now + timedelta(days=settings.current().trash_days)
-    trashed = engine.update_if_held(
+    trashed = engine.update_and_record(
         organization,
+        "organization.trashed",
+        {"name": organization.name, "slug": organization.slug},
         set__state=OrganizationState.TRASHED,
         set__trashed_at=now,
         set__trashed_by=operation.origin.account,
@@ -211,16 +213,15 @@ def _write_trashed(organization: Organization, now: datetime) -> Organization:
     )
     slugs.release_all(organization.id)
     email_owners(ORGANIZATION_TRASHED, trashed)
-    record(trashed, "organization.trashed", operation.origin, name=trashed.name, slug=trashed.slug)
     return trashed
 
 
 @transactional
 def _undo_trash(organization: Organization) -> Organization:
-    operation = organization.operation
-    kept = engine.update_if_held(organization, unset__operation=True)
-    record(kept, "organization.trash_failed", operation.origin, reason=operation.failure)
-    return kept
+    failed = {"reason": organization.operation.failure}
+    return engine.update_and_record(
+        organization, "organization.trash_failed", failed, unset__operation=True
+    )
 
 
 def _delete_beside(organization: Organization) -> Generator[None, None, Organization]:
