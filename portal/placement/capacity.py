@@ -281,7 +281,7 @@ def first_and_last() -> dict[str, tuple[Reading, Reading]]:
     ]
     return {
         row["_id"]: (_of_stored(row["first"]), _of_stored(row["last"]))
-        for row in CapacityReading.objects.aggregate(pipeline)
+        for row in CapacityReading._get_collection().aggregate(pipeline)
     }
 
 

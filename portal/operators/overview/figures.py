@@ -48,14 +48,11 @@ def look(at: datetime) -> Figures:
     days = census.days_since(first)
     counted = [day for day in days.values() if day.bytes is not None]
     last = counted[-1] if counted else None
-    running = {"operation.lease_until": {"$exists": True}}
-    organizations = Organization._get_collection()
+    running, failed = _operations()
     return Figures(
-        organizations=organizations.estimated_document_count(),
-        running=organizations.count_documents(running, limit=_MOST_COUNTED),
-        failed=organizations.count_documents(
-            {**running, "operation.last_error": {"$exists": True}}, limit=_MOST_COUNTED
-        ),
+        organizations=Organization._get_collection().estimated_document_count(),
+        running=running,
+        failed=failed,
         counted_at=last.counted_at if last else None,
         used=last.used if last else None,
         measured=last.measured if last else None,
@@ -63,6 +60,20 @@ def look(at: datetime) -> Figures:
         grown_bytes=_grown(counted),
         sign_ups=tuple(_sign_ups(days, first, today)),
     )
+
+
+def _operations() -> tuple[int, int]:
+    """The number of operations that run, and of those that failed since they began."""
+    errors = {"$cond": [{"$gt": ["$operation.last_error", None]}, 1, 0]}
+    found = Organization._get_collection().aggregate(
+        [
+            {"$match": {"operation.lease_until": {"$exists": True}}},
+            {"$limit": _MOST_COUNTED},
+            {"$group": {"_id": None, "running": {"$sum": 1}, "failed": {"$sum": errors}}},
+        ]
+    )
+    counted = next(found, {"running": 0, "failed": 0})
+    return counted["running"], counted["failed"]
 
 
 def _grown(counted: list[CountedDay]) -> int | None:

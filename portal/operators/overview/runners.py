@@ -111,7 +111,7 @@ def look() -> Runners:
         {"$sort": by_host},
         {"$addFields": {"age": age}},
     ]
-    found = [_runner(row) for row in Process.objects.aggregate(stages)]
+    found = [_runner(row) for row in Process._get_collection().aggregate(stages)]
     began: dict[str, datetime] = {}
     for runner in found:
         if not runner.is_silent:

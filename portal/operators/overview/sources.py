@@ -156,26 +156,27 @@ def jobs(at: datetime) -> Source:
 
 def holds(at: datetime) -> Source:
     """Legal holds that somebody wanted to look at again by now."""
-    due = Hold.objects(open=True, until__lte=at).order_by("until")
-    told = list(due.limit(TOLD_OF_EACH))
-    ids = [hold.organization for hold in told]
-    names = dict(Organization.objects(id__in=ids).scalar("id", "name"))
+    due, holds = {"open": True, "until": {"$lte": at}}, Hold._get_collection()
+    told = list(holds.find(due).sort("until", 1).limit(TOLD_OF_EACH))
+    ids = [hold["organization"] for hold in told]
+    names = dict(Organization.objects(id__in=ids).scalar("id", "name")) if ids else {}
     needs = [
         Need(
-            f"The hold on {isolated(names.get(hold.organization, ''))} is to be looked at again",
-            f"“{hold.reason}”, since {hold.at:%Y-%m-%d}. It goes on until somebody releases it.",
+            f"The hold on {isolated(names.get(hold['organization'], ''))} is to be looked at again",
+            f"“{hold['reason']}”, since {hold['at']:%Y-%m-%d}. "
+            "It goes on until somebody releases it.",
             ways=(
                 Way(
                     "Restrictions",
                     "operator_restrictions.show",
-                    {"organization_id": hold.organization},
+                    {"organization_id": hold["organization"]},
                 ),
             ),
         )
         for hold in told
     ]
-    more = max(due.limit(_MOST).count(with_limit_and_skip=True) - len(needs), 0) if needs else 0
-    return source_of("holds", "Legal holds", needs, at, more=more)
+    more = holds.count_documents(due, limit=_MOST) - len(needs) if needs else 0
+    return source_of("holds", "Legal holds", needs, at, more=max(more, 0))
 
 
 def mails(at: datetime) -> Source:

@@ -22,6 +22,7 @@ from portal.tenants.quotas import LimitBook
 MOST_LOUD = 100
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _CANDIDATES = 200
+_MOST_GAPS = 100
 
 
 class Span(StrEnum):
@@ -227,7 +228,7 @@ def _loudest_since(since: datetime, count: int, cluster: str | None) -> list[Obj
     part of; the server adds them up, as minutes are a lot to read."""
     first = _floor(since, _HOUR)
     later = _candidates(first + _HOUR, "$total.operations", cluster)
-    found = UsageHour.objects.aggregate(
+    found = UsageHour._get_collection().aggregate(
         [
             *_candidates(first, _operations_since(since), cluster),
             {"$unionWith": {"coll": UsageHour._get_collection_name(), "pipeline": later}},
@@ -264,7 +265,7 @@ def _hours_of(
     minutes = {"$cond": [first, "$minutes", "$$REMOVE"]}
     shown = {"_id": 0, "organization": 1, "hour": 1, "total": 1, "minutes": minutes}
     wanted = {"organization": {"$in": organizations}, "hour": {"$gte": begin}}
-    return list(UsageHour.objects.aggregate([{"$match": wanted}, {"$project": shown}]))
+    return list(UsageHour._get_collection().aggregate([{"$match": wanted}, {"$project": shown}]))
 
 
 def _counts_since(hours: list[dict[str, Any]], since: datetime) -> dict[ObjectId, Counts]:
@@ -283,7 +284,7 @@ def _cluster_totals(since: datetime) -> dict[str, int]:
     """The operations of each cluster since then."""
     within = {"$gt": ["$hour", _floor(since, _HOUR)]}
     operations = {"$cond": [within, "$total.operations", _operations_since(since)]}
-    found = ClusterUsage.objects.aggregate(
+    found = ClusterUsage._get_collection().aggregate(
         [
             {"$match": {"hour": {"$gte": _floor(since, _HOUR)}}},
             {"$group": {"_id": "$cluster", "operations": {"$sum": operations}}},
@@ -334,10 +335,11 @@ def _loud(
 
 
 def _known(since: datetime, now: datetime) -> _Known:
-    rollup = UsageRollup.objects(id=INSTALLATION).first()
-    gaps = UsageGap.objects(until__gt=since, since__lt=now).order_by("since").limit(100)
-    told = tuple(Gap(each.since, each.until) for each in gaps)
-    return _Known(rollup and rollup.since, rollup and rollup.until, told)
+    rollup = UsageRollup._get_collection().find_one({"_id": INSTALLATION}) or {}
+    within = {"until": {"$gt": since}, "since": {"$lt": now}}
+    gaps = UsageGap._get_collection().find(within).sort("since", 1).limit(_MOST_GAPS)
+    told = tuple(Gap(each["since"], each["until"]) for each in gaps)
+    return _Known(rollup.get("since"), rollup.get("until"), told)
 
 
 def _steps(since: datetime, until: datetime, step: timedelta) -> Iterator[datetime]:
