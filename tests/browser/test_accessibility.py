@@ -792,32 +792,49 @@ def test_pages_of_the_console(page, check, console):
     for path in ("/operator", "/operator/organizations", console, f"{console}/move", f"{console}0"):
         page.goto(path)
         check(page)
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(page.get_by_label("Find an organization by name")).to_be_visible()
+    page.locator(".who summary").click()
+    expect(page.get_by_role("link", name="Leave the console")).to_be_visible()
 
 
 @pytest.mark.full
-def test_every_page_of_the_console(page, check, console):
-    suspended = a_suspension(an_organization("Kestrel"), Restriction.LOCKED)
-    kestrel = f"/operator/organizations/{suspended.organization}"
-    hold = a_hold(Organization.objects.get(id=suspended.organization), "H" * 500)
-    trashed = trash_organization(an_organization("Gone"), None, a_context())
-    gone = f"/operator/organizations/{trashed.id}"
-    of_one = (
-        "members", "move", "usage", "restrictions", "restrictions/new", "hold", "support",
-        "activity", "notes", "plan", "metadata", "owner", "rename", "trash", "purge", "limits",
-        "move/new", "move/new?strategy=database&cluster=main",
-    )  # fmt: skip
+@pytest.mark.usefixtures("console")
+def test_the_other_pages_of_the_console(page, check):
     for path in (
-        "/operator/organizations?search=w", "/operator/organizations?search=zzz",
-        "/operator/operations", "/operator/outbox", "/operator/doctor", "/operator/capacity",
-        "/operator/placement", "/operator/activity", "/operator/activity?who=nobody",
-        "/operator/bulk", "/operator/bulk/new?search=w",
-        *(f"{console}/{part}" for part in of_one),
-        kestrel, f"{kestrel}/restrictions", f"{kestrel}/restrictions/{suspended.id}/lift",
-        f"{kestrel}/hold/{hold.id}/release", gone, f"{gone}/restore", f"{gone}/purge",
+        "/organizations?search=w", "/organizations?search=zzz", "/operations", "/outbox", "/doctor",
+        "/capacity", "/placement", "/activity", "/activity?who=nobody", "/bulk",
+        "/bulk/new?search=w",
     ):  # fmt: skip
-        assert page.goto(path).status == 200, path
+        assert page.goto(f"/operator{path}").status == 200, path
         check(page)
-        page.set_viewport_size({"width": 390, "height": 844})
-        expect(page.get_by_label("Find an organization by name")).to_be_visible()
-        page.get_by_text("account menu").click()
-        expect(page.get_by_role("link", name="Leave the console")).to_be_visible()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("members", "move", "usage", "support", "activity", "notes", "plan", "metadata", "owner"),
+        ("rename", "trash", "purge", "limits", "move/new?strategy=database&cluster=main"),
+    ],
+)
+def test_the_other_pages_of_an_organization_in_the_console(page, check, console, parts):
+    for part in parts:
+        assert page.goto(f"{console}/{part}").status == 200, part
+        check(page)
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("console")
+def test_restrictions_in_the_console(page, check):
+    kestrel, gone = an_organization("Kestrel"), an_organization("Gone")
+    suspended = a_suspension(kestrel, Restriction.LOCKED)
+    hold = a_hold(kestrel, "H" * 500)
+    trash_organization(gone, None, a_context())
+    there, lifted = f"{kestrel.id}/restrictions", f"restrictions/{suspended.id}/lift"
+    for path in (
+        kestrel.id, there, f"{there}/new", f"{kestrel.id}/hold", f"{kestrel.id}/{lifted}",
+        f"{kestrel.id}/hold/{hold.id}/release", gone.id, f"{gone.id}/restore", f"{gone.id}/purge",
+    ):  # fmt: skip
+        assert page.goto(f"/operator/organizations/{path}").status == 200, path
+        check(page)

@@ -88,7 +88,14 @@ def shown_fields(page):
 
 def test_what_was_decided_before_is_taken_over_for_the_same_columns(mara, orders, entries):
     left = {f"t{n}": "left_out" for n in (3, 4, 5)}
-    first = {"f0": "order.n", "t0": "string", "f1": "code", "f2": "Due", "q2-0": "0", "existing": "insert"}
+    first = {
+        "f0": "order.n",
+        "t0": "string",
+        "f1": "code",
+        "f2": "Due",
+        "q2-0": "0",
+        "existing": "insert",
+    }
     assert decided(mara, orders, **left, **first).status == 303
     again = upload(mara, ORDERS.replace(b"1;01067", b"4;01068"), "november.csv").location
     runner.run_due_jobs()
