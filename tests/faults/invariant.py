@@ -234,7 +234,8 @@ def picture(master, tenant):
     names = dict.fromkeys(collections_on(tenant).values(), "nobody's")
     names |= {pool["uuid"]: "a pool's" for pool in master.pools.find({"uuid": {"$ne": None}})}
     names |= _names(organizations) | {a["_id"]: a["email"] for a in master.accounts.find()}
-    suspensions = enumerate(master.suspensions.find().sort("_id", 1))
+    # Ids that two processes make within a second are in any order.
+    suspensions = enumerate(master.suspensions.find().sort("at", 1))
     names |= {suspension["_id"]: f"suspension {number}" for number, suspension in suspensions}
     for credential in master.credentials.find():
         names |= {user["name"]: "its user" for user in credential["users"]}

@@ -193,13 +193,26 @@ def repair(organization_id):
     )
 
 
+def a_hidden_read_only():
+    """One that is read-only for another reason, as of ``a_hidden``."""
+    organization_id, _ = a_read_only()
+    return organization_id, hide(organization_id).id
+
+
+read_only = partial(suspend, Restriction.READ_ONLY)
 lock = partial(suspend, Restriction.LOCKED)
-a_locked = partial(a_suspended, Restriction.LOCKED)
+hide = partial(suspend, Restriction.HIDDEN)
 a_read_only = partial(a_suspended, Restriction.READ_ONLY)
+a_locked = partial(a_suspended, Restriction.LOCKED)
+a_hidden = partial(a_suspended, Restriction.HIDDEN)
 
 
 def lock_further(organization_id, _):
     lock(organization_id)
+
+
+def hide_further(organization_id, _):
+    hide(organization_id)
 
 
 SCENARIOS = [
@@ -230,7 +243,15 @@ SCENARIOS = [
     Scenario("lock", "restrict", an_owned, lock),
     Scenario("lock turned back", "restrict", an_owned, lock, "locked_{}"),
     Scenario("lock of what is read-only", "restrict", a_read_only, lock_further),
-    Scenario("read-only", "restrict", an_owned, partial(suspend, Restriction.READ_ONLY)),
+    Scenario("read-only", "restrict", an_owned, read_only),
+    Scenario("read-only turned back", "restrict", an_owned, read_only, "readonly_{}"),
+    Scenario("lift of read-only", "restrict", a_read_only, lift),
+    Scenario("hide", "restrict", an_owned, hide),
+    Scenario("hide turned back", "restrict", an_owned, hide, "locked_{}"),
+    Scenario("hide of what is read-only", "restrict", a_read_only, hide_further),
+    Scenario("hide of what is locked", "restrict", a_locked, hide_further),
+    Scenario("lift of hidden", "restrict", a_hidden, lift),
+    Scenario("lift of hidden that leaves read-only", "restrict", a_hidden_read_only, lift),
     Scenario("unlock", "restrict", a_locked, lift),
     Scenario("unlock turned back", "restrict", a_locked, lift, "org_acme_corp"),
     Scenario("rename of what is read-only", "rename", a_read_only, rename_suspended),
@@ -249,6 +270,10 @@ def _by_strategy(strategy):
         "purge from the trash": ("purge", trashed, purge),
         "lock": ("restrict", owned, lock),
         "unlock": ("restrict", partial(a_locked, strategy), lift),
+        "read-only": ("restrict", owned, read_only),
+        "lift of read-only": ("restrict", partial(a_read_only, strategy), lift),
+        "hide": ("restrict", owned, hide),
+        "lift of hidden": ("restrict", partial(a_hidden, strategy), lift),
     }
     for name, what in told.items():
         yield Scenario(f"{name}, {strategy}", *what, strategy=strategy)
