@@ -136,8 +136,7 @@ COMMANDS = (export_documents, import_documents)
 def _columns(reader: DocumentReader) -> tuple[Column, ...]:
     survey = Survey()
     for documents, _ in reader.pages(None):
-        for document in documents:
-            survey.add(document)
+        survey.add(documents)
     return survey.columns()
 
 

@@ -14,23 +14,27 @@ from pymongo import ReplaceOne
 
 from portal.data.document_ids import decoded
 from portal.data.handles import RAW
+from portal.tenants.bulk import Encoded
 from portal.tenants.elements import has_empty_timestamp, id_of
 
 
 class Insertable(NamedTuple):
     """Documents as a command takes them, and those that are inserted one by one."""
 
-    usual: list[RawBSONDocument]
+    usual: Encoded
     special: list[RawBSONDocument]
 
     @classmethod
     def of(cls, documents: Iterable[bytes]) -> Self:
         """These documents, which have their ``_id`` in front."""
-        made = cls([], [])
+        usual, special, size_bytes = list[RawBSONDocument](), list[RawBSONDocument](), 0
         for each in documents:
-            kind = made.special if has_empty_timestamp(each) else made.usual
-            kind.append(RawBSONDocument(each))
-        return made
+            if has_empty_timestamp(each):
+                special.append(RawBSONDocument(each))
+            else:
+                usual.append(RawBSONDocument(each))
+                size_bytes += len(each)
+        return cls(Encoded(usual, usual, size_bytes), special)
 
 
 def insert_exactly(handle: Any, documents: Insertable | Sequence[bytes]) -> None:

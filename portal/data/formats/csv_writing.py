@@ -5,8 +5,8 @@ import json
 import math
 import re
 import struct
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import bson
@@ -17,10 +17,10 @@ from portal.data import extended_json
 from portal.data.errors import InvalidExtendedJson
 from portal.data.formats.cells import ESCAPE, FORMULA, PLAIN_NUMBER
 from portal.data.formats.dates import iso_text
-from portal.data.formats.exact import EXACT, UNDECODABLE, decode_exactly
+from portal.data.formats.exact import EXACT, UNDECODABLE, decode_all_exactly
 from portal.data.formats.headings import heading_of, path_text
 from portal.data.formats.options import Column, ColumnType, Empty, WriteOptions
-from portal.data.formats.surveying import type_of
+from portal.data.formats.surveying import TYPES, type_of
 from portal.data.formats.written import Written
 
 LONGEST_SPREADSHEET_CELL = 32_767
@@ -30,11 +30,26 @@ _LINE_END = "\r\n"
 _NAN = struct.pack("<d", math.nan)
 _GUARDED = frozenset("'=+-@\t\r")
 _MOST_LEFT_OUT = 200
+_DECODED_AT_ONCE = 100
 
 # Cells of other types are no formulas, nor escaped by chance.
 _WITH_ANY_TEXT = (ColumnType.STRING, ColumnType.BINARY)
 
-_Tree = dict[str, "int | _Tree"]
+# Values of these types are a text by themselves; what begins so may be no plain one.
+_BY_TYPE = {column: kind for kind, column in TYPES.items()}
+_MARKED = _GUARDED | {ESCAPE[0]}
+
+
+class _Cell(NamedTuple):
+    """The place of a field's cell, and how values of the type of its column become text."""
+
+    place: int
+    type: type | None
+    text: Callable[[Any], str]
+    is_text: bool
+
+
+_Tree = dict[str, "_Cell | _Tree"]
 
 
 class _Unsayable(Exception):
@@ -75,13 +90,19 @@ class CsvRows:
             cells = [self._quoted(cell) for cell in cells]
         return mark + self._delimiter.join(cells) + _LINE_END
 
-    def row(self, document: bytes) -> str:
-        """The line of a document, or several where its texts have line breaks."""
-        self._written.documents += 1
+    def rows(self, documents: Sequence[bytes]) -> str:
+        """The lines of documents; several for one whose texts have line breaks."""
+        self._written.documents += len(documents)
         if not self._typed:
-            return self._plain_row(document)
+            return "".join(map(self._plain_row, documents))
+        starts = range(0, len(documents), _DECODED_AT_ONCE)
+        parts = (documents[start : start + _DECODED_AT_ONCE] for start in starts)
+        return "".join(
+            line for part in parts for line in map(self._row, part, decode_all_exactly(part))
+        )
+
+    def _row(self, document: bytes, fields: dict[str, Any] | None) -> str:
         try:
-            fields = decode_exactly(document)
             if fields is None:
                 raise _Unsayable
             cells = self._blank.copy()
@@ -103,7 +124,8 @@ class CsvRows:
             level: _Tree = tree
             for step in above:
                 level = level.setdefault(step, {})  # type: ignore[assignment]
-            level[last] = index
+            kind = column.type
+            level[last] = _Cell(index, _BY_TYPE.get(kind), _TEXTS[kind], kind in _WITH_ANY_TEXT)
         return tree
 
     def _with_guard(self, column: Column) -> Column:
@@ -114,18 +136,23 @@ class CsvRows:
     def _fill(self, fields: dict[str, Any], tree: _Tree, cells: list[str], last: int) -> int:
         """Put the fields into cells; they have to be in the columns' order. The last one filled."""
         for name, value in fields.items():
-            place = tree.get(name)
-            if place is None:
+            found = tree.get(name)
+            if found is None:
                 raise _Unsayable
-            if isinstance(place, dict):
+            if isinstance(found, dict):
                 if type(value) is not dict or not value:
                     raise _Unsayable
-                last = self._fill(value, place, cells, last)
+                last = self._fill(value, found, cells, last)
                 continue
+            place, kind, text_of, is_text = found
             if place <= last:
                 raise _Unsayable
             last = place
-            cells[place] = self._cell(value, place)
+            text = text_of(value) if type(value) is kind else ""
+            if text and not (is_text and text[0] in _MARKED):
+                cells[place] = text
+            else:
+                cells[place] = self._cell(value, place)
         return last
 
     def _cell(self, value: Any, place: int) -> str:
@@ -155,13 +182,13 @@ class CsvRows:
         self, fields: dict[str, Any], tree: _Tree, cells: list[str], path: tuple[str, ...]
     ) -> None:
         for name, value in fields.items():
-            place = tree.get(name)
-            if isinstance(place, dict) and type(value) is dict:
-                self._fill_plainly(value, place, cells, (*path, name))
-            elif isinstance(place, int):
+            found = tree.get(name)
+            if isinstance(found, dict) and type(value) is dict:
+                self._fill_plainly(value, found, cells, (*path, name))
+            elif isinstance(found, _Cell):
                 text = _plainly(value)
-                cells[place] = self._guard(text) if text else text
-            elif value is not None or place is None:
+                cells[found.place] = self._guard(text) if text else text
+            elif value is not None or found is None:
                 self._leave_out(path_text((*path, name)))
 
     def _leave_out(self, path: str) -> None:

@@ -43,6 +43,19 @@ def decode_exactly(document: bytes) -> dict[str, Any] | None:
         return None
 
 
+def decode_all_exactly(documents: Sequence[bytes]) -> list[dict[str, Any] | None]:
+    """Each document as ``decode_exactly`` has it: fast where none is changed."""
+    elements = b"".join(b"\x03%d\0%b" % each for each in enumerate(documents))
+    encoded = framed(b"\x04\0" + framed(elements))
+    try:
+        decoded: dict[str, Any] = bson.decode(encoded, EXACT)
+        if bson.encode(decoded) == encoded:
+            return list(decoded[""])
+    except UNDECODABLE:  # one of them is
+        pass
+    return [decode_exactly(document) for document in documents]
+
+
 def encode_exactly(document: Mapping[str, Any]) -> bytes:
     """The BSON of a document that has Exact values in it."""
     return framed(b"".join(_element(name, value) for name, value in document.items()))

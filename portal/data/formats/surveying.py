@@ -1,6 +1,7 @@
 """Finding the columns of a CSV file from documents."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +16,10 @@ from portal.data.formats.options import Column, ColumnType, Empty
 
 _MOST_COLUMNS = 2000
 _MOST_ALIKE = 100
+_DECODED_AT_ONCE = 100
 _MOST_SUBFIELDS = 100
 """A sub-document with more fields has keys that are values, and stays one cell."""
-_TYPES: dict[type, ColumnType] = {
+TYPES: dict[type, ColumnType] = {
     str: ColumnType.STRING,
     int: ColumnType.INT32,
     Int64: ColumnType.INT64,
@@ -33,7 +35,7 @@ _UUID_SUBTYPE, _UUID_BYTES = 4, 16
 
 def type_of(value: Any) -> ColumnType:
     """The type of a column that has such values; EJSON where no other has them."""
-    found = _TYPES.get(type(value))
+    found = TYPES.get(type(value))
     if found is not None:
         return found
     if type(value) is Binary and value.subtype == _UUID_SUBTYPE and len(value) == _UUID_BYTES:
@@ -105,24 +107,34 @@ class Survey:
         # Most documents are alike: those of the same names and types are only counted.
         self._alike: dict[tuple[Any, ...], _Alike] = {}
 
-    def add(self, document: bytes) -> None:
-        """Take a document into account."""
+    def add(self, documents: Sequence[bytes]) -> None:
+        """Take documents into account."""
+        for start in range(0, len(documents), _DECODED_AT_ONCE):
+            self._add_part(documents[start : start + _DECODED_AT_ONCE])
+
+    def _add_part(self, documents: Sequence[bytes]) -> None:
         try:
-            fields = bson.decode(document, EXACT)
+            decoded = bson.decode_all(b"".join(documents), EXACT)
         except UNDECODABLE:
+            if len(documents) > 1:
+                for document in documents:
+                    self._add_part([document])
             return  # it has no cells of its own
+        for fields in decoded:
+            self._add(fields)
+
+    def _add(self, fields: dict[str, Any]) -> None:
         types = tuple(map(type, fields.values()))
-        if dict in types or Binary in types or "" in fields.values():
-            self._top.add_fields(fields)
-            return
         key = (*fields, *types)
         known = self._alike.get(key)
-        if known is not None:
+        if known is not None and "" not in fields.values():
             known.times += 1
-            return
-        if len(self._alike) == _MOST_ALIKE:
-            self._count_alike()
-        self._alike[key] = _Alike(fields)
+        elif dict in types or Binary in types or "" in fields.values():
+            self._top.add_fields(fields)
+        else:
+            if len(self._alike) == _MOST_ALIKE:
+                self._count_alike()
+            self._alike[key] = _Alike(fields)
 
     def columns(self) -> tuple[Column, ...]:
         """The columns in the documents' order, with their types, 2,000 at most; last the one for a

@@ -42,7 +42,7 @@ class Writer:
         match self._options.format:
             case Format.CSV:
                 assert self._rows is not None  # noqa: S101 (for the type checker)
-                return self._packed("".join(map(self._rows.row, documents)).encode())
+                return self._packed(self._rows.rows(list(documents)).encode())
             case Format.BSON:
                 found = list(documents)
                 self.written.documents += len(found)

@@ -201,8 +201,7 @@ class _Making:
         survey = Survey()
         for documents, _ in self.reader.pages(None):
             self.run.check()
-            for document in documents:
-                survey.add(document)
+            survey.add(documents)
         options = WriteOptions.of(self.file.details["options"])
         options = replace(options, columns=survey.columns())
         self._change({"details.surveyed": True, "details.options": options.stored()})

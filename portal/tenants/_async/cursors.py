@@ -42,7 +42,9 @@ class AsyncResults:
         """The next document. Raises StopAsyncIteration at the end, and CursorLost."""
         if not self._part:
             await self._read_part()
-        return self._take(1)[0]
+        self._read += 1
+        self._last = document = self._part.popleft()
+        return self._shown(document)
 
     async def to_list(self, length: int | None = None) -> list[Any]:
         """The documents up to the end, or at most ``length``."""
@@ -94,7 +96,11 @@ class AsyncResults:
             self._part.clear()
         self._read += len(taken)
         self._last = taken[-1]
-        return taken
+        return [self._shown(document) for document in taken]
+
+    def _shown(self, document: Any) -> Any:
+        """The document as it was asked for."""
+        return document
 
     async def _read_part(self) -> None:
         """Read the next part. Raises StopAsyncIteration at the end."""
@@ -224,9 +230,8 @@ class AsyncFound(AsyncResults):
         self._ended = True
         return bool(self._part)
 
-    def _take(self, wanted: int) -> list[Any]:
-        taken = super()._take(wanted)
-        return [self._without_id(document) for document in taken] if self._hides_id else taken
+    def _shown(self, document: Any) -> Any:
+        return self._without_id(document) if self._hides_id else document
 
     @property
     def _follows_ids(self) -> bool:

@@ -21,8 +21,7 @@ MANY = settings(max_examples=3000, deadline=None)
 
 def options_for(format_, documents, **options):
     survey = Survey()
-    for document in documents:
-        survey.add(document)
+    survey.add(documents)
     columns = survey.columns() if format_ == Format.CSV else ()
     return WriteOptions(format_, columns=columns, **options)
 

@@ -29,8 +29,7 @@ LOOKS_LIKE_A_TYPE = bson.encode({"a": {"$oid": "65f0c2d4e8b7a913c0f55e10"}})
 
 def survey_of(*documents):
     survey = Survey()
-    for document in documents:
-        survey.add(document if isinstance(document, bytes) else bson.encode(document))
+    survey.add([each if isinstance(each, bytes) else bson.encode(each) for each in documents])
     return survey.columns()
 
 
