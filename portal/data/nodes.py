@@ -1,14 +1,15 @@
 """Values of documents as a tree to be shown, of what the server sent whole and of what it cut."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from portal.data.bson_types import ALIASES, BINARY, LIST, OBJECT, TEXT
 from portal.data.masks.masks import MASKED
 from portal.data.patching import elements
-from portal.tenants.elements import field_of, framed
+from portal.tenants.elements import elements_of, framed
 
-_KINDS = {alias: kind for kind, alias in ALIASES.items()}
+_KINDS = {alias.encode(): kind for kind, alias in ALIASES.items()}
+_Part = tuple[int, int, int]  # its type, and where it begins and ends
 EMPTY_TEXT = framed(bytes((TEXT, 0)) + b"\x01\0\0\0\0")
 
 
@@ -61,14 +62,7 @@ def document_node(document: bytes) -> Node:
 
 def node_of_row(row: bytes) -> Node:
     """The tree of what the server cut by ``cutting.entry``."""
-    kind = _KINDS[_text(_required(row, "t"))]
-    value = field_of(row, "v")
-    if kind in (OBJECT, LIST) and value is None:
-        return _container(kind, row)
-    size = _number(row, "s")
-    if value is not None:
-        return replace(node_of(value), size_bytes=size)
-    return Node(kind, _nothing_of(kind), size_bytes=size)
+    return _node_of(row, _parts_of(row))
 
 
 def of_members(kind: int, members: Sequence[tuple[str, Node]]) -> bytes:
@@ -117,21 +111,37 @@ def twice(document: Node) -> str | None:
     return None
 
 
-def _container(kind: int, row: bytes) -> Node:
-    children = field_of(row, "f")
-    members: list[tuple[str, Node]] = []
-    for index, each in enumerate(_rows(children) if children else ()):
-        name = field_of(each, "k")
-        members.append((str(index) if name is None else _text(name), node_of_row(each)))
-    size, count = _number(row, "s"), _number(row, "n")
-    return Node(kind, of_members(kind, members), tuple(members), size, count)
+def _node_of(row: bytes, parts: Mapping[bytes, _Part]) -> Node:
+    _, start, end = parts[b"t"]
+    kind = _KINDS[row[start + 4 : end - 1]]
+    size = _number(row, parts.get(b"s"))
+    whole = parts.get(b"v")
+    if whole is not None:
+        stored, start, end = whole
+        node = node_of(framed(bytes((stored, 0)) + row[start:end]))
+        return node if size is None else replace(node, size_bytes=size)
+    if kind not in (OBJECT, LIST):
+        return Node(kind, _nothing_of(kind), size_bytes=size)
+    members = tuple(_members_of(row, parts.get(b"f")))
+    return Node(kind, of_members(kind, members), members, size, _number(row, parts.get(b"n")))
 
 
-def _rows(array: bytes) -> Iterator[bytes]:
-    for each in elements(array[6:-1]):
-        inner = each.inner
-        if inner is not None:
-            yield inner
+def _parts_of(row: bytes) -> dict[bytes, _Part]:
+    return {name: (kind, start, end) for kind, name, start, end in elements_of(row)}
+
+
+def _members_of(row: bytes, part: _Part | None) -> Iterator[tuple[str, Node]]:
+    """The members in an array of rows, of which those of a document have their names."""
+    if part is None or part[0] != LIST:
+        return
+    _, first, _ = part
+    for kind, index, start, end in elements_of(row, first):
+        if kind == OBJECT:
+            inner = row[start:end]
+            parts = _parts_of(inner)
+            named = parts.get(b"k")
+            name = index if named is None else inner[named[1] + 4 : named[2] - 1]
+            yield name.decode(errors="surrogateescape"), _node_of(inner, parts)
 
 
 def _nothing_of(kind: int) -> bytes:
@@ -141,19 +151,8 @@ def _nothing_of(kind: int) -> bytes:
     return EMPTY_TEXT
 
 
-def _required(row: bytes, name: str) -> bytes:
-    found = field_of(row, name)
-    if found is None:
-        raise ValueError(f"a row has {name}")
-    return found
-
-
-def _text(value: bytes) -> str:
-    return value[10:-2].decode(errors="surrogateescape")
-
-
-def _number(row: bytes, name: str) -> int | None:
-    found = field_of(row, name)
-    if found is None:
+def _number(row: bytes, part: _Part | None) -> int | None:
+    if part is None:
         return None
-    return int.from_bytes(found[6:-1], "little", signed=True)
+    _, start, end = part
+    return int.from_bytes(row[start:end], "little", signed=True)
