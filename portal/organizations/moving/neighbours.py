@@ -38,14 +38,20 @@ class Neighbours:
 
     def look(self) -> float | None:
         """The p99 of the last WINDOW reads in milliseconds, READS_AT_ONCE more of which are made
-        now; ``None`` without neighbours. A read that fails counts as the longest."""
+        now, or fewer where one fails, which counts as the longest; ``None`` without neighbours."""
         for _ in range(READS_AT_ONCE if self._watched else 0):
             self._taken_ms.append(_read_ms(self._watched[self._next % len(self._watched)]))
             self._next += 1
+            if self._taken_ms[-1] >= _LONGEST_READ_SECONDS * 1000:
+                break
         if not self._taken_ms:
             return None
         slowest = sorted(self._taken_ms)
         return slowest[ceil(len(slowest) * 0.99) - 1]
+
+    def forget(self) -> None:
+        """Forget the reads so far, which were at another pace of what is moved."""
+        self._taken_ms.clear()
 
 
 def _read_ms(collection: Collection) -> float:
