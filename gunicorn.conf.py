@@ -11,7 +11,8 @@ import structlog
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from portal import PERIODIC_TASKS, __version__, logs
+from portal import __version__, logs
+from portal.app.parts import PERIODIC_TASKS
 from portal.data import edit_events
 from portal.database import periodic, resealing, rolling_upgrades
 from portal.database.heartbeats import Heart

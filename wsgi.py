@@ -4,7 +4,8 @@ import gc
 
 gc.disable()  # nothing is garbage yet: looking through it takes a fifth of the start
 
-from portal import create_app, settings
+from portal import settings
+from portal.app import create_app
 from portal.cli import running
 
 app = create_app(running.load_settings() if running.is_running() else settings.load())

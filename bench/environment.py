@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from pymongo import MongoClient
 
-from portal import create_app
+from portal.app import create_app
 from portal.database import connection
 from portal.serving import mongod
 from portal.serving.mongod import Mongod

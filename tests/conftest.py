@@ -29,7 +29,7 @@ from flask import Flask, request, request_finished
 from jinja2 import FileSystemBytecodeCache
 from pymongo import MongoClient, WriteConcern, monitoring
 
-from portal import create_app
+from portal.app import create_app
 from portal.applications import following
 from portal.database import clusters, connection
 from portal.database.portal_role import ROLE

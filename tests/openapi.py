@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from portal import create_app
+from portal.app import create_app
 from portal.settings import Settings
 from portal.web.static_files import TOP
 

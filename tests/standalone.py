@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
-from portal import create_app
+from portal.app import create_app
 from portal.database import connection
 from portal.serving import mongod
 from portal.settings import Settings

@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal import create_app
+from portal.app import create_app
 from portal.serving import build
 from portal.web import static_files
 

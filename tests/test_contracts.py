@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 from mongoengine import Document
 
-from portal import DOCUMENTS, MAIL_KINDS
+from portal.app.parts import DOCUMENTS, MAIL_KINDS
 from portal.database.cascade import BELONGS_TO
 from portal.database.transactions import NotInTransaction, transaction, transactional
 from portal.doctor.leftovers import BELONGINGS

@@ -11,7 +11,7 @@ from mongoengine.errors import MongoEngineException, NotUniqueError
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from portal import DOCUMENTS
+from portal.app.parts import DOCUMENTS
 from portal.database import connection, transactions
 from portal.database.connection import check_server, portable_uri
 from portal.database.errors import UnsuitableServer

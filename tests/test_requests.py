@@ -6,8 +6,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from portal import create_app
 from portal import settings as portal_settings
+from portal.app import create_app
 from portal.database import connection
 from portal.documents.audit import AuditEvent
 from portal.web.requests import client_ip

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from portal import clock, create_app
+from portal import clock
 from portal import settings as portal_settings
+from portal.app import create_app
 from portal.documents.accounts import Account
 from portal.documents.memberships import Invitation
 from portal.documents.organizations import Organization

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from portal import clock, create_app
+from portal import clock
+from portal.app import create_app
 from portal.documents.accounts import Account
 from portal.documents.sessions import Browser
 from portal.identity.sessions import browsers

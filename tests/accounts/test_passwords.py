@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from portal import create_app
 from portal import settings as portal_settings
+from portal.app import create_app
 from portal.email_addresses import parse_email
 from portal.errors import PortalError
 from portal.identity.authentication import passwords

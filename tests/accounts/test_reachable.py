@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from aiosmtpd.controller import Controller
 
-from portal import create_app
 from portal import settings as portal_settings
+from portal.app import create_app
 from portal.documents.accounts import Account
 from portal.documents.memberships import Invitation
 from portal.mail import sender

@@ -6,7 +6,8 @@ import pytest
 from bson import Binary, ObjectId
 from bson.binary import UuidRepresentation
 
-from portal import DOCUMENTS, clock
+from portal import clock
+from portal.app.parts import DOCUMENTS
 from portal.audit.trail import delete_chain
 from portal.data.lacking_indexes import note_refused
 from portal.database.transactions import transactional

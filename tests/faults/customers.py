@@ -13,7 +13,8 @@ from bson import ObjectId
 from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
-from portal import DOCUMENTS, logs, settings
+from portal import logs, settings
+from portal.app.parts import DOCUMENTS
 from portal.database import connection
 from portal.documents.organizations import Organization
 from portal.errors import PortalError

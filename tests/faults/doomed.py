@@ -17,13 +17,16 @@ from functools import wraps
 
 import pymongo
 
-from portal import DOCUMENTS, JOB_KINDS, MAIL_KINDS, PORTAL_PARTS, create_app, logs, settings
+from portal import logs, settings
+from portal.app import create_app
+from portal.app.parts import DOCUMENTS, JOB_KINDS, MAIL_KINDS
 from portal.database import connection
 from portal.errors import PortalError
 from portal.jobs import running
 from portal.mail import outbox
 from portal.organizations.lifecycle import engine, moves
 from portal.organizations.lifecycle.plans import PLANS
+from portal.organizations.moving.parts import PORTAL_PARTS
 from tests.processes import is_stopped, wait_until
 
 processes = multiprocessing.get_context("forkserver")

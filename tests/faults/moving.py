@@ -14,7 +14,7 @@ from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from portal import create_app
+from portal.app import create_app
 from portal.clusters import managing as clusters
 from portal.clusters.managing import Changes
 from portal.database import connection

@@ -10,7 +10,7 @@ from functools import wraps
 import pymongo
 import pytest
 
-from portal import create_app
+from portal.app import create_app
 from portal.database.transactions import transaction
 from portal.documents.mails import Mail, Outcome
 from portal.mail import outbox, sender

@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal import JOB_KINDS
+from portal.app.parts import JOB_KINDS
 from portal.jobs import running
 from portal.jobs.managing import find_job, start_job
 from portal.jobs.running import JobKind
