@@ -344,12 +344,12 @@ def settings_with(app):
 
 
 @pytest.fixture(scope="session")
-def empty(app, admin):
+def empty(app, server):
     """Empties the databases; the indexes stay. Looks everywhere only where it has to."""
 
     def empty():
         master = admin[current().master_db]
-        at_once = master.with_options(write_concern=WriteConcern(w=1))
+        unanswered = master.with_options(write_concern=WriteConcern(w=0))
         if traces.unknown or _allowed[-1] or master.name in traces.databases:
             names, tenants = filled(master), set()
             drop_tenant_databases(admin)
@@ -359,16 +359,20 @@ def empty(app, admin):
         # The last deletion waits for a majority, and so for those before it.
         *others, last = names or [None]
         for name in others:
-            at_once[name].delete_many({})
+            unanswered[name].delete_many({})
         if last:
             master[last].delete_many({})
+        for name in traces.users & tenants:
+            drop_users(admin[name])
         for name in tenants:
             admin.drop_database(name)
         traces.forget()
         clusters.forget_registry()
         following.forget_followers()
 
-    return empty
+    # By one connection, on which nothing overtakes what is sent without waiting for an answer.
+    with MongoClient(server.admin_uri, maxPoolSize=1) as admin:
+        yield empty
 
 
 def drop_tenant_databases(admin):

@@ -7,6 +7,12 @@ from pymongo import monitoring
 
 _WRITES = ("insert", "update", "delete", "findAndModify")
 _OF_COLLECTIONS = ("create", "createIndexes", "dropIndexes", "collMod", "drop", "dropDatabase")
+_OF_USERS = (
+    "createUser", "updateUser", "dropUser", "grantRolesToUser", "revokeRolesFromUser",
+    "dropAllUsersFromDatabase", "createRole", "updateRole", "dropRole", "grantRolesToRole",
+    "revokeRolesFromRole", "grantPrivilegesToRole", "revokePrivilegesFromRole",
+    "dropAllRolesFromDatabase",
+)  # fmt: skip
 _NOTHING = (
     "find", "getMore", "killCursors", "count", "distinct", "explain", "listCollections",
     "listIndexes", "listDatabases", "collStats", "dbStats", "usersInfo", "rolesInfo",
@@ -19,11 +25,12 @@ _NOTHING = (
 
 class Traces(monitoring.CommandListener):
     """``collections`` of which documents may have changed, each with its database's name;
-    ``databases`` of which collections may have. After another command, or where another process
-    may have written, it is ``unknown`` what changed."""
+    ``databases`` of which collections may have; ``users`` where users or roles may have. After
+    another command, or where another process may have written, it is ``unknown`` what changed."""
 
     def __init__(self):
-        self.unknown, self.collections, self.databases = True, set(), set()
+        self.unknown = True
+        self.collections, self.databases, self.users = set(), set(), set()
 
     @contextmanager
     def apart(self):
@@ -36,6 +43,7 @@ class Traces(monitoring.CommandListener):
             self.unknown |= before["unknown"]
             self.collections |= before["collections"]
             self.databases |= before["databases"]
+            self.users |= before["users"]
 
     def forget(self):
         self.__init__()
@@ -43,7 +51,7 @@ class Traces(monitoring.CommandListener):
 
     def touched(self, pattern):
         """The databases of such names in which anything may have changed."""
-        names = self.databases | {database for database, _ in self.collections}
+        names = self.databases | self.users | {database for database, _ in self.collections}
         return {name for name in names if re.search(pattern, name)}
 
     def started(self, event):
@@ -54,6 +62,8 @@ class Traces(monitoring.CommandListener):
             self.collections.add((event.database_name, command[name]))
         elif name in _OF_COLLECTIONS:
             self.databases.add(event.database_name)
+        elif name in _OF_USERS:
+            self.users.add(event.database_name)
         elif name == "renameCollection":
             self.databases |= {command[key].partition(".")[0] for key in ("renameCollection", "to")}
         else:

@@ -6,8 +6,10 @@ from datetime import timedelta
 from functools import cached_property
 
 from bs4 import BeautifulSoup
+from flask import session
 
 from portal import clock
+from portal.identity.authentication import cookies
 from portal.settings import current
 from tests import pages
 
@@ -110,6 +112,14 @@ class Visitor:
     def log_in(self, email="mara@acme.example", password=PASSWORD, **fields):
         typed = {"email": email, "password": password, **fields}
         return self.send("/login", {**self.hidden_from_strangers("/login"), **typed})
+
+    def enter(self, principal):
+        """Be logged in as the principal, as after the form."""
+        app = self.client.application
+        with app.test_request_context():
+            cookies.enter(principal)
+            value = app.session_interface.get_signing_serializer(app).dumps(dict(session))
+        self.client.set_cookie(app.config["SESSION_COOKIE_NAME"], value)
 
     def log_out(self):
         return self.post("/logout", form_at="/organizations/new")

@@ -7,9 +7,15 @@ from portal.documents.accounts import Account, OperatorRole
 from portal.documents.sessions import Factor, SessionKind
 from portal.identity.authentication.authenticate import issue_bearer_token
 from portal.identity.sessions.sessions import open_session
-from tests.factories import a_context, an_account, an_app, an_operator
+from tests.factories import a_context, an_account
 from tests.program import Program
 from tests.visitor import Visitor
+
+
+def a_session_of(account, kind):
+    """Who is logged in with both factors."""
+    factors = (Factor.PASSWORD, Factor.APP)
+    return transactional(open_session)(account, a_context(account), "", kind, factors)
 
 
 @pytest.fixture
@@ -18,11 +24,9 @@ def desk_of(app):
 
     def enter(role=OperatorRole.OPERATOR, email="ops@portal.example"):
         account = an_account(email)
-        _, codes = an_app(account)
-        account.modify(set__operator_role=role)
+        account.modify(set__operator_role=role, set__has_second_factor=True)
         desk = Visitor(app)
-        desk.log_in(email)
-        assert desk.post("/login/second", {"code": codes[0]}).status == 303
+        desk.enter(a_session_of(account, SessionKind.BROWSER))
         return desk
 
     return enter
@@ -38,11 +42,9 @@ def program_of(app):
     """Makes a program that acts with the token of an operator with this role."""
 
     def enter(role=OperatorRole.OPERATOR, email="program@portal.example"):
-        account = an_operator(role, email)
-        principal = transactional(open_session)(
-            account, a_context(account), "", SessionKind.PROGRAM, (Factor.PASSWORD, Factor.APP)
-        )
-        return Program(app, issue_bearer_token(principal))
+        account = an_account(email)
+        account.modify(set__operator_role=role, set__has_second_factor=True)
+        return Program(app, issue_bearer_token(a_session_of(account, SessionKind.PROGRAM)))
 
     return enter
 

@@ -179,6 +179,7 @@ def test_sessions_are_ended_and_the_trail_of_the_person_says_by_whom(desk, visit
 def test_a_reset_waits_a_day_in_which_the_person_is_told_everywhere(desk, desk_of, time_machine):
     teo = desk_of(OperatorRole.SUPPORT, "teo@acme.example")
     account = Account.objects.get(email="teo@acme.example")
+    an_app(account)
     changing.request_reset(account.id, BY_COMMAND)
     assert Mail.objects(to=account.email, kind="factors_reset_requested").count() == 1
     assert "Your second factors are to be reset" in teo.get("/organizations").text
