@@ -32,8 +32,8 @@ run: $(VENV)/installed $(VENV)/libraries $(ASSETS)  ## serves the portal, with a
 test: $(VENV)/installed-test $(VENV)/libraries $(VENV)/browser $(VENV)/nginx $(ASSETS)  ## runs the tests, or those of a file or folder: make test T=tests/api
 	$(BIN)/pytest $(T)
 
-test-fast: $(VENV)/installed-test $(VENV)/libraries $(ASSETS)  ## runs the tests that need no browser, start no process and take no seconds
-	$(BIN)/pytest -n logical -m "not (browser or processes or slow or full)" $(T)
+test-fast: $(VENV)/installed-test $(VENV)/libraries $(ASSETS)  ## runs the tests that need no browser and no process and take no time, one case of each
+	$(BIN)/pytest -n logical -m "not (browser or processes or slow or further or full)" $(T)
 
 faults: $(VENV)/installed-test $(VENV)/libraries $(VENV)/browser $(VENV)/nginx $(ASSETS)  ## runs the long rest: kills and stops processes and servers wherever it can, and tells figures
 	$(BIN)/pytest -m full --ignore tests/faults

@@ -49,6 +49,9 @@ MEMORY = Path("/dev/shm")
 TENANT_DATABASES = "^(tenant_test(_internal|_reports)?|t_[0-9a-f]{24})$"
 BROWSER = {"page", "new_context", "browser"}
 PROCESSES = {"flask", "running", "second_cluster"}
+DATABASES = {"app", "server_uri"}
+SLOW = TOP / "tests" / "slow.txt"
+SLOW_SECONDS = 0.25
 IMPATIENT = """
 from flask.cli import main
 from portal.applications import following
@@ -84,6 +87,9 @@ def pytest_addoption(parser):
     parser.addoption(
         "--save-pages", metavar="FOLDER", type=Path, help="keep every page there (make html)"
     )
+    parser.addoption(
+        "--note-slow", action="store_true", help="write down in tests/slow.txt which take long"
+    )
 
 
 def pytest_configure(config):
@@ -91,13 +97,33 @@ def pytest_configure(config):
         pages.keep_in(folder)
 
 
+_slow, _tried, _took = set(SLOW.read_text().split()), set(), {}
+
+
 def pytest_itemcollected(item):
-    """What a test is given says what it needs; what it starts by itself it says by a mark."""
-    given = set(item.fixturenames)
+    """What a test is given says what it needs; what it starts by itself it says by a mark. Of a
+    test on the databases each case but the first is a further one."""
+    given, test = set(item.fixturenames), item.nodeid.partition("[")[0]
     if given & BROWSER:
         item.add_marker("browser")
     elif given & PROCESSES:
         item.add_marker("processes")
+    if test in _slow:
+        item.add_marker("slow")
+    if given & DATABASES and not item.get_closest_marker("full"):
+        if test in _tried:
+            item.add_marker("further")
+        _tried.add(test)
+
+
+def pytest_runtest_logreport(report):
+    _took[report.nodeid] = _took.get(report.nodeid, 0) + report.duration
+
+
+def pytest_sessionfinish(session):
+    if session.config.getoption("note_slow") and not hasattr(session.config, "workerinput"):
+        slow = {each.partition("[")[0] for each, took in _took.items() if took >= SLOW_SECONDS}
+        SLOW.write_text("".join(f"{test}\n" for test in sorted(slow)))
 
 
 @pytest.hookimpl(wrapper=True)
