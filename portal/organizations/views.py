@@ -296,7 +296,7 @@ def connect(access: Access) -> ResponseReturnValue:
 
 
 @blueprint.route("/organizations/<slug>/delete", methods=["GET", "POST"])
-@with_access("organization.delete")
+@with_access("organization.delete", directory.joined_details)
 @reauthenticated
 def delete(access: Access) -> ResponseReturnValue:
     organization = access.organization
@@ -317,7 +317,7 @@ def delete(access: Access) -> ResponseReturnValue:
         access,
         form,
         figures=stored_by(organization).figures,
-        details=directory.details_of(organization),
+        details=directory.details_from(access.along),
         trash_days=trash_days,
         purge_at=clock.now() + timedelta(days=trash_days),
     )

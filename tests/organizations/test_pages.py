@@ -156,11 +156,15 @@ def test_ids_of_all_types_are_shown(visitor, tenant_db, document_id):
     [
         ("/organizations/acme-corp", ["aggregate"] * 2),
         ("/organizations/acme-corp/settings", ["aggregate"]),
+        ("/organizations/acme-corp/delete", ["aggregate"] * 2),
+        ("/organizations/acme-corp/members", ["aggregate"] * 3),
         ("/organizations", ["aggregate"]),
+        ("/account", ["aggregate"]),
+        ("/account/invitations", ["aggregate"]),
     ],
 )
 def test_session_access_and_what_a_page_shows_are_read_together(visitor, commands, path, expected):
-    """Only the collection’s figures and its latest documents are read by another command."""
+    """Only the collection’s figures with its latest documents, and lists, are read by others."""
     visitor.sign_up()
     visitor.get(path)
     commands.clear()

@@ -10,6 +10,7 @@ from portal.documents.accounts import Account, Theme
 from portal.identity.accounts import changing, closing, creating, forms, recovering, replay
 from portal.identity.accounts.exporting import export_account
 from portal.identity.authentication import cookies
+from portal.identity.authentication.own_account import with_account
 from portal.identity.second_factors import resetting
 from portal.identity.sessions import sessions
 from portal.identity.sessions.reauthentication import (
@@ -27,9 +28,8 @@ replay.install(link_blueprint)
 
 
 @blueprint.route("", methods=["GET", "POST"])
-@login_required
-def profile() -> ResponseReturnValue:
-    account = Account.objects.get(id=current_user.account_id)
+@with_account
+def profile(account: Account) -> ResponseReturnValue:
     form = forms.ProfileForm(
         name=account.name or "",
         time_zone=account.time_zone or "",

@@ -67,12 +67,12 @@ def show(operator: Operator, organization: Organization) -> ResponseReturnValue:
 @blueprint.get("/members")
 @with_organization("console.view")
 def members(operator: Operator, organization: Organization) -> ResponseReturnValue:
-    total, owners = listing.counts_of(organization.id)
     page = listing.members_of(
         organization.id,
         before=sort_key_argument("before", listing.MEMBER_KEY),
         after=sort_key_argument("after", listing.MEMBER_KEY),
     )
+    total, owners = listing.counts_of(organization.id, page)
     return render_page(
         "operators/organizations/members.html",
         operator,

@@ -1,6 +1,7 @@
 """Read models of members and invitations; each list by one read."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -91,8 +92,11 @@ def members_of(
     return Page([_listed_member(row) for row in page.rows], page.before, page.after)
 
 
-def counts_of(organization_id: ObjectId) -> tuple[int, int]:
-    """The numbers of members and of owners of an organization."""
+def counts_of(organization_id: ObjectId, page: Page) -> tuple[int, int]:
+    """The numbers of members and of owners of an organization; counted on the ``page`` of members
+    that was read where that has all."""
+    if page.is_all:
+        return len(page.rows), sum(row.role == Role.OWNER for row in page.rows)
     found = Membership.objects(organization=organization_id).aggregate(
         [{"$group": {"_id": "$role", "n": {"$sum": 1}}}]
     )
@@ -100,8 +104,13 @@ def counts_of(organization_id: ObjectId) -> tuple[int, int]:
     return sum(counts.values()), counts.get(Role.OWNER, 0)
 
 
-def member_of(organization_id: ObjectId, account_id: ObjectId) -> ListedMember:
-    """One member. Raises NotFound where the account isn't one."""
+def member_of(
+    organization_id: ObjectId, account_id: ObjectId, read: Sequence[ListedMember] = ()
+) -> ListedMember:
+    """One member, of those who were ``read`` if they are among them. Raises NotFound where the
+    account isn't one."""
+    if already := next((member for member in read if member.account_id == account_id), None):
+        return already
     found = Membership._get_collection().aggregate(
         [
             {"$match": {"organization": organization_id, "account": account_id}},

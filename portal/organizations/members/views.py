@@ -8,6 +8,7 @@ from portal.bidi import isolated
 from portal.documents.accounts import Account
 from portal.documents.memberships import Role
 from portal.identity.authentication import cookies
+from portal.identity.authentication.own_account import with_account
 from portal.identity.sessions.reauthentication import (
     reauthenticated,
     recently_authenticated,
@@ -237,9 +238,8 @@ def follow(token: str) -> ResponseReturnValue:
 
 
 @invitations.get("/account/invitations")
-@login_required
-def mine() -> ResponseReturnValue:
-    account = Account.objects.get(id=current_user.account_id)
+@with_account
+def mine(account: Account) -> ResponseReturnValue:
     rows = listing.invitations_for(account)
     return render_template("members/mine.html", account=account, rows=rows, acting=IdempotentForm())
 
@@ -257,7 +257,7 @@ def accept_mine(invitation_id: str) -> ResponseReturnValue:
 
 def _members_page(access: Access, form: InviteForm, page: listing.Page) -> ResponseReturnValue:
     organization_id = access.organization.id
-    total, owners = listing.counts_of(organization_id)
+    total, owners = listing.counts_of(organization_id, page)
     may_invite = access.can("invitations.manage")
     return render_page(
         "members/members.html",
@@ -269,7 +269,7 @@ def _members_page(access: Access, form: InviteForm, page: listing.Page) -> Respo
         acting=IdempotentForm(),
         invitations=listing.invitations_of(organization_id) if may_invite else None,
         offered=bool(access.role)
-        and listing.member_of(organization_id, current_user.account_id).offered,
+        and listing.member_of(organization_id, current_user.account_id, page.rows).offered,
     )
 
 
