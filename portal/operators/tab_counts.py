@@ -49,17 +49,17 @@ class TabCounts:
 
     @property
     def members(self) -> str:
-        """Of its members."""
+        """The number of members."""
         return self._words("members")
 
     @property
     def operations(self) -> str:
-        """Of its operations that ended, and of its moves and jobs."""
+        """The number of operations that ended, of moves and of jobs."""
         return self._words("operations")
 
     @property
     def notes(self) -> str:
-        """Of operators' notes."""
+        """The number of operators' notes."""
         return self._words("notes")
 
     def _words(self, tab: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from portal.errors import Conflict, Invalid, Refused
 
 UNNAMED = "an organization that is suspended"
-"""What is told of a hidden organization, which isn't there for its members."""
+"""The words for a hidden organization: its members aren't told its name."""
 
 _MAX_LISTED = 5
 

@@ -69,12 +69,12 @@ class Limit:
 
 def limits_of(organization: Organization, *, measured: bool = True) -> dict[LimitKind, Limit]:
     """The limits of the organization, each kind, whether there is one or not. Unless ``measured``,
-    what is kept is not counted, which takes a read of its collection."""
+    what is kept is not counted, which takes a read of its collection, and operations only where
+    they are limited."""
     kept = measure(organization) if measured else None
     used: dict[LimitKind, float | None] = {
         LimitKind.DOCUMENTS: kept.documents if kept else None,
         LimitKind.BYTES: kept.bytes if kept else None,
-        LimitKind.OPERATIONS: _operations_per_second(organization.id),
     }
     found = entitled(organization)
     own, by_plan = (found.own, found.by_plan) if found else (None, None)
@@ -83,8 +83,10 @@ def limits_of(organization: Organization, *, measured: bool = True) -> dict[Limi
         own_limit = getattr(own, kind) if own else None
         plan_limit = getattr(by_plan, kind) if by_plan else None
         allowed = plan_limit if own_limit is None else own_limit
+        if kind == LimitKind.OPERATIONS and (measured or allowed):
+            used[kind] = _operations_per_second(organization.id)
         from_plan = own_limit is None and plan_limit is not None
-        limits[kind] = Limit(kind, allowed, used[kind], from_plan)
+        limits[kind] = Limit(kind, allowed, used.get(kind), from_plan)
     return limits
 
 
