@@ -31,6 +31,7 @@ from portal.operators.bulk.errors import (
 from portal.operators.bulk.kinds import KINDS
 from portal.operators.bulk.reading import latest_bulks, results_of, shown_bulk
 from portal.operators.listing.errors import InvalidFilter
+from portal.web.bodies import JSON, AcceptedBody, takes_whole_body
 from portal.web.errors import InvalidInput
 
 admin_bulk = ApiBlueprint(
@@ -152,6 +153,7 @@ _OF_RUNNING = (*OF_OPERATOR_CHANGES, BulkNotFound, BulkNotStarted, JobEnded)
     "/bulk", refusals=(*OF_OPERATOR_CHANGES, InvalidSelection, InvalidFilter, InvalidBulkArgument)
 )
 @by_operator("console.act")
+@takes_whole_body(AcceptedBody((JSON,), managing.MOST_BYTES))
 @takes_key
 @admin_bulk.arguments(BulkBody)
 @admin_bulk.response(201, BulkAnswer)

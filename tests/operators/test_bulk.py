@@ -281,6 +281,16 @@ def test_each_action_is_planned_alike_on_the_page_by_the_api_and_by_a_command(
         assert len(planned.distinct("digest")) == 1, action
 
 
+def test_as_many_as_may_be_chosen_fit_into_a_call_with_the_longest_note(program_of, three):
+    program, chosen = program_of(), [*ids(three), *(str(ObjectId()) for _ in range(997))]
+    body = {"action": "note", "arguments": {"text": "🛰" * 4000}, "ids": chosen}
+    refused = program.post("/admin/bulk", body)
+    assert (refused.status_code, refused.json["error"]["code"]) == (422, "invalid_selection")
+    assert "997 organizations" in refused.json["error"]["message"]
+    body["ids"] = ids(three)
+    assert program.post("/admin/bulk", body).status_code == 201
+
+
 def test_limits_are_set_taken_away_and_left_as_they_are(three):
     first = {"documents": "500", "bytes": "20 GB"}
     start(managing.plan_these("limits", first, ids(three), BY_OPERATOR))

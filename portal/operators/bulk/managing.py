@@ -25,6 +25,7 @@ from portal.operators.bulk.errors import (
 from portal.operators.bulk.freezing import COUNTING, freeze
 from portal.operators.bulk.kinds import kind_named, parse_arguments
 from portal.operators.listing.filters import OrganizationFilter
+from portal.operators.organizations.notes import LONGEST
 from portal.web.context import RequestContext
 from portal.web.counting import counted
 from portal.web.errors import DuplicateRequest
@@ -32,6 +33,9 @@ from portal.web.idempotency import claim_key, find_record
 
 PER_MINUTE, MOST_PER_MINUTE = 120, 6000
 MOST_CHOSEN = 1000
+MOST_BYTES = 32 * MOST_CHOSEN + 12 * LONGEST + 8 * 1024
+"""The size of a request with all these ids, and the longest note of escaped letters."""
+
 PLANNED, STARTED, CHANGED = "bulk_planned", "bulk_started", "bulk_changed"
 
 
