@@ -7,7 +7,7 @@ from marshmallow import fields
 
 from portal.api.schemas import Body, Response, Success
 from portal.data.formats.options import ColumnType, Empty, Format
-from portal.data.indexes.listing import BUILDING, FAILED, MOST_INDEXES, READY
+from portal.data.indexes.listing import MOST_INDEXES, READY
 from portal.data.transfer.files import LARGEST_BYTES
 from portal.data.transfer.mapping import Earlier, proposed
 from portal.data.transfer.plans import STOPS_PER_MILLE, USUAL_STOP, Existing
@@ -156,7 +156,7 @@ class DumpIndex(Response):
     state = fields.String(
         required=True,
         allow_none=True,
-        metadata={"enum": [READY, BUILDING, FAILED, None], "description": "of the one here"},
+        metadata={"description": "of the one of its name here", "example": READY},
     )
     refusal = fields.String(
         required=True,
