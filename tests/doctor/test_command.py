@@ -138,10 +138,10 @@ def leave_unfinished(master_db, organization, **changes):
     master_db.slugs.insert_one({"_id": "other", "organization": organization.id, "state": "target"})
 
 
-def test_lifecycle_run_carries_on_what_is_due(flask, command, master_db):
+def test_lifecycle_run_carries_on_what_is_due(command, master_db):
     organization = an_organization("Acme Corp")
     leave_unfinished(master_db, organization)
-    told = flask("lifecycle", "run")
+    told = command("lifecycle", "run")
     assert (told.returncode, told.stdout) == (0, "operations resumed: 1, failed: 0\n")
     assert fresh(organization).slug == "other"
     assert command("lifecycle", "run").stdout == "operations resumed: 0, failed: 0\n"

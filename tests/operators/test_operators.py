@@ -60,7 +60,7 @@ def without_number(page):
     return re.sub(r"[0-9a-f]{16}", "", page.response.text).replace(PAGE, "/operator/nothing")
 
 
-def test_operators_are_listed_on_a_page_by_the_api_and_by_a_command(desk, program_of, flask):
+def test_operators_are_listed_on_a_page_by_the_api_and_by_a_command(desk, program_of, command):
     program = program_of(OperatorRole.SUPPORT)
     rows = [row.get_text(" ", strip=True) for row in desk.get(PAGE).html.select("tbody tr")]
     assert rows[0].startswith("ops@portal.example you operator Active")
@@ -68,7 +68,7 @@ def test_operators_are_listed_on_a_page_by_the_api_and_by_a_command(desk, progra
         "ops@portal.example",
         "program@portal.example",
     ]
-    assert "program@portal.example" in flask("operators", "list").stdout
+    assert "program@portal.example" in command("operators", "list").stdout
 
 
 @pytest.mark.attack("T3")
