@@ -139,7 +139,8 @@ def test_what_waits_too_long_is_refused_with_nothing_done(writer, acme, monkeypa
 
 
 def test_a_request_that_has_little_time_left_still_says_why(acme, monkeypatch):
-    with between_places(acme), pymongo.timeout(0.5), pytest.raises(OrganizationMoving):
+    monkeypatch.setattr(storage, "_SPARE_SECONDS", 20)  # a machine may stand still meanwhile
+    with between_places(acme), pymongo.timeout(20.2), pytest.raises(OrganizationMoving):
         tenant_of(acme).insert_one({})
 
 
