@@ -157,12 +157,7 @@ class Home:
                 form = "application/x-www-form-urlencoded"
                 body = encoded([("csrf_token", self.token), *fields])
                 answer = self.visitor.client.post(path, data=body, content_type=form)
-            wrote = (
-                written.databases
-                | written.users
-                | {name for _, name in written.collections} - {*TRACES}
-            )
-            wrote = wrote or written.unknown
+            wrote = written.wrote(besides=TRACES)
         assert answer.status_code < 500, (method, path, fields)
         self.changed = answer.status_code < 400 and method != "GET"
         if answer.status_code >= 400 and wrote:  # in vain, or nothing that is left

@@ -49,6 +49,11 @@ class Traces(monitoring.CommandListener):
         self.__init__()
         self.unknown = False
 
+    def wrote(self, besides=()):
+        """Tell whether anything may have been written but to collections of these names."""
+        others = {name for _, name in self.collections}.difference(besides)
+        return bool(self.unknown or self.databases or self.users or others)
+
     def touched(self, pattern):
         """The databases of such names in which anything may have changed."""
         names = self.databases | self.users | {database for database, _ in self.collections}
