@@ -51,7 +51,7 @@ BROWSER = {"page", "new_context", "browser"}
 PROCESSES = {"flask", "running", "second_cluster"}
 DATABASES = {"app", "server_uri"}
 SLOW = TOP / "tests" / "slow.txt"
-SLOW_SECONDS = 0.25
+SLOW_SECONDS = 0.2
 IMPATIENT = """
 from flask.cli import main
 from portal.applications import following
