@@ -76,15 +76,13 @@ def test_an_organization_is_found_by_its_slug_or_its_name_without_case(owner, te
 
 
 @pytest.mark.attack("Q1")
-@pytest.mark.parametrize(
-    "name", ["acme.", "acme-", ".*", "acme%", "ac", "$where", "acme\0", "x" * 500]
-)
-def test_a_name_is_a_name_and_no_pattern(owner, name):
+def test_a_name_is_a_name_and_no_pattern(owner):
     owner.post("/org/create", {"organization_name": "Acme"})
-    answer = owner.get(f"/org/{name}")
-    assert answer.status_code in (200, 404)
-    if answer.status_code == 200:
-        assert answer.json["organization"]["slug"] == "acme"
+    for name in ("acme.", "acme-", ".*", "acme%", "ac", "$where", "acme\0", "x" * 500):
+        answer = owner.get(f"/org/{name}")
+        assert answer.status_code in (200, 404), name
+        if answer.status_code == 200:
+            assert answer.json["organization"]["slug"] == "acme", name
 
 
 @pytest.mark.parametrize("by_body", [False, True])
@@ -236,16 +234,15 @@ OWNERS = [
 
 
 @pytest.mark.attack("T1")
-@pytest.mark.parametrize(("method", "path", "body"), OWNERS)
-def test_organizations_of_others_look_like_none_at_all(app, program, method, path, body):
+def test_organizations_of_others_look_like_none_at_all(app):
     stranger = Program(app)
     stranger.sign_up("Kestrel", "dispatch@kestrel.example")
     stranger.log_in("dispatch@kestrel.example")
-    unknown = stranger.ask(method, path, body)
+    unknown = [stranger.ask(*asked).data for asked in OWNERS]
     an_organization("Acme Corp")
-    foreign = stranger.ask(method, path, body)
-    assert foreign.status_code == 404
-    assert foreign.data == unknown.data
+    foreign = [stranger.ask(*asked) for asked in OWNERS]
+    assert {answer.status_code for answer in foreign} == {404}
+    assert [answer.data for answer in foreign] == unknown
     assert Organization.objects.get(slug="acme-corp").name == "Acme Corp"
     assert stranger.get("/org/trash").json["trash"] == []
 

@@ -64,11 +64,11 @@ def test_what_is_wrong_is_told_at_its_field(owner):
     assert len(ApiKey.objects()) == 0
 
 
-@pytest.mark.parametrize("overlap", [-1, 1, "3600", 3600.5, [3600], None, 2**70])
-def test_an_overlap_is_one_of_those_there_are(owner, overlap):
+def test_an_overlap_is_one_of_those_there_are(owner):
     key = owner.post(KEYS, READS).json["key"]
-    answer = owner.post(f"{KEYS}/{key['id']}/rotate", {"overlap_seconds": overlap})
-    assert fault(answer) == (422, "invalid_input", {"overlap_seconds"})
+    for overlap in (-1, 1, "3600", 3600.5, [3600], None, 2**70):
+        answer = owner.post(f"{KEYS}/{key['id']}/rotate", {"overlap_seconds": overlap})
+        assert fault(answer) == (422, "invalid_input", {"overlap_seconds"}), overlap
     assert ApiKey.objects.get().former_hash is None
 
 

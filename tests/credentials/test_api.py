@@ -101,9 +101,9 @@ def test_a_repeated_call_makes_one_user_and_is_answered_without_its_string(
     assert len(AuditEvent.objects(action="credential.created")) == 1
 
 
-@pytest.mark.parametrize("overlap", [-1, 1, "3600", 3600.5, [3600], 2**70])
-def test_an_overlap_is_one_of_those_there_are(owner, overlap):
+def test_an_overlap_is_one_of_those_there_are(owner):
     credential = owner.post(PATH, READS).json["credential"]
-    answer = owner.post(f"{PATH}/{credential['id']}/rotate", {"overlap_seconds": overlap})
-    assert fault(answer) == (422, "invalid_input", {"overlap_seconds"})
+    for overlap in (-1, 1, "3600", 3600.5, [3600], 2**70):
+        answer = owner.post(f"{PATH}/{credential['id']}/rotate", {"overlap_seconds": overlap})
+        assert fault(answer) == (422, "invalid_input", {"overlap_seconds"}), overlap
     assert len(Credential.objects.get().users) == 1

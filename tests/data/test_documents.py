@@ -56,19 +56,19 @@ def test_many_are_inserted_or_none(writer, stored):
     assert stored.count_documents({}) == 3
 
 
-@pytest.mark.parametrize(
-    "value", ["", "a/b", "..", "%2F", "8/zn6MXCRkK/MeMgi27eJQ==", "a&b?c#d", "https://fr.test.ca/page%2F%3Ffilter%5Blang%5D%3Dfr", ObjectId("507f1f77bcf86cd799439011"), "507f1f77bcf86cd799439011", None, -5, Int64(5), 0.5, {"b": 1, "a": 2}],
-    ids=repr,
-)  # fmt: skip
-def test_every_id_has_a_url(writer, stored, value):
-    stored.insert_one({"_id": value, "is": "it"})
+IDS = ["", "a/b", "..", "%2F", "8/zn6MXCRkK/MeMgi27eJQ==", "a&b?c#d", "https://fr.test.ca/page%2F%3Ffilter%5Blang%5D%3Dfr", ObjectId("507f1f77bcf86cd799439011"), "507f1f77bcf86cd799439011", None, -5, Int64(5), 0.5, {"b": 1, "a": 2}]  # fmt: skip
+
+
+def test_every_id_has_a_url(writer, stored):
     stored.insert_one({"_id": "another"})
-    address = address_of(bson.encode({"": value}))
-    assert writer.get(f"{ACME}/{address}").json["document"]["is"] == "it"
-    assert writer.send("PATCH", f"{ACME}/{address}", '{"$set": {"is": "that"}}').status_code == 200
-    assert stored.find_one({"_id": {"$eq": value}})["is"] == "that"
-    assert writer.delete(f"{ACME}/{address}").json["deleted"] == 1
-    assert stored.count_documents({}) == 1
+    for value in IDS:
+        stored.insert_one({"_id": value, "is": "it"})
+        place = f"{ACME}/{address_of(bson.encode({'': value}))}"
+        assert writer.get(place).json["document"]["is"] == "it", value
+        assert writer.send("PATCH", place, '{"$set": {"is": "that"}}').status_code == 200, value
+        assert stored.find_one({"_id": {"$eq": value}})["is"] == "that", value
+        assert writer.delete(place).json["deleted"] == 1, value
+        assert stored.count_documents({}) == 1, value
 
 
 def test_24_digits_are_an_object_id_and_never_a_string(writer, stored):
@@ -291,12 +291,12 @@ def test_a_filter_runs_no_code_anywhere(writer, stored, query):
 
 
 @pytest.mark.attack("Q2")
-@pytest.mark.parametrize("stage", STAGES, ids=str)
-def test_a_pipeline_stays_in_its_collection(writer, stage):
-    answer = writer.send("POST", f"{ACME}/aggregate", json.dumps({"pipeline": [stage]}))
-    assert fault(answer)[:2] == (422, "invalid_query")
-    answer = writer.send("PATCH", f"{ACME}/1", json.dumps([stage]))
-    assert fault(answer)[0] in (404, 422)
+def test_a_pipeline_stays_in_its_collection(writer):
+    for stage in STAGES:
+        answer = writer.send("POST", f"{ACME}/aggregate", json.dumps({"pipeline": [stage]}))
+        assert fault(answer)[:2] == (422, "invalid_query"), stage
+        answer = writer.send("PATCH", f"{ACME}/1", json.dumps([stage]))
+        assert fault(answer)[0] in (404, 422), stage
 
 
 def test_many_are_changed_and_deleted_by_a_filter(writer, stored):

@@ -3,7 +3,7 @@
 import threading
 from dataclasses import replace
 from datetime import timedelta
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, product
 
 import pytest
 from bson import ObjectId
@@ -86,9 +86,9 @@ def test_only_members_of_the_organization_are_listed(owner, acme):
     assert rows(owner.get(f"{PATH}/members")) == ["mara@acme.example you"]
 
 
-@pytest.mark.parametrize("key", ["%00", "$gt", "x" * 5000, "zzz", "%ED%A0%80", "[]"])
-def test_a_page_that_is_none_leads_to_the_first(owner, key):
-    for name in ("before", "after"):
+def test_a_page_that_is_none_leads_to_the_first(owner):
+    keys = ("%00", "$gt", "x" * 5000, "zzz", "%ED%A0%80", "[]")
+    for name, key in product(("before", "after"), keys):
         page = owner.get(f"{PATH}/members?{name}={key}", follow_redirects=True)
         assert page.status == 200
         assert "mara@acme.example" in page.text

@@ -120,10 +120,10 @@ def test_the_trash_is_for_owners_only(app, page, role):
     assert fresh(organization).state == OrganizationState.TRASHED
 
 
-@pytest.mark.parametrize("place", ["nothing", "0" * 24, "%00", "$where", "a" * 300])
-def test_places_that_are_none_are_404(mara, place):
+def test_places_that_are_none_are_404(mara):
     visitor, _ = mara
-    assert visitor.get(f"/trash/{place}").status == 404
+    for place in ("nothing", "0" * 24, "%00", "$where", "a" * 300):
+        assert visitor.get(f"/trash/{place}").status == 404, place
 
 
 def test_a_stale_page_of_the_trash_leads_to_where_it_is_now(mara):

@@ -143,12 +143,12 @@ def test_a_row_of_the_trash_carries_the_organizations_id(visitor):
     assert row.trashed_by == "mara@acme.example"
 
 
-@pytest.mark.parametrize("typed", ["", "acme corp", "Acme", "a" * 200, "Acme\0Corp", "\N{SKULL}"])
-def test_another_name_than_the_shown_one_confirms_nothing(visitor, typed):
+def test_another_name_than_the_shown_one_confirms_nothing(visitor):
     visitor.sign_up("Acme Corp")
-    answer = delete(visitor, "acme-corp", typed)
-    assert answer.status == 422
-    assert answer.fault("confirm_name")
+    for typed in ("", "acme corp", "Acme", "a" * 200, "Acme\0Corp", "\N{SKULL}"):
+        answer = delete(visitor, "acme-corp", typed)
+        assert answer.status == 422, typed
+        assert answer.fault("confirm_name")
     assert visitor.get("/organizations/acme-corp").status == 200
 
 

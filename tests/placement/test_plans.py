@@ -57,10 +57,11 @@ def test_sent_twice_with_one_key_it_is_done_once(billing, acme):
     assert plan_and_region() == ("small", None)
 
 
-@pytest.mark.parametrize("wrong", ["Large", "-", "large plan", "a" * 41, "", "large\n", "läuft"])
 @pytest.mark.parametrize("field", ["plan", "region"])
-def test_what_is_no_name_is_refused_at_its_field(billing, acme, field, wrong):
-    assert fault(billing.ask("PATCH", PATH, {field: wrong})) == (422, f"invalid_{field}", {field})
+def test_what_is_no_name_is_refused_at_its_field(billing, acme, field):
+    for wrong in ("Large", "-", "large plan", "a" * 41, "", "large\n", "läuft"):
+        refused = billing.ask("PATCH", PATH, {field: wrong})
+        assert fault(refused) == (422, f"invalid_{field}", {field}), wrong
     assert plan_and_region() == (None, None)
 
 

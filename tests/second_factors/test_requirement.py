@@ -151,14 +151,14 @@ def test_the_owner_sees_whom_it_hits_and_sets_a_day(mara, acme):
     assert "Required of all members from" in mara.get("/organizations/acme-corp/settings").text
 
 
-@pytest.mark.parametrize("starts_on", ["", "soon", "2026-13-01", "x" * 500, -1, 91, -400])
-def test_other_days_are_refused(mara, acme, starts_on):
-    typed = day(starts_on).isoformat() if isinstance(starts_on, int) else starts_on
-    answer = mara.post(PATH, {"starts_on": typed})
-    assert answer.status == 422
-    assert answer.fault("starts_on").startswith("Choose a day from")
-    shown = answer.html.find(id="starts_on")["value"]
-    assert shown == (typed if isinstance(starts_on, int) else "")
+def test_other_days_are_refused(mara, acme):
+    for starts_on in ("", "soon", "2026-13-01", "x" * 500, -1, 91, -400):
+        typed = day(starts_on).isoformat() if isinstance(starts_on, int) else starts_on
+        answer = mara.post(PATH, {"starts_on": typed})
+        assert answer.status == 422, typed
+        assert answer.fault("starts_on").startswith("Choose a day from")
+        shown = answer.html.find(id="starts_on")["value"]
+        assert shown == (typed if isinstance(starts_on, int) else "")
     assert fresh(acme).second_factor_from is None
 
 

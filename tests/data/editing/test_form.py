@@ -216,14 +216,15 @@ IDS = ["", "a/b", "..", 0, -1, None, {"b": 1, "a": [1]}, "é\u202e", 2.5, True, 
        bson.Binary(b"\0" * 16, 4), bson.Timestamp(1, 2), bson.DatetimeMS(2**60)]  # fmt: skip
 
 
-@pytest.mark.parametrize("document_id", IDS, ids=repr)
-def test_every_id_has_its_pages(editor, stored, document_id):
-    stored.insert_one({"_id": document_id, "a": 1})
-    assert editor.open(document_id, "").status == 200
-    assert editor.send(editor.open(document_id), {f"v.{control('a')}": "2"}).status == 303
-    assert b"\x10a\0\x02\0\0\0" in one(stored)
-    assert editor.send(editor.open(document_id, "delete")).status == 303
-    assert stored.find_one() is None
+def test_every_id_has_its_pages(editor, stored):
+    for document_id in IDS:
+        stored.insert_one({"_id": document_id, "a": 1})
+        assert editor.open(document_id, "").status == 200, document_id
+        sent = editor.send(editor.open(document_id), {f"v.{control('a')}": "2"})
+        assert sent.status == 303, document_id
+        assert b"\x10a\0\x02\0\0\0" in one(stored)
+        assert editor.send(editor.open(document_id, "delete")).status == 303, document_id
+        assert stored.find_one() is None
 
 
 def test_a_document_is_inserted_once_however_often_its_form_is_sent(editor, stored):
@@ -356,10 +357,9 @@ MADE_UP = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("made_up", range(len(MADE_UP)))
-def test_a_form_that_somebody_made_up_is_refused_or_does_nothing(editor, stored, made_up):
-    stored.insert_one({"_id": ID, "a": 1})
-    typed = dict(MADE_UP[made_up])
-    sent = editor.send(editor.open(ID), typed, do=typed.pop("do", "save"))
-    assert sent.status < 500
-    assert stored.count_documents({"a": 1}) == 1
+def test_a_form_that_somebody_made_up_is_refused_or_does_nothing(editor, stored):
+    for typed in map(dict, MADE_UP):
+        stored.replace_one({"_id": ID}, {"a": 1}, upsert=True)
+        sent = editor.send(editor.open(ID), typed, do=typed.pop("do", "save"))
+        assert sent.status < 500, typed
+        assert stored.count_documents({"a": 1}) == 1, typed
