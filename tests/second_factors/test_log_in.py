@@ -45,20 +45,17 @@ def test_the_password_alone_leads_to_the_second_factor(visitor, mara):
 
 
 @pytest.mark.attack("A5")
-@pytest.mark.parametrize(
-    "path",
-    [
+def test_no_page_can_be_reached_without_the_whole_log_in(visitor, mara):
+    visitor.log_in()
+    for path in (
         "/organizations",
         "/organizations/new",
         "/account",
         "/account/security",
         "/trash",
         "/account/confirm",
-    ],
-)
-def test_no_page_can_be_reached_without_the_whole_log_in(visitor, mara, path):
-    visitor.log_in()
-    assert visitor.get(path).location.startswith("/login?next=")
+    ):
+        assert visitor.get(path).location.startswith("/login?next="), path
 
 
 @pytest.mark.attack("A5")
