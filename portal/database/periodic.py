@@ -14,6 +14,7 @@ import structlog
 
 from portal.database.background import start_loop
 from portal.database.leases import Interrupted, LeasedQueue, Renewing, seconds_from_now
+from portal.database.together import Part, Read, read
 from portal.documents.processes import PeriodicTask
 
 log = structlog.get_logger()
@@ -118,9 +119,15 @@ def have_due(name: str) -> None:
 
 def records() -> dict[str, Record]:
     """The records of all tasks, by name; a task that was never done may have none."""
+    return read(reading_records())
+
+
+def reading_records() -> Part[dict[str, Record]]:
+    """Reads those records."""
+    [rows] = yield [Read(PeriodicTask, [])]
     return {
         row["_id"]: Record(row.get("done_at"), row.get("last_error"), row.get("notes", {}))
-        for row in PeriodicTask._get_collection().find()
+        for row in rows
     }
 
 

@@ -31,6 +31,7 @@ from portal import clock, settings
 from portal.database.clusters import client_of, known_clusters, reason_of
 from portal.database.errors import ClusterUnavailable
 from portal.database.periodic import Notes, Task
+from portal.database.together import Part, Read
 from portal.database.transactions import TRANSACTION_SECONDS, forbid_in_transaction
 from portal.documents.capacity import CapacityReading
 from portal.documents.organizations import MAIN_CLUSTER, Strategy
@@ -270,8 +271,8 @@ def rate_a_day(gauge: Gauge, first: Reading, now: datetime) -> float | None:
     return grown / ((now - first.at) / timedelta(days=1)) if grown > 0 else None
 
 
-def first_and_last() -> dict[str, tuple[Reading, Reading]]:
-    """The first and the last reading of each cluster in the last FORECAST_DAYS."""
+def reading_ends() -> Part[dict[str, tuple[Reading, Reading]]]:
+    """Reads the first and the last reading of each cluster in the last FORECAST_DAYS."""
     since = clock.now() - timedelta(days=FORECAST_DAYS)
     ends = {"first": {"$first": "$$ROOT"}, "last": {"$last": "$$ROOT"}}
     pipeline: list[dict[str, Any]] = [
@@ -279,10 +280,8 @@ def first_and_last() -> dict[str, tuple[Reading, Reading]]:
         {"$sort": {"cluster": 1, "at": 1}},
         {"$group": {"_id": "$cluster", **ends}},
     ]
-    return {
-        row["_id"]: (_of_stored(row["first"]), _of_stored(row["last"]))
-        for row in CapacityReading._get_collection().aggregate(pipeline)
-    }
+    [rows] = yield [Read(CapacityReading, pipeline)]
+    return {row["_id"]: (_of_stored(row["first"]), _of_stored(row["last"])) for row in rows}
 
 
 def readings_since(cluster: str, since: datetime) -> list[Reading]:

@@ -62,16 +62,18 @@ def propose_moves(policy: Policy) -> list[Proposal]:
 
 def _out_of_region(policy: Policy, others: list[ObjectId], most: int) -> list[Proposal]:
     """Organizations on a cluster that was moved to another region since, say."""
-    regions = Organization.objects(region__exists=True).distinct("region")
-    if not regions:
-        return []
+    # Regions are those of clusters: to ask organizations for theirs reads a part of all.
+    regions = {one.region for one in known_clusters() if one.region}
+    nowhere = {"region": {"$exists": True, "$nin": [*regions, None]}}
     elsewhere = {
-        "$or": [{"region": region, **_outside(region)} for region in regions],
+        "$or": [*({"region": region, **_outside(region)} for region in regions), nowhere],
         "state": OrganizationState.ACTIVE,
         "_id": {"$nin": others},
     }
     pipeline = [{"$match": elsewhere}, *_without_moved(policy), {"$limit": most}]
-    rows = Organization.objects.aggregate(pipeline)
+    # Named, since another index finds the clusters as well, and then all organizations there.
+    hint = dict.fromkeys(("region", "placement.strategy", "placement.cluster", "_id"), 1)
+    rows = Organization._get_collection().aggregate(pipeline, hint=hint)
     return [_proposal(row, Reason.REGION, _strategy_of(row)) for row in rows]
 
 

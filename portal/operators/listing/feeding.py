@@ -25,6 +25,7 @@ from pymongo import ReplaceOne, UpdateOne
 from portal import clock
 from portal.database.background import start_loop
 from portal.database.leases import Interrupted, LeasedQueue
+from portal.database.together import Part, Read, Stages, read
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.figures import OrganizationFigures
@@ -96,13 +97,15 @@ def feed_marked() -> int:
 def lag_seconds() -> float:
     """The age of the oldest change of an organization that the listing doesn't show yet; 0 where
     it shows all."""
-    oldest = Organization._get_collection().find_one(
-        {**_MARKED, **_CREATED}, {"unlisted": 1}, sort=[("unlisted", 1)]
-    )
-    if oldest is None:
-        return 0.0
-    age = datetime.now(UTC) - oldest["unlisted"].generation_time
-    return max(age.total_seconds(), 0.0)
+    return read(reading_lag())
+
+
+def reading_lag() -> Part[float]:
+    """Reads that age."""
+    oldest: Stages = [{"$sort": {"unlisted": 1}}, {"$limit": 1}, {"$project": {"unlisted": 1}}]
+    [rows] = yield [Read(Organization, [{"$match": {**_MARKED, **_CREATED}}, *oldest])]
+    ages = [datetime.now(UTC) - row["unlisted"].generation_time for row in rows]
+    return max([0.0, *(age.total_seconds() for age in ages)])
 
 
 def state_of_feed() -> ListingFeed:
@@ -112,8 +115,14 @@ def state_of_feed() -> ListingFeed:
 
 def is_filled() -> bool:
     """Tell whether the listing was filled, with rows of this version's format."""
+    return read(reading_filled())
+
+
+def reading_filled() -> Part[bool]:
+    """Reads whether it was."""
     filled = {"_id": LISTING, "built_at": {"$ne": None}, "format": FORMAT}
-    return ListingFeed._get_collection().find_one(filled, {"_id": 1}) is not None
+    [rows] = yield [Read(ListingFeed, [{"$match": filled}, {"$project": {"_id": 1}}])]
+    return bool(rows)
 
 
 def is_built(feed: ListingFeed) -> bool:

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from portal import clock
 from portal.database.clusters import known_clusters
+from portal.database.together import joined, read
 from portal.documents.listing import ListedOrganization
 from portal.documents.organizations import MAIN_CLUSTER
 from portal.operators.access import Operator
@@ -113,6 +114,7 @@ def show(operator: Operator) -> ResponseReturnValue:
     page = read_page(
         wanted, order, before=request.args.get("before"), after=request.args.get("after")
     )
+    lag, filled = read(joined(feeding.reading_lag(), feeding.reading_filled()))
     minute = int(time.monotonic() // 60)
     days = (
         operations_by_hour([row.id for row in page.rows]) if "operations" in links.columns else {}
@@ -133,8 +135,8 @@ def show(operator: Operator) -> ResponseReturnValue:
         regions=_values_of("region", minute),
         total=count_all(),
         matching=page.matching if wanted.search else _matching(wanted),
-        lag=feeding.lag_seconds(),
-        built=feeding.is_filled(),
+        lag=lag,
+        built=filled,
         most_hits=MOST_HITS,
         longest_search=LONGEST_SEARCH,
         lines={own_id: sparkline(day) for own_id, day in days.items()},

@@ -10,6 +10,7 @@ from bson import ObjectId
 
 from portal import clock
 from portal.database.periodic import Notes, Task
+from portal.database.together import Part, Read, read
 from portal.documents.figures import InstallationDay, OrganizationFigures
 from portal.documents.organizations import Organization
 
@@ -45,7 +46,13 @@ class CountedDay:
 
 def days_since(day: date) -> dict[date, CountedDay]:
     """The days from this one on, as they were counted, in order; days may be missing."""
-    found = InstallationDay._get_collection().find({"_id": {"$gte": day.isoformat()}})
+    return read(reading_days(day))
+
+
+def reading_days(day: date) -> Part[dict[date, CountedDay]]:
+    """Reads those days."""
+    since = {"$match": {"_id": {"$gte": day.isoformat()}}}
+    [rows] = yield [Read(InstallationDay, [since, {"$sort": {"_id": 1}}])]
     days = (
         CountedDay(
             date.fromisoformat(row["_id"]),
@@ -55,18 +62,24 @@ def days_since(day: date) -> dict[date, CountedDay]:
             row.get("measured"),
             row.get("bytes"),
         )
-        for row in found.sort("_id", 1)
+        for row in rows
     )
     return {counted.day: counted for counted in days}
 
 
 def sign_ups_on(day: date) -> int:
     """The number of sign-ups on a day in UTC: ids begin with the second, and have an index."""
+    return read(reading_sign_ups(day))
+
+
+def reading_sign_ups(day: date) -> Part[int]:
+    """Reads that number."""
     born = {
         "$gte": ObjectId.from_datetime(end_of(day) - timedelta(days=1)),
         "$lt": ObjectId.from_datetime(end_of(day)),
     }
-    return Organization._get_collection().count_documents({"_id": born}, hint="_id_")
+    [rows] = yield [Read(Organization, [{"$match": {"_id": born}}, {"$count": "number"}])]
+    return next((row["number"] for row in rows), 0)
 
 
 def end_of(day: date) -> datetime:

@@ -1,7 +1,7 @@
 """The fullness of each cluster, and the day when it is full, by readings that are at most a minute
 old where the cluster answers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -76,9 +76,10 @@ class ClusterState:
         return self.full_at - self.reading.at < timedelta(days=SOON_DAYS)
 
 
-def states(record: Record) -> list[ClusterState]:
-    """The state of each cluster, the first one first."""
-    ends, notes, policy = capacity.first_and_last(), record.notes, current_policy()
+def states(record: Record, ends: Mapping[str, tuple[Reading, Reading]]) -> list[ClusterState]:
+    """The state of each cluster, the first one first, by the record of reading them and their
+    readings."""
+    notes, policy = record.notes, current_policy()
     return [
         _state(cluster, ends.get(cluster.name), notes.get(cluster.name), policy)
         for cluster in known_clusters()

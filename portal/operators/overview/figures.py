@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from portal.database.together import Part, Read, Stages, joined, read
 from portal.documents.organizations import Organization
 from portal.operators.overview import census
 from portal.operators.overview.census import SHOWN_DAYS, CountedDay
@@ -43,12 +44,18 @@ class Figures:
 
 def look(at: datetime) -> Figures:
     """Read the figures, and count what is cheap."""
+    return read(looking(at))
+
+
+def looking(at: datetime) -> Part[Figures]:
+    """Reads and counts them."""
     today = at.date()
     first = today - timedelta(days=SHOWN_DAYS - 1)
-    days = census.days_since(first)
+    days, (running, failed), today_number = yield from joined(
+        census.reading_days(first), _operations(), census.reading_sign_ups(today)
+    )
     counted = [day for day in days.values() if day.bytes is not None]
     last = counted[-1] if counted else None
-    running, failed = _operations()
     return Figures(
         organizations=Organization._get_collection().estimated_document_count(),
         running=running,
@@ -58,22 +65,20 @@ def look(at: datetime) -> Figures:
         measured=last.measured if last else None,
         bytes=last.bytes if last else None,
         grown_bytes=_grown(counted),
-        sign_ups=tuple(_sign_ups(days, first, today)),
+        sign_ups=(*_sign_ups(days, first, today), DaySignUps(today, today_number)),
     )
 
 
-def _operations() -> tuple[int, int]:
+def _operations() -> Part[tuple[int, int]]:
     """The number of operations that run, and of those that failed since they began."""
     errors = {"$cond": [{"$gt": ["$operation.last_error", None]}, 1, 0]}
-    found = Organization._get_collection().aggregate(
-        [
-            {"$match": {"operation.lease_until": {"$exists": True}}},
-            {"$limit": _MOST_COUNTED},
-            {"$group": {"_id": None, "running": {"$sum": 1}, "failed": {"$sum": errors}}},
-        ]
-    )
-    counted = next(found, {"running": 0, "failed": 0})
-    return counted["running"], counted["failed"]
+    stages: Stages = [
+        {"$match": {"operation.lease_until": {"$exists": True}}},
+        {"$limit": _MOST_COUNTED},
+        {"$group": {"_id": None, "running": {"$sum": 1}, "failed": {"$sum": errors}}},
+    ]
+    [rows] = yield [Read(Organization, stages)]
+    return (rows[0]["running"], rows[0]["failed"]) if rows else (0, 0)
 
 
 def _grown(counted: list[CountedDay]) -> int | None:
@@ -88,7 +93,7 @@ def _grown(counted: list[CountedDay]) -> int | None:
 
 
 def _sign_ups(days: dict[date, CountedDay], first: date, today: date) -> list[DaySignUps]:
+    """Those of the days before today."""
     each = [first + timedelta(days=ago) for ago in range((today - first).days)]
     before = [(day, days.get(day)) for day in each]
-    told = [DaySignUps(day, counted.sign_ups if counted else None) for day, counted in before]
-    return [*told, DaySignUps(today, census.sign_ups_on(today))]
+    return [DaySignUps(day, counted.sign_ups if counted else None) for day, counted in before]

@@ -10,6 +10,7 @@ from bson import ObjectId
 from humanize import naturaldelta
 
 from portal.audit.trail import installation, record
+from portal.database.together import Part, Read, read
 from portal.database.transactions import transactional
 from portal.documents.installation import INSTALLATION
 from portal.documents.processes import Process
@@ -104,6 +105,11 @@ class Runners:
 
 def look() -> Runners:
     """Read what all processes told last; ages are by the server's clock."""
+    return read(looking())
+
+
+def looking() -> Part[Runners]:
+    """Reads that."""
     age = {"$divide": [{"$subtract": ["$$NOW", "$beat_at"]}, 1000]}
     by_host = {"host": 1, "started_at": 1}
     stages: list[dict[str, Any]] = [
@@ -111,7 +117,8 @@ def look() -> Runners:
         {"$sort": by_host},
         {"$addFields": {"age": age}},
     ]
-    found = [_runner(row) for row in Process._get_collection().aggregate(stages)]
+    [rows] = yield [Read(Process, stages)]
+    found = [_runner(row) for row in rows]
     began: dict[str, datetime] = {}
     for runner in found:
         if not runner.is_silent:

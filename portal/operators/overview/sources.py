@@ -1,17 +1,18 @@
 """The sources of needs. Each costs one read of an index that has only what may need somebody, or of
 what was looked at in the background, whose age it tells."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from humanize import naturaldelta
+from mongoengine import Document
 
 from portal import clock
 from portal.bidi import isolated
 from portal.database import periodic
 from portal.database.periodic import NEVER, Record, Task
+from portal.database.together import Part, Read, Rows, Stages, joined, read
 from portal.documents.doctor import (
     EXAMINATION,
     EXAMINED_EVERY_SECONDS,
@@ -24,7 +25,7 @@ from portal.documents.organizations import OperationKind, Organization
 from portal.documents.restrictions import Hold
 from portal.mail import outbox
 from portal.mail.reasons import in_a_sentence
-from portal.operators.listing.feeding import lag_seconds
+from portal.operators.listing.feeding import reading_lag
 from portal.operators.overview import census, clusters, runners
 from portal.operators.overview.clusters import ClusterState
 from portal.operators.overview.needs import TOLD_OF_EACH, Need, Needs, Source, Way, source_of
@@ -53,6 +54,24 @@ _TOLD_ELSEWHERE = (
     "full_cluster",
     "silent_cluster",
 )
+
+# What the doctor found that no other source tells of, by kind.
+_BY_KIND: Stages = [
+    {"$match": {"number": {"$gt": 0}}},
+    {"$unwind": "$findings"},
+    {"$replaceWith": "$findings"},
+    {"$match": {"harmless": None, "kind": {"$nin": _TOLD_ELSEWHERE}}},
+    {
+        "$group": {
+            "_id": "$kind",
+            "number": {"$sum": 1},
+            "title": {"$first": "$title"},
+            "subject": {"$first": "$subject"},
+            "words": {"$first": "$words"},
+        }
+    },
+    {"$sort": {"number": -1, "_id": 1}},
+]
 
 NOUNS: dict[str, str] = {
     OperationKind.CREATE: "Sign-up",
@@ -87,26 +106,43 @@ class Looked:
 
 def look() -> Looked:
     """Look at every source."""
-    at, records = clock.now(), periodic.records()
-    capacity_record = records.get(capacity.TASK.name, NEVER)
-    states, processes = clusters.states(capacity_record), runners.look()
-    sources = (
+    return read(looking())
+
+
+def looking() -> Part[Looked]:
+    """Looks at every source, at all at once that are in master data."""
+    at = clock.now()
+    records, ends, processes, *found = yield from joined(
+        periodic.reading_records(),
+        capacity.reading_ends(),
+        runners.looking(),
         operations(at),
         moves(at),
         jobs(at),
+        holds(at),
+        checks(),
+        listing(at),
+    )
+    operating, moving, working, holding, checked, listed = found
+    capacity_record = records.get(capacity.TASK.name, NEVER)
+    states = clusters.states(capacity_record, ends)
+    sources = (
+        operating,
+        moving,
+        working,
         clusters.source(at, capacity_record, states),
         runners.source(at, processes),
-        holds(at),
+        holding,
         mails(at),
-        doctor(at, records.get(EXAMINATION, NEVER)),
-        listing(at),
+        doctor(at, records.get(EXAMINATION, NEVER), *checked),
+        listed,
         background("usage", "Use of organizations", rolling.TASK, records, at),
         background("figures", "Figures by day", census.TASK, records, at),
     )
     return Looked(Needs(at, sources), states, processes)
 
 
-def operations(at: datetime) -> Source:
+def operations(at: datetime) -> Part[Source]:
     """Lifecycle operations that failed repeatedly, or run for longer than they should."""
     failing = {
         "operation.last_error": {"$exists": True},
@@ -116,16 +152,13 @@ def operations(at: datetime) -> Source:
         "operation.lease_until": {"$exists": True},  # the partial index
         "$or": [failing, {"operation.started_at": {"$lt": at - LONG}}],
     }
-    found = Organization._get_collection()
-    rows = found.find(late, {"name": 1, "placement": 1, "operation": 1, "restricted": 1}).sort(
-        "operation.lease_until", 1
-    )
-    needs = [_operation(row, at) for row in rows.limit(TOLD_OF_EACH)]
-    more = found.count_documents(late, limit=_MOST) - len(needs) if needs else 0
-    return source_of("operations", "Operations", needs, at, more=max(more, 0), page=_PAGE)
+    shown = {"name": 1, "placement": 1, "operation": 1, "restricted": 1}
+    rows, more = yield from _some(Organization, late, {"operation.lease_until": 1}, shown)
+    needs = [_operation(row, at) for row in rows]
+    return source_of("operations", "Operations", needs, at, more=more, page=_PAGE)
 
 
-def moves(at: datetime) -> Source:
+def moves(at: datetime) -> Part[Source]:
     """Moves that stand still, or wait for a person; ways back that end soon."""
     amiss = {
         "open": True,
@@ -138,26 +171,24 @@ def moves(at: datetime) -> Source:
             {"state": {"$in": _COPIED}, "progress.moved_at": {"$lt": at - LONG}, "paused": None},
         ],
     }
-    found = Move._get_collection()
-    told = found.find(amiss).sort([("state", 1), ("_id", 1)]).limit(TOLD_OF_EACH)
-    needs = [_move(Move._from_son(row), at) for row in told]
-    more = found.count_documents(amiss, limit=_MOST) - len(needs) if needs else 0
-    return source_of("moves", "Moves and ways back", needs, at, more=max(more, 0), page=_PAGE)
+    rows, more = yield from _some(Move, amiss, {"state": 1, "_id": 1})
+    needs = [_move(Move._from_son(row), at) for row in rows]
+    return source_of("moves", "Moves and ways back", needs, at, more=more, page=_PAGE)
 
 
-def jobs(at: datetime) -> Source:
+def jobs(at: datetime) -> Part[Source]:
     """Operators' jobs that failed lately."""
     failed = {"state": JobState.FAILED, "organization": None, "ended_at": {"$gt": at - LATELY}}
-    rows = Job._get_collection().find(failed, {"title": 1, "reason": 1}).limit(_MOST)
+    shown = {"title": 1, "reason": 1}
+    [rows] = yield [Read(Job, [{"$match": failed}, {"$limit": _MOST}, {"$project": shown}])]
     ways = (Way("Jobs", _PAGE),)
     needs = [Need(f"{row['title']} failed", row.get("reason", ""), True, ways) for row in rows]
     return source_of("jobs", "Jobs", needs, at, page=_PAGE)
 
 
-def holds(at: datetime) -> Source:
+def holds(at: datetime) -> Part[Source]:
     """Legal holds that somebody wanted to look at again by now."""
-    due, holds = {"open": True, "until": {"$lte": at}}, Hold._get_collection()
-    told = list(holds.find(due).sort("until", 1).limit(TOLD_OF_EACH))
+    told, more = yield from _some(Hold, {"open": True, "until": {"$lte": at}}, {"until": 1})
     ids = [hold["organization"] for hold in told]
     names = dict(Organization.objects(id__in=ids).scalar("id", "name")) if ids else {}
     needs = [
@@ -175,8 +206,7 @@ def holds(at: datetime) -> Source:
         )
         for hold in told
     ]
-    more = holds.count_documents(due, limit=_MOST) - len(needs) if needs else 0
-    return source_of("holds", "Legal holds", needs, at, more=max(more, 0))
+    return source_of("holds", "Legal holds", needs, at, more=more)
 
 
 def mails(at: datetime) -> Source:
@@ -193,22 +223,31 @@ def mails(at: datetime) -> Source:
     return source_of("mails", "Mail", [need], at)
 
 
-def doctor(at: datetime, record: Record) -> Source:
+def checks() -> Part[list[Rows]]:
+    """Reads the doctor's checks, and what they found."""
+    [checks] = yield [
+        Read(ExaminedCheck, [{"$project": {"examined_at": 1, "error": 1, "number": 1}}])
+    ]
+    if not any(check.get("number") for check in checks):
+        return [checks, []]
+    [found] = yield [Read(ExaminedCheck, _BY_KIND)]
+    return [checks, found]
+
+
+def doctor(at: datetime, record: Record, checks: Rows, found: Rows) -> Source:
     """The findings of the doctor's last examination, by kind."""
-    fields = {"examined_at": 1, "error": 1, "number": 1}
-    checks = list(ExaminedCheck._get_collection().find({}, fields))
-    needs = list(_findings()) if any(check.get("number") for check in checks) else []
+    needs = [_finding(row) for row in found]
     errors = (f"{check['_id']}: {check['error']}" for check in checks if check.get("error"))
     broken = next(errors, None)
     late = record.trouble(EXAMINED_EVERY_SECONDS, at)
-    examined = [check.get("examined_at") for check in checks]
-    since = min(examined) if examined and all(examined) else None
+    examined = [check["examined_at"] for check in checks if check.get("examined_at")]
+    since = min(examined) if examined and len(examined) == len(checks) else None
     return source_of("doctor", "Doctor", needs, since, trouble=late or broken)
 
 
-def listing(at: datetime) -> Source:
+def listing(at: datetime) -> Part[Source]:
     """The list of organizations, where it stays behind."""
-    lag = timedelta(seconds=lag_seconds())
+    lag = timedelta(seconds=(yield from reading_lag()))
     needs = []
     if lag > LONG:
         words = f"What was changed in the last {naturaldelta(lag)} may not be found there."
@@ -273,26 +312,23 @@ def _state_of_move(move: Move, at: datetime) -> tuple[str, str, bool]:
     return "doesn’t get on", f"Nothing has happened for {since}.", True
 
 
-def _findings() -> Iterator[Need]:
-    """A need for each kind that the doctor found and that no other source tells of."""
-    pipeline: list[dict[str, Any]] = [
-        {"$match": {"number": {"$gt": 0}}},
-        {"$unwind": "$findings"},
-        {"$replaceWith": "$findings"},
-        {"$match": {"harmless": None, "kind": {"$nin": _TOLD_ELSEWHERE}}},
-        {
-            "$group": {
-                "_id": "$kind",
-                "number": {"$sum": 1},
-                "title": {"$first": "$title"},
-                "subject": {"$first": "$subject"},
-                "words": {"$first": "$words"},
-            }
-        },
-        {"$sort": {"number": -1, "_id": 1}},
-    ]
-    for row in ExaminedCheck.objects.aggregate(pipeline):
-        most = "+" if row["number"] >= MOST_KEPT else ""
-        words = f"{row['number']}{most}, such as {row['subject']}: {row['words']}"
-        ways = (Way("Findings", ".show_findings"),)
-        yield Need(row["title"], words, ways=ways)
+def _some(
+    document: type[Document],
+    wanted: dict[str, Any],
+    order: dict[str, int],
+    shown: dict[str, int] | None = None,
+) -> Part[tuple[Rows, int]]:
+    """The first of them that are told, and how many more there are."""
+    first: Stages = [{"$match": wanted}, {"$sort": order}, {"$limit": TOLD_OF_EACH}]
+    [rows] = yield [Read(document, [*first, {"$project": shown}] if shown else first)]
+    if len(rows) < TOLD_OF_EACH:
+        return rows, 0
+    counted: Stages = [{"$match": wanted}, {"$limit": _MOST}, {"$count": "number"}]
+    [numbers] = yield [Read(document, counted)]
+    return rows, max([0, *(row["number"] - len(rows) for row in numbers)])
+
+
+def _finding(row: dict[str, Any]) -> Need:
+    most = "+" if row["number"] >= MOST_KEPT else ""
+    words = f"{row['number']}{most}, such as {row['subject']}: {row['words']}"
+    return Need(row["title"], words, ways=(Way("Findings", ".show_findings"),))

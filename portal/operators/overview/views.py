@@ -15,6 +15,7 @@ from portal.bidi import isolated
 from portal.database import periodic
 from portal.database.clusters import known_clusters
 from portal.database.periodic import NEVER
+from portal.database.together import joined, read
 from portal.documents.doctor import EXAMINATION
 from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.jobs import Job
@@ -70,8 +71,9 @@ replay.install(blueprint, _redirect_to_result, lambda: _BACK)
 @blueprint.get("")
 @with_operator("console.view")
 def show(operator: Operator) -> ResponseReturnValue:
-    looked = sources.look()
-    told = figures.look(looked.needs.at)
+    looked, told, loud = read(
+        joined(sources.looking(), figures.looking(clock.now()), reading.reading_loudest(_MOST_LOUD))
+    )
     days = [(datetime.combine(each.day, time(12), UTC), each.number) for each in told.sign_ups]
     drawn = clusters.find(looked.clusters, request.args.get("cluster"))
     return render_operator_page(
@@ -85,7 +87,7 @@ def show(operator: Operator) -> ResponseReturnValue:
         drawn=drawn,
         chart=clusters.chart_of(drawn),
         meter=meter,
-        loud=reading.loudest(_MOST_LOUD),
+        loud=loud,
         sparkline=sparkline,
         per_second=showing.per_second,
         form=IdempotentForm(),
@@ -95,8 +97,10 @@ def show(operator: Operator) -> ResponseReturnValue:
 @blueprint.get("/capacity")
 @with_operator("console.view")
 def show_capacity(operator: Operator) -> ResponseReturnValue:
-    at, record = clock.now(), periodic.records().get(capacity.TASK.name, NEVER)
-    states = clusters.states(record)
+    at = clock.now()
+    records, ends = read(joined(periodic.reading_records(), capacity.reading_ends()))
+    record = records.get(capacity.TASK.name, NEVER)
+    states = clusters.states(record, ends)
     drawn = clusters.find(states, request.args.get("cluster"))
     return render_operator_page(
         "operators/overview/capacity.html",

@@ -12,6 +12,7 @@ from typing import Any
 from bson import ObjectId
 
 from portal import clock
+from portal.database.together import Part, Read, Stages, joined, read
 from portal.documents.installation import INSTALLATION
 from portal.documents.organizations import Organization
 from portal.documents.usage import ClusterUsage, UsageDay, UsageGap, UsageHour, UsageRollup
@@ -113,18 +114,24 @@ class _Known:
 def loudest(count: int = 20, *, cluster: str | None = None) -> Loudness:
     """The ``count`` organizations with the most operations in the last hour, of all clusters or of
     one. Costs a few reads by index, whatever the number of organizations."""
+    return read(reading_loudest(count, cluster=cluster))
+
+
+def reading_loudest(count: int = 20, *, cluster: str | None = None) -> Part[Loudness]:
+    """Reads those."""
     now = clock.now()
     since = _floor(now, timedelta(minutes=1)) - _HOUR
-    known = _known(since, now)
-    top = _loudest_since(since, min(count, MOST_LOUD), cluster)
-    organizations = {
-        each.id: each
-        for each in Organization.objects(id__in=top).only(
-            "name", "slug", "placement", "plan", "limits"
-        )
-    }
-    totals = _cluster_totals(since)
-    hours = _hours_of(top, _floor(now, _HOUR) - 23 * _HOUR, since)
+    known, top, totals = yield from joined(
+        _reading_known(since, now),
+        _loudest_since(since, min(count, MOST_LOUD), cluster),
+        _cluster_totals(since),
+    )
+    shown = dict.fromkeys(("name", "slug", "placement", "plan", "limits"), 1)
+    found, hours = yield [
+        Read(Organization, [{"$match": {"_id": {"$in": top}}}, {"$project": shown}]),
+        _hours_of(top, _floor(now, _HOUR) - 23 * _HOUR, since),
+    ]
+    organizations = {row["_id"]: Organization._from_son(row) for row in found}
     counts, days = _counts_since(hours, since), _operations_by_hour(top, hours, now, known)
     rows = [
         _loud(organizations[one], counts[one], totals, days[one])
@@ -223,25 +230,24 @@ def _by_hour(organization: ObjectId, since: datetime) -> dict[datetime, Counts]:
     return counted
 
 
-def _loudest_since(since: datetime, count: int, cluster: str | None) -> list[ObjectId]:
+def _loudest_since(since: datetime, count: int, cluster: str | None) -> Part[list[ObjectId]]:
     """Those with the most operations since then, of those who used most in the hours that it is
     part of; the server adds them up, as minutes are a lot to read."""
     first = _floor(since, _HOUR)
     later = _candidates(first + _HOUR, "$total.operations", cluster)
-    found = UsageHour._get_collection().aggregate(
-        [
-            *_candidates(first, _operations_since(since), cluster),
-            {"$unionWith": {"coll": UsageHour._get_collection_name(), "pipeline": later}},
-            {"$group": {"_id": "$organization", "operations": {"$sum": "$operations"}}},
-            {"$match": {"operations": {"$gt": 0}}},
-            {"$sort": {"operations": -1, "_id": 1}},
-            {"$limit": count},
-        ]
-    )
-    return [row["_id"] for row in found]
+    stages: Stages = [
+        *_candidates(first, _operations_since(since), cluster),
+        {"$unionWith": {"coll": UsageHour._get_collection_name(), "pipeline": later}},
+        {"$group": {"_id": "$organization", "operations": {"$sum": "$operations"}}},
+        {"$match": {"operations": {"$gt": 0}}},
+        {"$sort": {"operations": -1, "_id": 1}},
+        {"$limit": count},
+    ]
+    [rows] = yield [Read(UsageHour, stages)]
+    return [row["_id"] for row in rows]
 
 
-def _candidates(hour: datetime, operations: Any, cluster: str | None) -> list[dict[str, Any]]:
+def _candidates(hour: datetime, operations: Any, cluster: str | None) -> Stages:
     wanted = {"hour": hour} if cluster is None else {"hour": hour, "cluster": cluster}
     return [
         {"$match": wanted},
@@ -257,15 +263,13 @@ def _operations_since(since: datetime) -> dict[str, Any]:
     return {"$sum": [f"$minutes.{minute}.operations" for minute in minutes]}
 
 
-def _hours_of(
-    organizations: list[ObjectId], begin: datetime, since: datetime
-) -> list[dict[str, Any]]:
+def _hours_of(organizations: list[ObjectId], begin: datetime, since: datetime) -> Read:
     """The hours of these from ``begin`` on; with the minutes of the one that ``since`` is in."""
     first = {"$eq": ["$hour", _floor(since, _HOUR)]}
     minutes = {"$cond": [first, "$minutes", "$$REMOVE"]}
     shown = {"_id": 0, "organization": 1, "hour": 1, "total": 1, "minutes": minutes}
     wanted = {"organization": {"$in": organizations}, "hour": {"$gte": begin}}
-    return list(UsageHour._get_collection().aggregate([{"$match": wanted}, {"$project": shown}]))
+    return Read(UsageHour, [{"$match": wanted}, {"$project": shown}])
 
 
 def _counts_since(hours: list[dict[str, Any]], since: datetime) -> dict[ObjectId, Counts]:
@@ -280,17 +284,16 @@ def _counts_since(hours: list[dict[str, Any]], since: datetime) -> dict[ObjectId
     return counts
 
 
-def _cluster_totals(since: datetime) -> dict[str, int]:
+def _cluster_totals(since: datetime) -> Part[dict[str, int]]:
     """The operations of each cluster since then."""
     within = {"$gt": ["$hour", _floor(since, _HOUR)]}
     operations = {"$cond": [within, "$total.operations", _operations_since(since)]}
-    found = ClusterUsage._get_collection().aggregate(
-        [
-            {"$match": {"hour": {"$gte": _floor(since, _HOUR)}}},
-            {"$group": {"_id": "$cluster", "operations": {"$sum": operations}}},
-        ]
-    )
-    return {row["_id"]: row["operations"] for row in found}
+    stages: Stages = [
+        {"$match": {"hour": {"$gte": _floor(since, _HOUR)}}},
+        {"$group": {"_id": "$cluster", "operations": {"$sum": operations}}},
+    ]
+    [rows] = yield [Read(ClusterUsage, stages)]
+    return {row["_id"]: row["operations"] for row in rows}
 
 
 def _operations_by_hour(
@@ -335,10 +338,17 @@ def _loud(
 
 
 def _known(since: datetime, now: datetime) -> _Known:
-    rollup = UsageRollup._get_collection().find_one({"_id": INSTALLATION}) or {}
+    return read(_reading_known(since, now))
+
+
+def _reading_known(since: datetime, now: datetime) -> Part[_Known]:
     within = {"until": {"$gt": since}, "since": {"$lt": now}}
-    gaps = UsageGap._get_collection().find(within).sort("since", 1).limit(_MOST_GAPS)
+    rollups, gaps = yield [
+        Read(UsageRollup, [{"$match": {"_id": INSTALLATION}}]),
+        Read(UsageGap, [{"$match": within}, {"$sort": {"since": 1}}, {"$limit": _MOST_GAPS}]),
+    ]
     told = tuple(Gap(each["since"], each["until"]) for each in gaps)
+    rollup = rollups[0] if rollups else {}
     return _Known(rollup.get("since"), rollup.get("until"), told)
 
 
