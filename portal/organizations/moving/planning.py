@@ -46,7 +46,7 @@ IN_WORDS = {
     Strategy.DATABASE: "a database of its own",
     Strategy.SHARED: "a shared collection",
 }
-"""What documents are kept in, by strategy, in words."""
+"""The ways in which documents are kept, in words."""
 
 # As measured, on two cores: documents of 1 KB, with writers.
 _COPIED_PER_SECOND = {Strategy.SHARED: 5_000}
