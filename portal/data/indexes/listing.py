@@ -211,6 +211,9 @@ def index_from(stored: Mapping[str, Any]) -> ListedIndex:
     other = next((name for name in stored if name not in _TOLD and name not in _OF_VERSIONS), None)
     if other is not None:
         raise InvalidIndex(f"Its option {other} is none of those that are built here.")
+    wild = next((name for name in stored["key"] if name.startswith("$") or "$**" in name), None)
+    if wild is not None:
+        raise InvalidIndex(f"It is of whatever fields there are ({wild}), which isn’t built here.")
     if any(weight != 1 for weight in stored.get("weights", {}).values()):
         raise InvalidIndex("Its texts have weights, which aren’t built here.")
     keys = {name: _order(kind) for name, kind in stored["key"].items()}

@@ -89,8 +89,11 @@ def tried_words(found: Import) -> str | None:
         tried_on.append(f"the unique {noun} {', '.join(names)}")
     if not tried_on:
         return None
-    number = counted(found.checked.counts.get("tried", 0), "record")
-    return f"{number} tried on {' and '.join(tried_on)}; the others when they are written."
+    counts = found.checked.counts
+    tried = counts.get("tried", 0)
+    rest = found.checked.records - counts.get("existing", 0) - tried
+    others = "; the others when they are written" if rest > found.checked.errors else ""
+    return f"{counted(tried, 'record')} tried on {' and '.join(tried_on)}{others}."
 
 
 def errors_of(found: Import) -> tuple[ObjectId | None, int]:

@@ -69,7 +69,7 @@ def test_those_that_are_ticked_are_built(mara, page, entries):
 def test_what_can_not_be_built_is_told_with_the_reason(mara, page, entries):
     told = mara.get(page).text
     assert "Its option collation is none of those that are built here." in told
-    assert "An index has names of fields" in told
+    assert "It is of whatever fields there are ($**)" in told
     refused = mara.post(f"{page}/indexes", {"index": ["number_1", "name_1"]}, form_at=page)
     assert refused.status == 422
     assert "Nothing was built" in refused.text
