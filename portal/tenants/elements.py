@@ -15,8 +15,16 @@ _UNSTORABLE = frozenset({_ARRAY, _UNDEFINED, _REGEX})
 _TIMESTAMP = 0x11
 _EMPTY_TIMESTAMP = re.compile(rb"\x11[^\0]*\0{9}")
 _ZEROS = bytes(9)
-_OBJECT_ID_FIRST = b"\x07_id\0"
 _OF = bytes((_OBJECT_ID,)) + b"o\0"
+# For documents as nearly all are: with an _id of one of these types in front, by their sizes.
+_SIMPLE = {kind: size for kind, size in _FIXED.items() if kind not in _UNSTORABLE}
+_ID_HEADS = {
+    kind: (size + 7).to_bytes(4, "little") + bytes((kind, 0)) for kind, size in _SIMPLE.items()
+}
+_WRAPPED_HEADS = {
+    kind: b"\x03_id\0" + (size + 23).to_bytes(4, "little") + _OF for kind, size in _SIMPLE.items()
+}
+_WRAPPING_BYTES = 23
 
 
 def field_of(document: bytes, name: str) -> bytes | None:
@@ -32,6 +40,11 @@ def field_of(document: bytes, name: str) -> bytes | None:
 def with_wrapped_id(document: bytes, organization: ObjectId) -> bytes | None:
     """The document with its ``_id`` in front, stored as ``{o: organization, i: _id}``; ``None``
     without one. One of a type that the server refuses stays, so that it does."""
+    if document[5:9] == b"_id\0" and (head := _WRAPPED_HEADS.get(document[4])) is not None:
+        end = 9 + _SIMPLE[document[4]]
+        length = (len(document) + _WRAPPING_BYTES).to_bytes(4, "little")
+        inner = document[4:5] + b"i\0" + document[9:end] + b"\0"
+        return b"".join((length, head, organization.binary, inner, document[end:]))
     found = _find(document, "_id")
     if found is None:
         return None
@@ -47,6 +60,11 @@ def with_wrapped_id(document: bytes, organization: ObjectId) -> bytes | None:
 def with_unwrapped_id(document: bytes) -> bytes:
     """The document with its ``_id`` as it was before it was wrapped. Where a projection left
     nothing of it, it has none."""
+    if document[29:31] == b"i\0" and document[4:16] == _WRAPPED_HEADS.get(document[28]):
+        end = 31 + _SIMPLE[document[28]]
+        length = (len(document) - _WRAPPING_BYTES).to_bytes(4, "little")
+        own_id = document[28:29] + b"_id\0" + document[31:end]
+        return b"".join((length, own_id, document[end + 1 :]))
     found = _find(document, "_id")
     if found is None:
         return document
@@ -62,8 +80,8 @@ def with_unwrapped_id(document: bytes) -> bytes:
 
 def id_of(document: bytes) -> bytes:
     """The BSON of ``{"": _id}`` of a stored document."""
-    if document[4:9] == _OBJECT_ID_FIRST:  # as nearly all are, by the million
-        return b"\x13\0\0\0\x07\0" + document[9:21] + b"\0"
+    if document[5:9] == b"_id\0" and (head := _ID_HEADS.get(document[4])) is not None:
+        return head + document[9 : 9 + _SIMPLE[document[4]]] + b"\0"
     found = field_of(document, "_id")
     if found is None:
         raise ValueError("a stored document has an _id")

@@ -160,8 +160,7 @@ class _Copy:
         self._documents += len(page.ids)
         self._size_bytes += sum(map(len, page.documents))
         if all(
-            self._target.replace((), some)
-            for some in in_batches(fresh, self._most, BATCH_BYTES)
+            self._target.replace((), some) for some in in_batches(fresh, self._most, BATCH_BYTES)
         ):
             return True
         self._follower.mark(page.ids)
