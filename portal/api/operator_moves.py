@@ -22,6 +22,7 @@ from portal.operators.organizations.operations import open_move
 from portal.organizations.lifecycle.errors import TenantCollectionMissing
 from portal.organizations.moving import managing, starting, ways_back
 from portal.organizations.moving.errors import (
+    InvalidMoveCluster,
     MoveImpossible,
     MoveNotFound,
     MoveOpen,
@@ -95,6 +96,7 @@ def get_move_as_operator(operator: Operator, organization: Organization) -> dict
     _PATH,
     refusals=(
         *OF_OPERATOR_CHANGES,
+        InvalidMoveCluster,
         MoveOpen,
         MoveImpossible,
         NotMovable,

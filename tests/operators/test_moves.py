@@ -56,6 +56,16 @@ def test_no_plan_is_made_of_a_collection_that_somebody_dropped(desk, program_of,
         assert fault(program.post(asked, wish))[:2] == (409, "collection_missing")
 
 
+def test_a_cluster_that_the_portal_does_not_know_is_refused(desk, program_of, acme):
+    page = desk.get(path(acme, "/new?strategy=database&cluster=elsewhere"))
+    assert page.status == 422
+    assert "No cluster is called" in page.text
+    call = f"/admin/organizations/{acme.id}/move"
+    wish, program = {"strategy": "database", "cluster": "elsewhere"}, program_of()
+    for asked in (f"{call}?dry_run=true", call):
+        assert fault(program.post(asked, wish))[:2] == (422, "invalid_cluster")
+
+
 def test_what_speaks_against_it_is_told(desk, acme):
     page = desk.get(path(acme, "/new?strategy=collection&cluster=main"))
     assert "It already has a collection of its own on main" in page.text

@@ -115,6 +115,13 @@ class InvalidMoveDay(InvalidMoveOption):
     field = "day"
 
 
+class InvalidMoveCluster(InvalidMoveOption):
+    """A cluster that this portal doesn't know."""
+
+    code = "invalid_cluster"
+    field = "cluster"
+
+
 class MovesNotOffered(Conflict):
     """The placement policy doesn't let owners ask for moves, or there is no other region."""
 

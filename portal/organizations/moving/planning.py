@@ -11,8 +11,10 @@ from bson import ObjectId
 from humanize import intcomma
 
 from portal.applications.following import followers_of
+from portal.bidi import isolated
 from portal.database.clusters import database_of, find_cluster
 from portal.database.connection import server_time
+from portal.database.errors import UnknownCluster
 from portal.database.users import missing_rights
 from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import (
@@ -28,7 +30,12 @@ from portal.organizations.lifecycle import engine, moving, pools
 from portal.organizations.lifecycle.errors import TenantCollectionMissing
 from portal.organizations.lifecycle.moves import is_at, place_of
 from portal.organizations.lifecycle.naming import database_name, name_after_move
-from portal.organizations.moving.errors import MoveOpen, NotMovable, UnreadablePlan
+from portal.organizations.moving.errors import (
+    InvalidMoveCluster,
+    MoveOpen,
+    NotMovable,
+    UnreadablePlan,
+)
 from portal.organizations.moving.servers import check_servers
 from portal.organizations.moving.sources import check_source
 from portal.organizations.moving.wishes import Check, Wish
@@ -180,11 +187,14 @@ def plan_move(organization: Organization, wish: Wish) -> Plan:
     against it in ``checks``; documents are counted by reading. It may be renamed or moved
     meanwhile: the plan is of the place where it lives then.
 
-    Raises UnknownCluster, NotFound; NotMovable where the organization is purged or being changed;
-    MoveOpen where it moves already or has a way back, a request is none yet; and
+    Raises InvalidMoveCluster, NotFound; NotMovable where the organization is purged or being
+    changed; MoveOpen where it moves already or has a way back, a request is none yet; and
     TenantCollectionMissing where somebody dropped its collection in the database.
     """
-    find_cluster(wish.cluster)
+    try:
+        find_cluster(wish.cluster)
+    except UnknownCluster as error:
+        raise InvalidMoveCluster(f"No cluster is called {isolated(wish.cluster)}.") from error
     while True:
         _check_movable(organization)
         try:
