@@ -18,6 +18,7 @@ from portal.database.errors import UnsuitableServer
 from portal.database.transactions import transaction
 from portal.documents.organizations import Slug
 from portal.serving import mongod
+from tests.processes import at_once
 
 
 def a_slug(name):
@@ -117,6 +118,29 @@ def test_the_database_of_the_uri_is_where_its_user_is_and_no_more(settings):
     finally:
         connection.connect(settings, DOCUMENTS)
         connection.prepare()
+
+
+def test_of_a_workers_threads_one_prepares_the_database_and_the_others_wait(monkeypatch):
+    """Each of twenty loops checked the server and made all indexes, which took seconds of CPU."""
+    check, checked = connection.check_server, []
+
+    def fail_at_first(server):
+        checked.append(server)
+        if len(checked) == 1:
+            raise UnsuitableServer("as at a start without a replica set")
+        check(server)
+
+    def prepare():
+        try:
+            connection.prepare()
+        except UnsuitableServer:
+            connection.prepare()
+
+    monkeypatch.setattr(connection._state, "prepared", False)
+    monkeypatch.setattr(connection, "check_server", fail_at_first)
+    at_once([prepare] * 8)
+    assert len(checked) == 2
+    assert connection._state.prepared
 
 
 @pytest.fixture

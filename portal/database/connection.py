@@ -103,6 +103,7 @@ class _State:
     preparing: Future[None] | None = None
     preparing_until = 0.0
     lock = threading.Lock()
+    turn = threading.Lock()
 
 
 _state = _State()
@@ -161,12 +162,18 @@ def prepare() -> None:
     per process.
 
     Nothing may be read or written before: unique indexes decide races, so an earlier request could
-    leave two organizations of one name. Several threads may call it at once. Raises
+    leave two organizations of one name. Of several threads one does it, and the others wait. Raises
     UnsuitableServer, MigrationRunning, MigrationFailed, or PyMongoError where the server can't be
     reached.
     """
     if _state.prepared:
         return
+    with _state.turn:  # each loop of a worker comes at once
+        if not _state.prepared:
+            _prepare()
+
+
+def _prepare() -> None:
     check_server(client())
     # Before whatever may fail for lack of one.
     if missing := missing_rights():
