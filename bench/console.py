@@ -1,9 +1,13 @@
-"""The operators' list of organizations: pages, search, what following it costs."""
+"""The operators' console: its pages, the list of organizations, search, what following it costs."""
 
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from itertools import count, islice
 from unittest.mock import patch
+from urllib.parse import urlencode
+
+from pymongo.database import Database
 
 from bench import seed
 from bench.environment import Environment
@@ -12,13 +16,17 @@ from bench.scale import Scale
 from bench.timing import interleaved_medians, seconds_of, timed
 from portal.audit import trail
 from portal.database.connection import master_database
+from portal.documents.accounts import OperatorRole
 from portal.documents.listing import ListedOrganization
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Strategy
 from portal.operators.listing import feeding
 from portal.operators.listing.filters import OrganizationFilter
 from portal.operators.listing.reading import ROWS_PER_PAGE, read_page
 from portal.operators.listing.sorting import FIELDS, Order
-from tests.factories import an_account, an_organization
+from portal.operators.listing.views import COLUMNS
+from tests.factories import an_account, an_app, an_organization
+from tests.visitor import Visitor
 
 _CACHE = "cache_size=1GB"
 _DEEP = 1000
@@ -32,6 +40,8 @@ _FILTERS = (
     OrganizationFilter(cluster="iad-1", used="older"),
     OrganizationFilter(plan="enterprise", cluster="fra-1"),
 )
+_ALL_COLUMNS = [("column", column.name) for column in COLUMNS]
+_OTHERS = ("operations", "capacity", "usage", "placement", "activity", "people", "operators")
 _SEARCHES = {
     "1 letter": ("v", "c", "s"),
     "3 letters": ("ver", "con", "gym"),
@@ -47,7 +57,66 @@ def measure(environment: Environment, scale: Scale) -> list[Figure]:
     master = master_database()
     seed.fill(master, scale.listed, scale.listed * 6 // 5)
     seed.fill_listing(master)
-    return [*pages(scale), *searches(scale), *_following(scale)]
+    seed.fill_work(master)
+    return [*costs(environment, scale), *pages(scale), *searches(scale), *_following(scale)]
+
+
+def costs(environment: Environment, scale: Scale) -> list[Figure]:
+    """The costs of pages: of this thread, and of the server, whose latencies count all that it does
+    meanwhile."""
+    desk = _desk(environment)
+    figures = []
+    for what, path in _paths(master_database()).items():
+        _get(desk, path)
+        taken, spent = _latency_seconds(environment), []
+        for _ in range(scale.rounds):
+            before = time.thread_time()
+            _get(desk, path)
+            spent.append(time.thread_time() - before)
+        taken = (_latency_seconds(environment) - taken) / scale.rounds
+        figures.append(Figure.in_ms(f"{what}, CPU", statistics.median(spent)))
+        figures.append(Figure.in_ms(f"{what}, in the database", taken))
+    return figures
+
+
+def _desk(environment: Environment) -> Visitor:
+    account = an_account("desk@bench.example")
+    _, codes = an_app(account)
+    account.modify(set__operator_role=OperatorRole.OPERATOR)
+    desk = Visitor(environment.app)
+    desk.log_in(account.email)
+    assert desk.post("/login/second", {"code": codes[0]}).status == 303
+    return desk
+
+
+def _paths(master: Database) -> dict[str, str]:
+    membership = master[Membership._get_collection_name()].find_one({"role": Role.OWNER})
+    assert membership is not None
+    one = f"/operator/organizations/{membership['organization']}"
+    return {
+        "first page": "/operator",
+        "list": "/operator/organizations",
+        "list by size": "/operator/organizations?sort=-size",
+        "list with all columns": f"/operator/organizations?{urlencode(_ALL_COLUMNS)}",
+        "search page": "/operator/organizations?search=ver",
+        "one organization": one,
+        **{f"its {page}": f"{one}/{page}" for page in ("members", "activity")},
+        **{page: f"/operator/{page}" for page in _OTHERS},
+        "people by prefix": "/operator/people?q=ver.",
+        "people by domain": "/operator/people?q=gmail.ex",
+        "person": f"/operator/people/{membership['account']}",
+    }
+
+
+def _get(desk: Visitor, path: str) -> None:
+    answer = desk.client.get(path)
+    assert answer.status_code == 200, f"{path} was answered {answer.status_code}"
+
+
+def _latency_seconds(environment: Environment) -> float:
+    """The time that the server has taken for commands."""
+    told = environment.client.admin.command("serverStatus")["opLatencies"]
+    return sum(told[kind]["latency"] for kind in ("reads", "writes", "commands")) / 1e6
 
 
 def pages(scale: Scale) -> list[Figure]:

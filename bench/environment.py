@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
+from flask import Flask
 from pymongo import MongoClient
 
 from portal.app import create_app
@@ -41,11 +42,13 @@ class Server:
 
 @dataclass(frozen=True)
 class Environment:
-    """A mongod with a client that is not the portal's; the portal is connected in this process."""
+    """A mongod with a client that is not the portal's; the portal is connected in this process,
+    where ``app`` answers."""
 
     server: Server
     client: MongoClient[dict[str, Any]]
     log: TextIO  # what portals in other processes log
+    app: Flask
     stack: ExitStack  # ends what was started here
 
     @cached_property
@@ -66,7 +69,7 @@ def start(log: TextIO) -> Iterator[Environment]:
         server = Server(running, {"jwt_secret": secret, "secret_key": secret})
         try:
             with redirect_stderr(log):
-                create_app(
+                app = create_app(
                     Settings(
                         mongo_uri=server.uri,
                         **databases,
@@ -84,6 +87,6 @@ def start(log: TextIO) -> Iterator[Environment]:
                 ) as client,
                 ExitStack() as stack,
             ):
-                yield Environment(server, client, log, stack)
+                yield Environment(server, client, log, app, stack)
         finally:
             running.stop()

@@ -28,10 +28,14 @@ from portal.documents.figures import OrganizationFigures
 from portal.documents.listing import ListedOrganization, ListedWord
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, Slug, SlugState
+from portal.documents.usage import ClusterUsage, UsageHour
 from portal.operators.listing.feeding import true_rows
 
 _AT_ONCE = 5000
 _INDEXING_SECONDS = 3600
+_BUSY = 250
+_SETTLED = 150
+_HOURS = 24
 _YEARS = 3
 _FIRST = ("ver", "con", "sal", "mar", "nor", "bel", "pri", "tan", "flo", "gra", "alp", "cy", "zen")
 _MIDDLE = ("", "da", "ni", "to", "ra", "li", "mo", "ves", "can", "du")
@@ -103,6 +107,44 @@ def fill_listing(master: Database) -> None:
         words.insert_many(found, ordered=False)
     with pymongo.timeout(_INDEXING_SECONDS):
         ListedOrganization.ensure_indexes()
+
+
+def fill_work(master: Database) -> None:
+    """Have some of them work: use of the last 24 hours, minute by minute, and figures that have
+    been over the placement policy's thresholds for weeks."""
+    now = datetime.now(UTC)
+    first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=_HOURS - 1)
+    hours = [first + timedelta(hours=n) for n in range(_HOURS)]
+    organizations = master[Organization._get_collection_name()]
+    active = organizations.find({"state": "active"}, {"placement": 1}).sort("_id", 1)
+    found = list(active.limit(_BUSY))
+    own = [
+        {"organization": one["_id"], "cluster": one["placement"]["cluster"], **_use(hour, n)}
+        for n, one in enumerate(found)
+        for hour in hours
+    ]
+    clusters = [{"cluster": name, **_use(hour, 999)} for name in set(_CLUSTERS) for hour in hours]
+    master[UsageHour._get_collection_name()].insert_many(own)
+    master[ClusterUsage._get_collection_name()].insert_many(clusters)
+    shared = organizations.find(
+        {"state": "active", "placement.strategy": "shared", "region": None,
+         "created_at": {"$lt": now - timedelta(days=60)}}, {"_id": 1}
+    )  # fmt: skip
+    for n, one in enumerate(shared.sort("_id", 1).limit(_SETTLED)):
+        master[OrganizationFigures._get_collection_name()].update_one(
+            one, {"$set": {"over_since": now - timedelta(days=30 + n)}}
+        )
+
+
+def _use(hour: datetime, n: int) -> dict[str, Any]:
+    """The counts of an hour in which something was done each minute."""
+    counts = {"operations": n + 1, "commands": 1, "bytes_in": 200, "milliseconds": 2}
+    minutes = {str(minute): counts for minute in range(60)}
+    return {
+        "hour": hour,
+        "total": {name: 60 * number for name, number in counts.items()},
+        "minutes": minutes,
+    }
 
 
 def _organization(n: int, at: datetime, chance: random.Random, now: datetime) -> Seeded:

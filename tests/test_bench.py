@@ -182,6 +182,30 @@ FIGURES = {
     ],
     "console": [
         *(
+            f"{page}, {where}"
+            for page in (
+                "first page",
+                "list",
+                "list by size",
+                "list with all columns",
+                "search page",
+                "one organization",
+                "its members",
+                "its activity",
+                "operations",
+                "capacity",
+                "usage",
+                "placement",
+                "activity",
+                "people",
+                "operators",
+                "people by prefix",
+                "people by domain",
+                "person",
+            )
+            for where in ("CPU", "in the database")
+        ),
+        *(
             f"{which} page by {order}, p95"
             for order in ("name", "created", "documents", "size", "used")
             for which in ("first", "1,000th")
@@ -208,7 +232,7 @@ SURROUNDINGS = machine.look("6.0.5")
 
 
 @pytest.fixture(scope="module")
-def environment(server, tmp_path_factory):
+def environment(app, server, tmp_path_factory):
     """One for all parts, as they have in a run."""
     log = tmp_path_factory.mktemp("bench") / "bench.log"
     with (
@@ -216,7 +240,7 @@ def environment(server, tmp_path_factory):
         MongoClient(server.admin_uri, uuidRepresentation="standard", tz_aware=True) as client,
         ExitStack() as stack,
     ):
-        yield Environment(Server(server.running, server.settings), client, opened, stack)
+        yield Environment(Server(server.running, server.settings), client, opened, app, stack)
 
 
 @pytest.mark.processes
