@@ -6,11 +6,21 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from portal.documents.audit import AuditEvent
-from portal.documents.organizations import OperationKind, Organization, Restriction, Slug, Strategy
+from portal.documents.organizations import (
+    Failure,
+    OperationKind,
+    Organization,
+    Restriction,
+    Slug,
+    Strategy,
+)
+from portal.documents.restrictions import Suspension
+from portal.mail import sender
 from portal.organizations.lifecycle import engine, runner
 from portal.organizations.lifecycle.engine import acquire_lease
 from portal.organizations.lifecycle.errors import OperationOver, OperationStays, OperationUndone
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
+from portal.organizations.lifecycle.restricting import lift_suspension
 from portal.organizations.lifecycle.retrying import retry_operation, undo_operation, why_it_stays
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.web.context import OPERATOR, RequestContext
@@ -83,6 +93,34 @@ def test_wherever_it_stopped_all_is_as_before(stuck, tenant_db, kind, behind):
     assert undone.operation is None
     assert state_of(organization, tenant_db) == before
     assert AuditEvent.objects(action="organization.operation_undone").count() == 1
+
+
+def test_owners_are_told_that_a_suspension_was_undone(app, office, stuck):
+    organization, operation, _ = stuck(OperationKind.RESTRICT, 1)
+    undo_operation(organization.id, operation, BY_OPERATOR)
+    assert Suspension.objects.get().failure == Failure.ABORTED
+    sender.send_due_mails(app)
+    assert [mail["Subject"] for mail in office.messages] == ["A suspension of Acme Corp was lifted"]
+
+
+def test_a_lifting_that_is_undone_leaves_it_suspended(tenant_db, monkeypatch):
+    organization = an_organization("Acme Corp")
+    suspension = a_suspension(organization, Restriction.LOCKED)
+    before, kind = state_of(organization, tenant_db), OperationKind.RESTRICT
+
+    def failing(organization):
+        raise ConnectionError("a disk is full")
+
+    back = engine.PLANS[kind].ways[Strategy.COLLECTION].back
+    with monkeypatch.context() as patched:
+        broken = a_plan(kind, *steps_of(kind)[:2], failing, back=back)
+        patched.setitem(engine.PLANS, kind, broken)
+        with pytest.raises(ConnectionError):
+            lift_suspension(fresh(organization), suspension.id, a_context())
+    lifting = fresh(organization).operation
+    undo_operation(organization.id, lifting.id, BY_OPERATOR)
+    assert state_of(organization, tenant_db) == before
+    assert Suspension.objects.get().open
 
 
 def test_one_that_an_operator_undoes_writes_nothing_any_more(tenant_db, monkeypatch):
