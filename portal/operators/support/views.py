@@ -41,6 +41,8 @@ def show(operator: Operator, organization: Organization) -> ResponseReturnValue:
 @with_organization("console.view")
 def ask(operator: Operator, organization: Organization) -> ResponseReturnValue:
     form = ReasonedGrantForm()
+    if not form.is_submitted() and _has_asked(operator, organization):
+        return _back(organization, "You have asked. An owner has yet to decide.")
     asked = form.submit(
         lambda: grants.ask(
             organization.id,
@@ -87,6 +89,11 @@ def give_back(operator: Operator, organization: Organization, grant_id: str) -> 
     return render_page(
         "operators/support/give_back.html", operator, organization, form, grant=grant
     )
+
+
+def _has_asked(operator: Operator, organization: Organization) -> bool:
+    found = grants.grants_of(organization.id)
+    return any(one.state == GrantState.ASKED and one.operator == operator.id for one in found)
 
 
 def _back(organization: Organization, words: str) -> ResponseReturnValue:

@@ -111,6 +111,13 @@ def test_a_mail_about_a_grant_that_is_over_is_not_sent(app, owner, given, office
     assert "The operator may see Acme Corp" not in Letters(app, office).to("mara@acme.example")
 
 
+def test_who_has_asked_is_led_to_the_question(desk, acme):
+    there = f"/operator/organizations/{acme.id}/support"
+    assert desk.get(f"{there}/ask").status == 200
+    desk.post(f"{there}/ask", {"reason": "Import stops", "documents": "without", "hours": "4"})
+    assert desk.get(f"{there}/ask").location == there
+
+
 def test_an_owner_declines_and_nothing_is_shown(desk, owner):
     there = f"/operator/organizations/{acme_corp().id}/support"
     desk.post(f"{there}/ask", {"reason": "Import stops", "documents": "with", "hours": "8"})
