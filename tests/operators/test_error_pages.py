@@ -4,7 +4,7 @@ import pytest
 from bson import ObjectId
 
 from portal.documents.accounts import OperatorRole
-from portal.operators.overview import sources
+from portal.operators.overview import running
 from tests.factories import an_organization
 
 NOWHERE = ("/operator/nowhere", f"/operator/organizations/{ObjectId()}")
@@ -32,8 +32,8 @@ def test_a_bug_is_told_in_the_console(desk, monkeypatch):
     def broken():
         raise ZeroDivisionError
 
-    monkeypatch.setattr(sources, "look", broken)
-    page = desk.get("/operator")
+    monkeypatch.setattr(running, "operations", broken)
+    page = desk.get("/operator/operations")
     assert (page.status, is_in_console(page)) == (500, True)
 
 
