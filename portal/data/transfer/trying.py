@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pymongo
+from pymongo.errors import PyMongoError
 
 from portal.data.access import DocumentAccess
 from portal.data.errors import QueryTooSlow
@@ -95,6 +96,10 @@ class Trial:
                 with reading(), pymongo.timeout(_SECONDS):
                     found = dict(self._faults(some, seen))
             except QueryTooSlow:
+                break
+            except PyMongoError as error:
+                if not error.timeout:
+                    raise
                 break
             faults |= found
             tried += len(some)
