@@ -271,7 +271,11 @@ def test_requests_are_told_that_one_failed_and_have_it_begun_again(
     assert traces(master_db) == [1, 1]
 
 
-def test_many_first_requests_prepare_once(app, master_db, not_prepared):
+def test_many_first_requests_and_loops_prepare_once(app, master_db, not_prepared, monkeypatch):
+    """Else all loops of a worker would, at each start."""
+    begun = []
+    monkeypatch.setattr(connection, "check_server", begun.append)
     not_prepared(counting(1))
-    at_once([connection.await_prepared] * 8)
+    at_once([connection.await_prepared, connection.prepare] * 8)
+    assert len(begun) == 1
     assert traces(master_db) == [1]

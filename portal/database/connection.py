@@ -103,7 +103,6 @@ class _State:
     preparing: Future[None] | None = None
     preparing_until = 0.0
     lock = threading.Lock()
-    turn = threading.Lock()
 
 
 _state = _State()
@@ -162,18 +161,31 @@ def prepare() -> None:
     per process.
 
     Nothing may be read or written before: unique indexes decide races, so an earlier request could
-    leave two organizations of one name. Of several threads one does it, and the others wait. Raises
-    UnsuitableServer, MigrationRunning, MigrationFailed, or PyMongoError where the server can't be
-    reached.
+    leave two organizations of one name. Of several threads that call it at once one does it, and
+    all have its outcome. Raises UnsuitableServer, MigrationRunning, MigrationFailed, or
+    PyMongoError where the server can't be reached.
     """
     if _state.prepared:
         return
-    with _state.turn:  # each loop of a worker comes at once
-        if not _state.prepared:
-            _prepare()
+    preparing, begins = _begin_or_join()
+    if begins:
+        _prepare_for(preparing)
+    preparing.result()
+
+
+def _begin_or_join() -> tuple[Future[None], bool]:
+    """The preparation that runs, or one that the caller is to begin; and which of both it is."""
+    with _state.lock:
+        if _state.preparing is not None:
+            return _state.preparing, False
+        _state.preparing = Future()
+        _state.preparing_until = time.monotonic() + PREPARING_SECONDS
+        return _state.preparing, True
 
 
 def _prepare() -> None:
+    if _state.prepared:  # since the caller looked
+        return
     check_server(client())
     # Before whatever may fail for lack of one.
     if missing := missing_rights():
@@ -220,15 +232,12 @@ def await_prepared() -> None:
     """
     if _state.prepared:
         return
-    with _state.lock:
-        if _state.preparing is None:
-            _state.preparing = Future()
-            _state.preparing_until = time.monotonic() + PREPARING_SECONDS
-            threading.Thread(
-                target=_prepare_for, args=(_state.preparing,), name="preparation", daemon=True
-            ).start()
-        preparing, seconds = _state.preparing, _state.preparing_until - time.monotonic()
-    wait([preparing], max(seconds, 0))
+    preparing, begins = _begin_or_join()
+    if begins:
+        threading.Thread(
+            target=_prepare_for, args=(preparing,), name="preparation", daemon=True
+        ).start()
+    wait([preparing], max(_state.preparing_until - time.monotonic(), 0))
     if not preparing.done():
         if not client().topology_description.has_writable_server():
             raise ConnectionFailure("no writable primary")
@@ -238,8 +247,8 @@ def await_prepared() -> None:
 
 def _prepare_for(waiting: Future[None]) -> None:
     try:
-        prepare()
-    except Exception as error:  # reported to the waiting threads; the next call starts over
+        _prepare()
+    except BaseException as error:  # reported to the waiting threads; the next call starts over
         _state.preparing = None
         waiting.set_exception(error)
     else:
