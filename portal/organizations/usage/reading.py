@@ -210,12 +210,12 @@ def _usage(
 
 
 def _by_minute(hours: Iterable[Mapping[str, Any]], step: timedelta) -> dict[datetime, Counts]:
-    counted: dict[datetime, Counts] = defaultdict(Counts)
+    found: dict[datetime, list[Mapping[str, Any]]] = defaultdict(list)
     for hour in hours:
         for minute, counts in hour.get("minutes", {}).items():
             at = _floor(hour["hour"] + timedelta(minutes=int(minute)), step)
-            counted[at] += Counts.of(counts)
-    return counted
+            found[at].append(counts)
+    return {at: Counts.sum(each) for at, each in found.items()}
 
 
 def _by_hour(organization: ObjectId, since: datetime) -> dict[datetime, Counts]:
