@@ -158,17 +158,21 @@ def _followed(access: DocumentAccess, found: Import) -> Import:
 
 
 def _build_indexes(slug: str, access: DocumentAccess, found: Import) -> None:
-    """Build the indexes that the dump had and that can be built here, and tell what became of each.
-    Raises IndexWouldDelete."""
-    offered = indexes_of_dump(access, found)
-    names = [each.name for each in offered if each.is_offered]
+    """Build the indexes that the dump had and that can be built here, but for those that delete
+    documents by a date, and tell what became of each."""
+    offered = (each for each in indexes_of_dump(access, found) if each.is_offered)
+    names = [
+        each.name for each in offered if each.index and each.index.expire_after_seconds is None
+    ]
     if names:
         for job in begin_builds(access_to(slug), found, names, access.context):
             leased = acquire(job.id)
             if leased is not None:
                 run(leased)
     for each in indexes_of_dump(access, found):
-        state = each.refusal or (each.here.cause or each.here.state if each.here else "not built")
+        state = each.refusal or "not built, since it deletes documents: see create-index"
+        if each.here is not None:
+            state = each.here.cause or each.here.state
         click.echo(plain(f"{each.name}: {state}"))
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from portal.data.formats.options import Format
 from tests.data.transfer.conftest import lines
+from tests.data.transfer.test_dump_indexes import dump
 from tests.data.transfer.test_exports import DOCUMENTS, digests
 
 
@@ -61,3 +62,26 @@ def test_documents_are_replaced_by_a_field(acme, stored, command, tmp_path):
     told = command("data", "import", "acme-corp", str(file), "--replace", "n")
     assert told.stdout == "0 inserted, 1 replaced, 0 errors\n"
     assert stored.find_one() == {"_id": "old", "n": 1, "new": True}
+
+
+def test_indexes_of_a_dump_are_built_too(acme, stored, app, tmp_path):
+    file = tmp_path / "dump.tar"
+    file.write_bytes(dump())
+    arguments = ["data", "import", "acme-corp", str(file), "--indexes"]
+    told = app.test_cli_runner().invoke(args=[*arguments, "--member", "dump/shop/orders.bson"])
+    assert told.exit_code == 0, told.output
+    assert "number_1: ready\ndue_-1: ready\nat_1: not built, since" in told.stdout
+    assert "name_1: Its option collation" in told.stdout
+    assert set(stored.index_information()) == {"_id_", "number_1", "due_-1"}
+
+
+def test_columns_are_decided_as_before(acme, stored, app, tmp_path):
+    file = tmp_path / "orders.csv"
+    file.write_text("due,n\n03/04/2026,1\n")
+    arguments = ["data", "import", "acme-corp", str(file)]
+    refused = app.test_cli_runner().invoke(args=[*arguments, "--as-before"])
+    assert "No file with these headings" in refused.output
+    assert app.test_cli_runner().invoke(args=[*arguments, "--text"]).exit_code == 0
+    told = app.test_cli_runner().invoke(args=[*arguments, "--as-before"])
+    assert told.exit_code == 0, told.output
+    assert [doc["n"] for doc in stored.find()] == ["1", "1"]
