@@ -428,6 +428,7 @@ FORMS = {
     "/organizations/<slug>/data/imports/<file_id>/reading": ("encoding", "delimiter", "member"),
     "/organizations/<slug>/data/imports/<file_id>/decide": ("existing", "key", "stop", "t0", "f0"),
     "/organizations/<slug>/data/imports/<file_id>/write": (),
+    "/organizations/<slug>/data/imports/<file_id>/indexes": ("index",),
     "/organizations/<slug>/data/imports/<file_id>/cancel": (),
     "/organizations/<slug>/data/imports/<file_id>/discard": (),
     "/organizations/<slug>/data/exports": ("format", "spreadsheet", "guarded", "gzip"),

@@ -41,7 +41,8 @@ def with_access(permission: str, joins: Joins = list) -> Callable[[View], View]:
                 return current_app.login_manager.unauthorized()  # type: ignore[attr-defined]
             principal = current_user._get_current_object()
             if not isinstance(principal, SupportPrincipal):
-                return _open(view, access_to(slug, principal, permission, read=read.found), ids)
+                access = access_to(slug, principal, permission, read=read.found, joins=joins())
+                return _open(view, access, ids)
             if request.method not in SAFE:
                 raise LooksOnly
             access = access_to(slug, principal, permission, joins=joins())

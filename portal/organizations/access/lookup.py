@@ -416,6 +416,7 @@ def _read_access(
         pipeline = [
             *_from_slug(slug, with_mfa_lockout(account)),
             *_with_membership([{"$match": {"account": account}}]),
+            *joins,
         ]
     return list(Slug._get_collection().aggregate(pipeline))
 
