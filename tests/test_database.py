@@ -11,7 +11,7 @@ from mongoengine.errors import MongoEngineException, NotUniqueError
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from portal.app.parts import DOCUMENTS
+from portal.app.parts import DOCUMENTS, OVERDUE
 from portal.database import connection, transactions
 from portal.database.connection import check_server, portable_uri
 from portal.database.errors import UnsuitableServer
@@ -111,12 +111,12 @@ def test_concerns_and_preferences_of_the_uri_are_not_the_portals(uri, portable):
 
 def test_the_database_of_the_uri_is_where_its_user_is_and_no_more(settings):
     uri = "mongodb+srv://portal:secret@cluster0.example/elsewhere?retryWrites=true"
-    connection.connect(replace(settings, mongo_uri=uri), DOCUMENTS)
+    connection.connect(replace(settings, mongo_uri=uri), DOCUMENTS, OVERDUE)
     try:
         assert connection.master_database().name == settings.master_db
         assert connection.tenant_database().name == settings.tenant_db
     finally:
-        connection.connect(settings, DOCUMENTS)
+        connection.connect(settings, DOCUMENTS, OVERDUE)
         connection.prepare()
 
 
@@ -148,10 +148,10 @@ def away(settings, real_limits):
     """The portal on another MongoDB for a while."""
 
     def at(uri):
-        connection.connect(replace(settings, mongo_uri=uri), DOCUMENTS)
+        connection.connect(replace(settings, mongo_uri=uri), DOCUMENTS, OVERDUE)
 
     yield at
-    connection.connect(settings, DOCUMENTS)
+    connection.connect(settings, DOCUMENTS, OVERDUE)
     connection.prepare()
 
 

@@ -8,7 +8,7 @@ from flask_wtf import CSRFProtect
 from portal import __version__, cli, logs, settings
 from portal.api import openapi
 from portal.api.refusals import FIELDS
-from portal.app.parts import ACCOUNT_ENDINGS, DOCUMENTS, JOB_KINDS, MAIL_KINDS
+from portal.app.parts import ACCOUNT_ENDINGS, DOCUMENTS, JOB_KINDS, MAIL_KINDS, OVERDUE
 from portal.data.browsing import view_pages
 from portal.data.browsing import views as browsing_views
 from portal.data.editing import views as editing_views
@@ -45,7 +45,6 @@ from portal.organizations.lifecycle.plans import PLANS
 from portal.organizations.members import views as member_views
 from portal.organizations.moving.parts import PORTAL_PARTS
 from portal.organizations.second_factors import views as requirement_views
-from portal.organizations.support import tending as support_tending
 from portal.organizations.support import views as support_views
 from portal.organizations.usage import views as usage_views
 from portal.settings import Settings
@@ -74,7 +73,7 @@ def create_app(active: Settings) -> Flask:
     running.install(JOB_KINDS)
     wiring.install(ACCOUNT_ENDINGS)
     logs.configure()
-    connection.connect(active, DOCUMENTS, (support_tending.tend_due,))
+    connection.connect(active, DOCUMENTS, OVERDUE)
     app = Flask("portal", template_folder=str(_TOP / "templates"), static_folder=None)
     app.jinja_environment = templating.Environment  # before its first use
     app.url_rule_class = LateRule

@@ -66,6 +66,7 @@ from portal.organizations.moving import draining
 from portal.organizations.moving import mails as move_mails
 from portal.organizations.restrictions import holding
 from portal.organizations.support import mails as support_mails
+from portal.organizations.support import tending as support_tending
 from portal.organizations.usage import mails as usage_mails
 from portal.organizations.usage import rolling, sampling
 from portal.placement import capacity
@@ -131,6 +132,9 @@ DOCUMENTS = (
     Suspension,
     Hold,
 )
+OVERDUE = (support_tending.tend_due,)
+"""Work that is done before the first answer, in case it became due while no portal ran."""
+
 PERIODIC_TASKS = (capacity.TASK, census.TASK, keeping.TASK, rolling.TASK, sampling.TASK)
 MAIL_KINDS = (
     *account_mails.KINDS,

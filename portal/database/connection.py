@@ -111,7 +111,7 @@ _state = _State()
 def connect(
     settings: Settings,
     documents: tuple[type[Document], ...],
-    overdue: tuple[Callable[[], object], ...] = (),
+    overdue: tuple[Callable[[], object], ...],
 ) -> None:
     """Configure MongoEngine's connections, and the ``documents`` to index. What is ``overdue``,
     since no portal ran, is done before this process answers its first request. Sends nothing

@@ -239,7 +239,7 @@ def write_until(active, stopped, begun, telling):
     of its own, insert into any that there is, and tell what was acknowledged."""
     settings.activate(active)
     logs.configure()
-    connection.connect(active, DOCUMENTS)
+    connection.connect(active, DOCUMENTS, overdue=())
     written = []
     threads = [threading.Thread(target=_write, args=(stopped, begun, written)) for _ in range(2)]
     for thread in threads:

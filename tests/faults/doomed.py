@@ -122,7 +122,7 @@ def _live(active, telling, deed, arguments, fates):
     settings.activate(active)
     logs.configure()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    connection.connect(active, DOCUMENTS)
+    connection.connect(active, DOCUMENTS, overdue=())
     try:
         deed(*arguments)
     except PortalError as error:
