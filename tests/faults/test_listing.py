@@ -15,7 +15,7 @@ BEHIND_SECONDS = 2
 def test_the_listing_shows_an_organization_two_seconds_after_its_sign_up(
     server, bare_client, figure
 ):
-    name, took = f"listing_{ObjectId()}", []
+    name, took = f"lag_{ObjectId()}", []
     with portal(server, name) as running:
         listed = bare_client[f"master_{name}"].listed_organizations
         for n in range(SIGN_UPS):
