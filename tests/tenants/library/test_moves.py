@@ -524,7 +524,7 @@ def test_those_who_wait_hold_no_connection_that_others_need(connect, fake, acme,
 
 
 def test_a_write_of_which_nothing_can_be_learned_is_told_and_not_guessed(
-    over_the_line, line, stored, fake, acme, strategy
+    real_limits, over_the_line, line, stored, fake, acme, strategy
 ):
     """Its answer is lost, the place that is left can't be asked any more, and it was done."""
     stored.insert_many(FEW)
