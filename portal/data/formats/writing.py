@@ -5,8 +5,6 @@ import gzip
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-import bsonjs
-
 from portal.data import extended_json
 from portal.data.formats.csv_writing import CsvRows
 from portal.data.formats.exact import decode_exactly
@@ -86,7 +84,7 @@ def _is_exact(document: bytes, text: str) -> bool:
     is_plain = b"$" not in document and '"NaN"' not in text and nested <= extended_json.MAX_DEPTH
     if is_plain and len(text) <= extended_json.LARGEST_TEXT_BYTES and decode_exactly(document):
         # Some decimals have several encodings.
-        return '"$numberDecimal"' not in text or bsonjs.loads(text) == document
+        return '"$numberDecimal"' not in text or extended_json.reads_as(text, document)
     return not OURS.match(document) and extended_json.is_exact(document, text)
 
 

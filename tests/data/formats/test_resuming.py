@@ -1,12 +1,15 @@
 """Reading goes on exactly after any record, whatever pieces the file comes in."""
 
+import base64
 import gzip
 
+import bson
 import pytest
+from bson import Decimal128
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portal.data.formats.options import Column, ColumnType, Format, ReadOptions
+from portal.data.formats.options import Column, ColumnType, Format, ReadOptions, WriteOptions
 from portal.data.formats.reading import read
 from portal.data.formats.records import Position
 from portal.data.formats.writing import write
@@ -95,3 +98,11 @@ def tiny_pieces():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("portal.data.formats.unpacking.PIECE_BYTES", 1)
         yield
+
+
+def test_a_decimal_whose_text_is_not_read_again_is_written_as_its_bytes():
+    """It has a digit more than decimals have, which no driver writes."""
+    decimal = Decimal128.from_bid((10**34 + 19589881851449).to_bytes(16, "little"))
+    document = bson.encode({"_id": 1, "d": decimal})
+    written = b"".join(write([document], WriteOptions(Format.JSON_LINES)))
+    assert written == b'{ "$bson" : "' + base64.b64encode(document) + b'" }\n'
