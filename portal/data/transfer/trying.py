@@ -52,8 +52,8 @@ class Candidate(NamedTuple):
 
 
 class Trial:
-    """What the records of a file are tried on: ``rules``, unless they read what the caller may not
-    see; and unique ``indexes``, but for those that no lookup of a key can use."""
+    """A trial of a file's records: on ``rules``, unless they read what the caller may not see, and
+    on unique ``indexes``, but for those that no lookup of a key can use."""
 
     def __init__(self, access: DocumentAccess) -> None:
         self.organization = access.organization
@@ -79,7 +79,7 @@ class Trial:
         return self.rules is not None or bool(self.indexes)
 
     def stored(self) -> dict[str, Any]:
-        """What it tries, for who reads the check."""
+        """The rules and indexes that it tries, as the check keeps them."""
         return {
             "rules": self.rules is not None,
             "indexes": [index.name for index in self.indexes],

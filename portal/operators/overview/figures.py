@@ -93,7 +93,7 @@ def _grown(counted: list[CountedDay]) -> int | None:
 
 
 def _sign_ups(days: dict[date, CountedDay], first: date, today: date) -> list[DaySignUps]:
-    """Those of the days before today."""
+    """The sign-ups of each day from ``first`` to yesterday."""
     each = [first + timedelta(days=ago) for ago in range((today - first).days)]
     before = [(day, days.get(day)) for day in each]
     return [DaySignUps(day, counted.sign_ups if counted else None) for day, counted in before]

@@ -304,8 +304,8 @@ def _about_trashed(mail: Mail) -> dict[str, Any] | None:
 
 
 def _deleter_in_words(organization: Organization) -> str:
-    """Whoever deleted it, to begin a sentence: an account, or what its trail says where it was
-    none, an operator or an API key."""
+    """The beginning of a sentence that names the deleter: an account by its address, or by its
+    trail an operator or an API key."""
     if organization.trashed_by:
         deleter = Account.objects(id=organization.trashed_by).only("email").first()
         return (deleter and deleter.email) or "A closed account"

@@ -231,8 +231,8 @@ def _by_hour(organization: ObjectId, since: datetime) -> dict[datetime, Counts]:
 
 
 def _loudest_since(since: datetime, count: int, cluster: str | None) -> Part[list[ObjectId]]:
-    """Those with the most operations since then, of those who used most in the hours that it is
-    part of; the server adds them up, as minutes are a lot to read."""
+    """The organizations with the most operations since then, among those with the most in the hours
+    around it; the server adds minutes up, as they are a lot to read."""
     first = _floor(since, _HOUR)
     later = _candidates(first + _HOUR, "$total.operations", cluster)
     stages: Stages = [
