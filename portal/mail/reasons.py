@@ -45,7 +45,7 @@ def _reply(written: str) -> str:
     """The code and text in ``(451, b'Later')``, or ``{'mara@acme.example': (451, b'Later')}``."""
     try:
         read = ast.literal_eval(written)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):  # all that it may
         return ""
     if isinstance(read, dict):
         read = next(iter(read.values()), None)

@@ -74,7 +74,7 @@ def _measure(organization: Organization) -> Kept | None:
         return _count(organization, COUNTING_SECONDS)
     if placement.uuid is None:
         return None
-    figures, _ = collections.figures_and_documents(
+    figures = collections.collection_figures(
         database_of(placement), placement.uuid, placement.collection
     )
     return Kept(figures.documents, figures.size_bytes, exact=False)
