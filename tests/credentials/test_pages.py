@@ -67,6 +67,17 @@ def test_the_string_works_for_writing_where_that_was_chosen(mara, connect, tenan
     assert collection.delete_one({"_id": 1}).deleted_count == 1
 
 
+def test_the_collections_that_a_user_may_see_are_listed_as_the_page_says(mara, connect):
+    """langchain-mongodb 225, airbyte 9238: tools list all collections first, and are refused."""
+    an_organization("Kestrel")
+    page = make(mara)
+    assert "listCollections: 1, nameOnly: true, authorizedCollections: true" in page.text
+    theirs = connect(uri_on(page)).get_default_database()
+    with pytest.raises(OperationFailure, match="not authorized"):
+        theirs.list_collection_names()
+    assert theirs.list_collection_names(authorizedCollections=True) == ["org_acme_corp"]
+
+
 def test_a_form_that_is_sent_twice_makes_one_user_and_says_so(mara, tenant_db):
     fields = {**mara.hidden(NEW), "name": "Weekly report", "reach": "read"}
     first, second = mara.send(NEW, fields), mara.send(NEW, fields)
