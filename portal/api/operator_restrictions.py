@@ -1,16 +1,14 @@
 """Suspensions and legal holds, for operators' programs."""
 
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
-from portal.api.guard import ApiBlueprint, View
+from portal.api.guard import ApiBlueprint
+from portal.api.operator_organizations import about_organization
 from portal.api.operator_restriction_schemas import HoldBody, RestrictionsAnswer, SuspendBody
 from portal.api.operators import (
     OF_OPERATOR_CHANGES,
     OF_OPERATORS,
     install_replays,
-    operator_by_request,
 )
 from portal.api.refusals import Refusal
 from portal.api.replay import Answer, takes_key
@@ -59,23 +57,8 @@ _OF_SUSPENDING: tuple[Refusal, ...] = (
 _OF_REASONS: tuple[Refusal, ...] = (InvalidContact, InvalidMemberMessage, InvalidSuspensionNote)
 
 
-def _about_organization(permission: str) -> Callable[[View], View]:
-    """Pass the view the operator, and the organization in place of its id, before anything of the
-    request is parsed: so everybody else is answered as if there were nothing."""
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        def guarded(*arguments: Any, organization_id: str, **ids: Any) -> Any:
-            operator = operator_by_request(permission)
-            return view(operator, find_organization(organization_id), *arguments, **ids)
-
-        return guarded  # type: ignore[return-value]
-
-    return decorate
-
-
 @admin_restrictions.get(_RESTRICTIONS, refusals=OF_OPERATORS)
-@_about_organization("console.view")
+@about_organization("console.view")
 @admin_restrictions.response(200, RestrictionsAnswer)
 def list_restrictions(operator: Operator, organization: Organization) -> dict[str, Any]:
     """List an organization's suspensions and holds
@@ -87,7 +70,7 @@ def list_restrictions(operator: Operator, organization: Organization) -> dict[st
 
 @admin_restrictions.post(_RESTRICTIONS, refusals=(*_OF_SUSPENDING, *_OF_REASONS))
 @takes_key
-@_about_organization("console.act")
+@about_organization("console.act")
 @admin_restrictions.arguments(SuspendBody)
 @admin_restrictions.response(201, RestrictionsAnswer)
 def suspend_organization_as_operator(
@@ -108,7 +91,7 @@ def suspend_organization_as_operator(
     f"{_RESTRICTIONS}/<suspension_id>", refusals=(*_OF_SUSPENDING, SuspensionNotFound)
 )
 @takes_key
-@_about_organization("console.act")
+@about_organization("console.act")
 @admin_restrictions.response(200, RestrictionsAnswer)
 def lift_suspension_as_operator(
     operator: Operator, organization: Organization, suspension_id: str
@@ -125,7 +108,7 @@ def lift_suspension_as_operator(
     _HOLD, refusals=(*_OF_SUSPENDING, *_OF_REASONS, InvalidHoldReason, HoldTooLate)
 )
 @takes_key
-@_about_organization("console.act")
+@about_organization("console.act")
 @admin_restrictions.arguments(HoldBody)
 @admin_restrictions.response(201, RestrictionsAnswer)
 def hold_organization_as_operator(
@@ -149,7 +132,7 @@ def hold_organization_as_operator(
 
 @admin_restrictions.delete(f"{_HOLD}/<hold_id>", refusals=(*OF_OPERATOR_CHANGES, HoldNotFound))
 @takes_key
-@_about_organization("console.act")
+@about_organization("console.act")
 @admin_restrictions.response(200, RestrictionsAnswer)
 def release_hold_as_operator(
     operator: Operator, organization: Organization, hold_id: str

@@ -209,17 +209,6 @@ def _open_kinds(organization: ObjectId, other_than: ObjectId | None = None) -> l
     return list(found.scalar("kind"))
 
 
-def _rename(organization: Organization) -> Organization:
-    try:
-        return steps.rename_collection(organization)
-    except engine.RollBack as rollback:
-        if rollback.failure != Failure.COLLECTION_MISSING:
-            raise
-        # A dropped collection needs no fence.
-        log.error("collection.missing", **engine.log_context(organization))
-        return organization
-
-
 def _fence(organization: Organization) -> Organization:
     try:
         pools.fence(organization.placement.pool)
@@ -325,7 +314,7 @@ def _values(mail: Mail, suspension: Suspension, kind: str | None) -> dict[str, A
 
 
 _OWN = engine.Way(
-    forward=(take_privileges, _rename, give_privileges, _finish),
+    forward=(take_privileges, steps.rename_collection_if_there, give_privileges, _finish),
     back=(take_privileges_again, steps.rename_collection_back, give_privileges_back, _undo),
 )
 RESTRICT = engine.Plan(

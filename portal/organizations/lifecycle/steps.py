@@ -34,6 +34,17 @@ def rename_collection(organization: Organization) -> Organization:
     return organization
 
 
+def rename_collection_if_there(organization: Organization) -> Organization:
+    """Rename it likewise, and go on without where it was dropped: that needs no fence."""
+    try:
+        return rename_collection(organization)
+    except engine.RollBack as rollback:
+        if rollback.failure != Failure.COLLECTION_MISSING:
+            raise
+        log.error("collection.missing", **engine.log_context(organization))
+        return organization
+
+
 def rename_collection_back(organization: Organization) -> Organization:
     """Rename the collection to its recorded name, in case an attempt renamed it."""
     try:

@@ -23,7 +23,6 @@ from portal.documents.mails import Mail
 from portal.documents.memberships import Membership, Role
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import (
-    Failure,
     OperationKind,
     Organization,
     OrganizationState,
@@ -163,17 +162,6 @@ def warn_of_due_purge() -> Organization | None:
     if warned and warned.purge_at - warned.trashed_at > WARNED_BEFORE:
         email_owners(PURGE_NEAR, warned)
     return warned
-
-
-def _move_to_trash(organization: Organization) -> Organization:
-    try:
-        return steps.rename_collection(organization)
-    except engine.RollBack as rollback:
-        if rollback.failure != Failure.COLLECTION_MISSING:
-            raise
-        # A dropped collection needs no new name.
-        log.error("collection.missing", **engine.log_context(organization))
-        return organization
 
 
 def _fence(organization: Organization) -> Organization:
@@ -316,7 +304,7 @@ def _deleter_in_words(organization: Organization) -> str:
 
 
 _TRASH_WAY = engine.Way(
-    forward=(take_privileges, _move_to_trash, _finish_trash),
+    forward=(take_privileges, steps.rename_collection_if_there, _finish_trash),
     back=(steps.rename_collection_back, give_privileges_back, _undo_trash),
 )
 TRASH = engine.Plan(
