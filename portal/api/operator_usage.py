@@ -25,6 +25,7 @@ from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.organizations import Organization
 from portal.operators.access import Operator
 from portal.operators.organization_pages import find_organization
+from portal.organizations.lifecycle.errors import TenantCollectionMissing
 from portal.organizations.usage import limits, reading
 from portal.organizations.usage.limits import LimitKind, Wanted
 from portal.organizations.usage.reading import Span, Usage
@@ -79,7 +80,7 @@ def get_limits_as_operator(organization_id: str) -> dict[str, Any]:
     return _limits(find_organization(organization_id))
 
 
-@admin_usage.patch(f"{_ONE}/limits", refusals=OF_OPERATOR_CHANGES)
+@admin_usage.patch(f"{_ONE}/limits", refusals=(*OF_OPERATOR_CHANGES, TenantCollectionMissing))
 @by_operator("console.act")
 @takes_key
 @admin_usage.arguments(LimitsBody)
@@ -95,7 +96,7 @@ def set_limits(
     return _limits(limits.set_limits(organization, _wanted(body), operator.context))
 
 
-@admin_usage.post(f"{_ONE}/limits/count", refusals=OF_OPERATORS)
+@admin_usage.post(f"{_ONE}/limits/count", refusals=(*OF_OPERATORS, TenantCollectionMissing))
 @admin_usage.response(200, RecountAnswer)
 def count_anew(organization_id: str) -> limits.Recount:
     """Count anew what an organization keeps

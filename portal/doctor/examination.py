@@ -34,6 +34,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     clusters.find_amiss,
     operations.find_stuck,
     moves.find_stuck,
+    pools.find_unrecorded,  # before strays, which their collections aren't
     placements.find_strays,
     placements.find_misplaced,
     placements.find_unknown,

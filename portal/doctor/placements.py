@@ -74,6 +74,7 @@ UNKNOWN = Kind(
 # The portal's own beside the organizations': on the main cluster alone.
 _OWN_NAMES = frozenset({BUDGETS, LIMITS})
 _TARGET_NAME = re.compile(r"move_([0-9a-f]{24})")
+_POOL_NAME = re.compile(r"shared_([0-9]{1,9})_[0-9]+")
 _BIRTH_NAME = re.compile(r"new_([0-9a-f]{24})")
 _SETTLED = {"state": {"$ne": OrganizationState.PURGED}, "operation": None}
 # The first versions wrote no strategy, nor cluster.
@@ -179,6 +180,8 @@ def _is_stray(found: Found, database: Database) -> bool:
 def _has_owner(found: Found) -> bool:
     if _owned({found.uuid}):
         return True
+    if (pool := _POOL_NAME.fullmatch(found.name)) and _is_unrecorded(int(pool[1])):
+        return True
     if target := _TARGET_NAME.fullmatch(found.name):  # recorded in a moment
         return Move.objects(id=target[1], open=True).count() > 0
     if (born := _BIRTH_NAME.fullmatch(found.name)) is None:
@@ -188,6 +191,14 @@ def _has_owner(found: Found) -> bool:
         id=birth, operation__kind=OperationKind.CREATE, placement__uuid=None
     )
     return bool(being_created.first() or Pool.objects(birth=birth, uuid=None).first())
+
+
+def _is_unrecorded(pool: int) -> bool:
+    """Tell whether organizations are placed in a pool that there is no record of: its collection
+    may be the one that has its name."""
+    kept = OrganizationState.ACTIVE, OrganizationState.TRASHED
+    placed = Organization.objects(placement__pool=pool, state__in=kept).first()
+    return placed is not None and Pool.objects(id=pool).first() is None
 
 
 def _name_of(found: Found, database: Database) -> str | None:

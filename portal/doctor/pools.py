@@ -7,6 +7,7 @@ from typing import Any
 
 from bson import MaxKey, ObjectId
 from mongoengine import QuerySet
+from mongoengine.errors import NotUniqueError
 
 from portal import clock
 from portal.database.clusters import database_of
@@ -23,11 +24,18 @@ from portal.documents.pools import Pool
 from portal.organizations.lifecycle import pools
 from portal.organizations.moving.leftovers import moves_in_pool, remove_left_over
 from portal.tenants import collections
+from portal.web.counting import counted
 
 MISSING = Kind(
     "missing_pool",
     "Pools whose collection is gone, and with it the documents of all their organizations",
     "Bring it back from a backup with its UUID (mongorestore --preserveUUID).",
+)
+UNRECORDED = Kind(
+    "unrecorded_pool",
+    "Pools of organizations that are recorded no more, so that nobody finds their documents",
+    "--repair records one anew, where its collection is there under its name. Otherwise bring the "
+    "record back from a backup of the master database.",
 )
 BEHIND = Kind(
     "pool_behind",
@@ -82,6 +90,35 @@ def find_amiss() -> Iterator[Finding]:
             yield from _additions(pool)
             yield from _unowned(pool)
             yield from _miscount(pool)
+
+
+def find_unrecorded() -> Iterator[Finding]:
+    """Pools that organizations are placed in, and of which there is no record."""
+    named = _placed({"$exists": True})
+    rows = Organization._get_collection()
+    numbers = set(rows.distinct("placement.pool", named))
+    # Read later, since a pool is recorded before anybody is placed in it.
+    for number in sorted(numbers - set(Pool.objects.scalar("id"))):
+        words = counted(rows.count_documents(_placed(number)), "organization")
+        yield Finding(UNRECORDED, f"pool {number}", words, repair=partial(_record_anew, number))
+
+
+def _placed(number: Any) -> dict[str, Any]:
+    """The filter of the organizations that have their documents in a pool."""
+    kept = [OrganizationState.ACTIVE, OrganizationState.TRASHED]
+    return {"placement.pool": number, "state": {"$in": kept}}
+
+
+def _record_anew(number: int) -> str | None:
+    placed = Organization.objects(__raw__=_placed(number)).only("placement").first()
+    if placed is None:
+        return None
+    try:
+        pool = pools.record_anew(number, placed.placement)
+    except NotUniqueError:
+        return None
+    pools.count(pool)
+    return f"recorded as {pool.collection}"
 
 
 def _open(pool: Pool) -> str | None:

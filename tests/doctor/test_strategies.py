@@ -7,6 +7,7 @@ from bson import ObjectId
 
 from portal import clock
 from portal.database.portal_role import OWN_COLLECTION
+from portal.doctor import placements
 from portal.doctor.examination import CHECKS, examine
 from portal.documents.organizations import Organization, Strategy
 from portal.documents.pools import Pool
@@ -71,6 +72,26 @@ def test_a_fence_that_was_left_half_done_is_finished(tenant_db):
 def test_a_pool_that_was_dropped_is_told(tenant_db):
     tenant_db.shared_1_1.drop()
     assert found(repair=True) == [("missing_pool", "shared_1_1", None)]
+
+
+def test_a_pool_whose_record_was_lost_is_recorded_anew_and_never_set_aside(tenant_db):
+    Pool.objects.delete()
+    assert list(examine(placements.find_strays, repair=True)) == []
+    check_mended(("unrecorded_pool", "pool 1", "recorded as shared_1_1"))
+    assert "shared_1_1" in collections_in(tenant_db)
+    assert Pool.objects.get().organizations == 1
+
+
+def test_a_pool_that_was_lost_with_its_record_is_told_and_its_number_is_never_used_again(
+    tenant_db, shared
+):
+    tenant_db.shared_1_1.drop()
+    Pool.objects.delete()
+    [(kind, subject, repaired)] = found(repair=True)
+    assert (kind, subject, repaired) == ("unrecorded_pool", "pool 1", None)
+    other = an_organization("Other", strategy=Strategy.SHARED)
+    assert other.placement.pool == 2
+    assert fresh(shared).placement.pool == 1
 
 
 def test_a_pool_that_is_half_open_is_opened(tenant_db):

@@ -24,7 +24,7 @@ from portal.database.leases import LeasedQueue
 from portal.database.portal_role import internal_database
 from portal.documents.moves import Move
 from portal.documents.organizations import Organization, Placement, Strategy
-from portal.documents.pools import Pool
+from portal.organizations.lifecycle.pools import find_pool
 from portal.tenants.collections import CollectionMissing
 from portal.tenants.moving.applying import apply_dirty
 from portal.tenants.moving.following import Follower
@@ -126,7 +126,7 @@ def place_of(organization: ObjectId, placement: Placement) -> Place:
     """The place that a placement means; a shared one as its pool has it now. Raises
     CollectionMissing where it has no collection, ClusterUnavailable."""
     if placement.strategy == Strategy.SHARED:
-        pool = Pool.objects.get(id=placement.pool)
+        pool = find_pool(placement.pool)
         database, uuid, name = database_of(pool), pool.uuid, pool.collection
     else:
         database, uuid, name = database_of(placement), placement.uuid, placement.collection

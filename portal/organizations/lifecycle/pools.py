@@ -28,7 +28,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import PyMongoError
 
 from portal.database.clusters import database_of
-from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.organizations import Organization, OrganizationState, Placement
 from portal.documents.pools import Pool
 from portal.errors import PortalError
 from portal.organizations.lifecycle.births import create_once
@@ -73,7 +73,7 @@ def pool_with_room(cluster: str) -> Pool:
         if found := roomy.filter(generation__gte=1, missing=None).first():
             return found
         half_open = pools.filter(generation=0).first()
-        half_open = half_open or _insert(last.id + 1 if last else 1, cluster)
+        half_open = half_open or _insert(_number_after(last), cluster)
         if half_open:
             return finish_opening(half_open)
 
@@ -108,9 +108,10 @@ def delete_documents(number: int, organization: ObjectId) -> Iterator[None]:
     """Delete the organization's documents in small batches, between which it yields.
 
     After each it rests for as long as that took, so that neighbours have the server half of the
-    time: their p99 then stays below 1.5 times what it is without, against 2.6 times.
+    time: their p99 then stays below 1.5 times what it is without, against 2.6 times. Raises
+    CollectionMissing where the pool's record was lost, since the documents may still be there.
     """
-    pool, wanted = Pool.objects.get(id=number), range_of(organization)
+    pool, wanted = find_pool(number), range_of(organization)
     database, name = database_of(pool), pool.collection
     while True:
         begun = time.monotonic()
@@ -126,6 +127,29 @@ def delete_documents(number: int, organization: ObjectId) -> Iterator[None]:
                 return
         time.sleep(min(time.monotonic() - begun, LONGEST_REST_SECONDS))
         yield
+
+
+def find_pool(number: int) -> Pool:
+    """The pool with this number. Raises CollectionMissing where there is no record of it, and so
+    nobody knows its collection."""
+    pool = Pool.objects(id=number).first()
+    if pool is None:
+        raise CollectionMissing(f"pool {number}")
+    return pool
+
+
+def record_anew(number: int, placement: Placement) -> Pool:
+    """Record a pool whose record was lost, as its collection tells by its name. Raises
+    CollectionMissing unless a single one has a name of this pool; NotUniqueError where it is
+    recorded already."""
+    named = {"$regex": rf"^shared_{number}_[0-9]+$"}
+    found = list(collections.list_collections(database_of(placement), name=named))
+    if len(found) != 1:
+        raise CollectionMissing(f"pool {number}")
+    generation = found[0].name.rpartition("_")[2]
+    pool = Pool(id=number, cluster=placement.cluster, database=placement.database)
+    pool.uuid, pool.generation = found[0].uuid, int(generation)
+    return pool.save(force_insert=True)
 
 
 def range_of(organization: ObjectId) -> dict[str, Any]:
@@ -153,7 +177,7 @@ def read_stored(
 ) -> list[RawBSONDocument]:
     """The result of ``pipeline`` on all that is in the pool, as it is stored; otherwise like
     ``read_documents``."""
-    pool = Pool.objects.get(id=number)
+    pool = find_pool(number)
     database, name = database_of(pool), pool.collection
     for tries_left in reversed(range(collections.MAX_TRIES)):
         try:
@@ -195,6 +219,14 @@ def organizations_in(pool: Pool) -> int:
     """The number of organizations that have their documents in the pool; by an index alone."""
     kept = OrganizationState.ACTIVE, OrganizationState.TRASHED
     return Organization.objects(placement__pool=pool.id, state__in=kept).count()
+
+
+def _number_after(last: Pool | None) -> int:
+    """A number after those of all pools; also of one whose record was lost, as organizations still
+    name that."""
+    named = Organization.objects(placement__pool__exists=True).order_by("-placement.pool")
+    highest = named.scalar("placement").first()
+    return max(last.id if last else 0, highest.pool if highest else 0) + 1
 
 
 def _insert(number: int, cluster: str) -> Pool | None:

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from math import ceil
 from typing import Any
 
@@ -19,7 +20,8 @@ from portal.documents.organizations import (
     Placement,
     Strategy,
 )
-from portal.documents.pools import Pool
+from portal.organizations.lifecycle.pools import find_pool
+from portal.tenants.collections import CollectionMissing
 
 MOST_WATCHED = 20
 READS_AT_ONCE = 10
@@ -77,11 +79,12 @@ def _watched(cluster: str) -> Iterable[Collection]:
         [{"$match": wanted}, {"$sample": {"size": MOST_WATCHED}}, {"$project": {"placement": 1}}]
     )
     for row in found:
-        yield _collection_of(Placement._from_son(row["placement"]))
+        with suppress(CollectionMissing):  # the doctor tells of pools that nobody knows
+            yield _collection_of(Placement._from_son(row["placement"]))
 
 
 def _collection_of(placement: Placement) -> Collection:
     if placement.strategy == Strategy.SHARED:
-        pool = Pool.objects.get(id=placement.pool)
+        pool = find_pool(placement.pool)
         return database_of(pool)[pool.collection]
     return database_of(placement)[placement.collection]

@@ -1,15 +1,24 @@
 """Size of an organization, counted now: by the server's figures or one by one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
 
+from bson.raw_bson import RawBSONDocument
+from pymongo.database import Database
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from portal import clock
 from portal.database.clusters import database_of
 from portal.documents.figures import OrganizationFigures
-from portal.documents.organizations import Organization, Strategy
+from portal.documents.organizations import Organization, Placement, Strategy
 from portal.organizations.lifecycle import pools
+from portal.organizations.lifecycle.errors import TenantCollectionMissing
 from portal.tenants import collections
+from portal.tenants.collections import CollectionElsewhere, CollectionMissing
+
+Result = TypeVar("Result")
 
 COUNTING_SECONDS = 2.5
 _ONE_BY_ONE = (
@@ -51,10 +60,13 @@ def measure(organization: Organization) -> Kept | None:
 
 def count_anew(organization: Organization, seconds: float = COUNTING_SECONDS) -> Recount:
     """Count the documents one by one, within ``seconds``, else by the server's figures; store what
-    was counted, and tell the difference. Raises CollectionError, PyMongoError."""
+    was counted, and tell the difference. Raises TenantCollectionMissing, PyMongoError."""
     stored = OrganizationFigures.objects(id=organization.id).first()
     before = stored and Kept(stored.documents, stored.bytes, exact=False)
-    now = _count(organization, seconds)
+    try:
+        now = _count(organization, seconds)
+    except CollectionMissing as missing:
+        raise TenantCollectionMissing(organization.name) from missing
     figures = OrganizationFigures.objects(id=organization.id)
     at = clock.now()
     figures.update_one(
@@ -74,26 +86,22 @@ def _measure(organization: Organization) -> Kept | None:
         return _count(organization, COUNTING_SECONDS)
     if placement.uuid is None:
         return None
-    figures = collections.collection_figures(
-        database_of(placement), placement.uuid, placement.collection
-    )
+    figures = _followed(placement, collections.collection_figures)
     return Kept(figures.documents, figures.size_bytes, exact=False)
 
 
 def _count(organization: Organization, seconds: float) -> Kept:
     placement = organization.placement
     max_time_ms = round(seconds * 1000)
+
+    def read(database: Database, uuid: UUID, name: str) -> list[RawBSONDocument]:
+        return collections.read_documents(database, uuid, name, _ONE_BY_ONE, max_time_ms)
+
     try:
         if placement.strategy == Strategy.SHARED:
             found = pools.read_documents(placement.pool, organization.id, _ONE_BY_ONE, max_time_ms)
         else:
-            found = collections.read_documents(
-                database_of(placement),
-                placement.uuid,
-                placement.collection,
-                _ONE_BY_ONE,
-                max_time_ms,
-            )
+            found = _followed(placement, read)
     except ExecutionTimeout:
         measured = None if placement.strategy == Strategy.SHARED else _measure(organization)
         if measured is None:
@@ -102,3 +110,16 @@ def _count(organization: Organization, seconds: float) -> Kept:
     if not found:
         return Kept(0, 0, exact=True)
     return Kept(found[0]["documents"], found[0]["bytes"], exact=True)
+
+
+def _followed(placement: Placement, read: Callable[[Database, UUID, str], Result]) -> Result:
+    """The result of a read of the collection, under whichever name it has there."""
+    database, name = database_of(placement), placement.collection
+    for tries_left in reversed(range(collections.MAX_TRIES)):
+        try:
+            return read(database, placement.uuid, name)
+        except CollectionElsewhere as found:
+            if not tries_left:
+                raise
+            name = found.actual_name
+    raise AssertionError("the last try returns or raises")

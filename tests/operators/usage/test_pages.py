@@ -6,7 +6,8 @@ import pytest
 
 from portal.documents.accounts import OperatorRole
 from portal.documents.memberships import Role
-from portal.documents.organizations import OwnLimits
+from portal.documents.organizations import OwnLimits, Strategy
+from portal.documents.pools import Pool
 from portal.operators.usage.forms import parse_limit, written
 from portal.operators.usage.load import load_of
 from portal.organizations.usage import limits
@@ -91,6 +92,30 @@ def test_counting_anew_tells_what_it_found(desk, acme):
     answer = desk.post(f"/operator/organizations/{acme.id}/limits/count", form_at=page)
     assert answer.status == 303
     assert "Counted 0 documents of 0 Bytes. Nothing was known before." in desk.get(page).text
+
+
+@pytest.fixture
+def lost():
+    """An organization in a pool whose record is gone."""
+    organization = an_organization("Lost Ltd", strategy=Strategy.SHARED)
+    Pool.objects.delete()
+    return organization
+
+
+def test_an_organization_whose_pool_is_recorded_no_more_has_pages_that_say_so(desk, lost):
+    own = f"/operator/organizations/{lost.id}"
+    assert "The collection that it shares is not in the database any more" in desk.get(own).text
+    for page in ("usage", "limits", "move"):
+        answer = desk.get(f"{own}/{page}")
+        assert answer.status == 200, page
+    rows = desk.get(f"{own}/usage").html.select(".limits tbody tr")
+    assert all("–" in row.get_text() for row in rows[:2])
+    counting = desk.post(f"{own}/limits/count", form_at=f"{own}/usage")
+    assert counting.status == 409
+    refused = desk.post(f"{own}/limits", {"documents": "5"})
+    assert refused.status == 409
+    assert "The collection of Lost Ltd is not in the database any more" in refused.text
+    assert fresh(lost).limits is None
 
 
 def test_limits_of_plans_are_set_on_a_page(desk):
