@@ -1,6 +1,7 @@
 """Legal holds: nothing of the organization is deleted for good while one is open."""
 
 import ast
+import itertools
 import threading
 from contextlib import suppress
 from datetime import timedelta
@@ -17,6 +18,7 @@ from portal.audit.errors import UnderHold
 from portal.data import recording
 from portal.data.access import DocumentAccess, mask_for
 from portal.data.history.erasing import erase_document
+from portal.database import connection
 from portal.database.connection import server_time, tenant_database
 from portal.database.kept_beside import BEFORE_IMAGES, COLLECTIONS, EDITS, rows_of
 from portal.doctor.restrictions import find_lost_holds, find_unlike
@@ -417,3 +419,66 @@ def test_a_member_reaches_one_in_the_trash_no_further_than_its_suspension(app, k
     assert person.delete(trashed).status_code == status
     assert bool(person.get("/org/trash").json["trash"]) == (kind != Restriction.HIDDEN)
     assert fresh(organization).state == OrganizationState.TRASHED
+
+
+class BreakIn:
+    """Somebody who sets a hold before one of the commands that this thread sends."""
+
+    def __init__(self, organization, at):
+        self.organization, self.at, self.sent = organization, at, 0
+        self.thread, self.within = threading.Thread(target=self._set), threading.get_ident()
+        self.there = None
+
+    def __call__(self, *_):
+        if threading.get_ident() != self.within:
+            return
+        self.sent += 1
+        if self.sent == self.at:
+            self.thread.start()
+            self.thread.join(0.2)  # or it waits for a transaction that has begun before
+
+    def _set(self):
+        try:
+            if set_hold_at(self.organization) is None:
+                self.there = self.is_there()
+        except HoldTooLate:
+            pass
+
+    def watch(self, attempt, is_there):
+        """Attempt the deletion; True where the hold was set before its end."""
+        self.is_there = is_there
+        with suppress(UnderHold):
+            attempt()
+        if self.sent < self.at:
+            return False
+        self.thread.join()
+        return True
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+@pytest.mark.attack("H2")
+@pytest.mark.parametrize("deletion", DELETIONS)
+def test_a_hold_before_any_command_of_a_deletion_keeps_what_is_there_then(
+    deletion, monkeypatch, empty
+):
+    monkeypatch.setattr("portal.organizations.restrictions.holding.WAITED_SECONDS", 0.1)
+    kept = lost = 0
+    for at in itertools.count(1):
+        empty()
+        organization = with_a_document()
+        attempt, is_there = WAYS[deletion](organization)
+        intruder = BreakIn(organization, at)
+        with monkeypatch.context() as patched:
+            patched.setattr(connection._RoundTrips, "started", intruder)
+            if not intruder.watch(attempt, is_there):
+                break
+        if intruder.there:
+            with suppress(UnderHold):
+                attempt()
+            assert is_there(), f"gone although held before command {at}"
+            kept += 1
+        else:
+            lost += not is_there()
+    assert kept, "no hold came in time"
+    assert lost, "no deletion was there first"
