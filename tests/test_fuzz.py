@@ -556,6 +556,7 @@ FORMS = {
     "/operator/bulk/<bulk_id>/pause": ("idempotency_key",),
     "/operator/bulk/<bulk_id>/resume": ("idempotency_key",),
     "/operator/bulk/<bulk_id>/cancel": ("idempotency_key",),
+    "/operator/bulk/<bulk_id>/retry": ("idempotency_key",),
     "/operator/enter": ("token", "email", "password", "idempotency_key"),
     "/operator/operators/new": ("email", "role", "idempotency_key"),
     "/operator/operators/<account_id>": ("role", "idempotency_key"),

@@ -21,6 +21,7 @@ from portal.jobs.errors import JobEnded, JobNotPaused
 from portal.operators.access import Operator
 from portal.operators.bulk import managing
 from portal.operators.bulk.errors import (
+    BulkNotEnded,
     BulkNotFound,
     BulkNotPlanned,
     BulkNotStarted,
@@ -92,6 +93,11 @@ class Bulk(schemas.Response):
     action = schemas.Choice("BulkKind", required=True)
     arguments = fields.Dict(fields.String(), fields.String(), required=True)
     words = fields.String(required=True, metadata={"example": "all that match: state active"})
+    retries = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "the action of which these were left over", "example": None},
+    )
     state = schemas.Choice("BulkState", required=True)
     job_state = fields.String(required=True, allow_none=True, metadata={"example": "running"})
     per_minute = fields.Integer(required=True, metadata={"example": 120})
@@ -202,7 +208,7 @@ def get_bulk(operator: Operator, bulk_id: str) -> dict[str, Any]:
 def list_bulk_results(operator: Operator, query: dict[str, Any], bulk_id: str) -> dict[str, Any]:
     """List what became of each organization
 
-    50 at a time, in the order in which they are acted upon.
+    50 at a time, in the order in which they were frozen.
     """
     bulk = managing.find_bulk(bulk_id)
     page = results_of(bulk.id, outcome=query.get("outcome"), after=query.get("after"))
@@ -271,6 +277,28 @@ def cancel_bulk(operator: Operator, bulk_id: str) -> dict[str, Any]:
     return _told(managing.find_bulk(bulk_id))
 
 
+@admin_bulk.post(
+    "/bulk/<bulk_id>/retry",
+    refusals=(
+        *OF_OPERATOR_CHANGES,
+        BulkNotFound,
+        BulkNotEnded,
+        InvalidSelection,
+        InvalidBulkArgument,
+    ),
+)
+@by_operator("console.act")
+@takes_key
+@admin_bulk.response(201, BulkAnswer)
+def retry_bulk(operator: Operator, bulk_id: str) -> dict[str, Any]:
+    """Plan an action anew on those that it left over
+
+    Those alone that were refused, or not reached before its end, as they are now; by a job, in
+    which it is `counting`. Nothing else happens: read its ``total``, and start it then.
+    """
+    return _told(managing.plan_again(bulk_id, operator.context))
+
+
 def _told(bulk: BulkAction) -> dict[str, Any]:
     return {"bulk": shown_bulk(bulk).as_told()}
 
@@ -285,7 +313,7 @@ def _replay(status: int) -> Any:
 install_replays(
     admin_bulk,
     {
-        "plan_bulk": (BulkAnswer, _replay(201)),
+        **{name: (BulkAnswer, _replay(201)) for name in ("plan_bulk", "retry_bulk")},
         **{
             name: (BulkAnswer, _replay(200))
             for name in ("start_bulk", "pause_bulk", "resume_bulk", "cancel_bulk")

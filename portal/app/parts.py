@@ -160,7 +160,7 @@ JOB_KINDS = (
     undoing.KIND,
     import_steps.KIND,
     *carrying_out.KINDS,
-    freezing.COUNTING,
+    *freezing.KINDS,
     exports.KIND,
 )
 ACCOUNT_ENDINGS = Wiring(

@@ -148,6 +148,18 @@ def cancel(bulk_id: str, as_json: bool) -> None:
         _tell(managing.find_bulk(bulk_id), as_json)
 
 
+@bulk.command("retry")
+@_named
+@json_option
+@on_database
+def retry(bulk_id: str, as_json: bool) -> None:
+    """Plan the action with this ID anew on those alone that it left over: that were refused, or
+    not reached before its end."""
+    with refusals():
+        planned = managing.plan_again(bulk_id, RequestContext(OPERATOR))
+    _tell(planned, as_json)
+
+
 def _tell(found: BulkAction, as_json: bool) -> None:
     shown = shown_bulk(found)
     if as_json:
@@ -166,5 +178,9 @@ def _tell(found: BulkAction, as_json: bool) -> None:
     ]
     for name, value in rows:
         click.echo(f"{name:<10} {plain(str(value))}")
+    if shown.left_over:
+        click.echo(
+            f"\nTo plan it anew on the {shown.left_over:,} left over: flask bulk retry {found.id}"
+        )
     if found.state == "planned":
         click.echo(f"\nTo start it: flask bulk start {found.id} --count {found.total}")

@@ -34,12 +34,14 @@ class BulkAction(MasterDocument):
 
     ``words`` are the choice as it was made, ``digest`` the hash of action, arguments and ids:
     of equal ones a single job is open. ``states`` is the number of organizations in each state.
+    ``retries`` is the action of which these are what was left over, where it is such a one.
     """
 
     action = fields.StringField(required=True)
     arguments = fields.MapField(fields.StringField())
     words = fields.StringField(required=True)
     filter = fields.MapField(fields.StringField(), default=None)
+    retries = fields.ObjectIdField()
     state = fields.StringField(required=True, choices=tuple(BulkState), default=BulkState.COUNTING)
     per_minute = fields.IntField(required=True)
     total = fields.IntField(required=True, default=0)
@@ -64,7 +66,9 @@ class BulkAction(MasterDocument):
 
 
 class BulkItem(MasterDocument):
-    """An organization in a bulk action, as it was when that was planned, and what became of it."""
+    """An organization in a bulk action, as it was when that was planned, and what became of it.
+    One whose cluster didn't answer ``tries`` times is ``waiting`` behind those that were asked less
+    often."""
 
     bulk = fields.ObjectIdField(required=True)
     number = fields.IntField(required=True)
@@ -76,7 +80,8 @@ class BulkItem(MasterDocument):
     outcome = fields.StringField(
         required=True, choices=tuple(BulkOutcome), default=BulkOutcome.WAITING
     )
-    # In words: why it failed, or what goes on still.
+    tries = fields.IntField()
+    # In words: why it failed or waits, or what goes on still.
     reason = fields.StringField()
     at = fields.DateTimeField()
     created_at = fields.DateTimeField(required=True)
@@ -86,6 +91,7 @@ class BulkItem(MasterDocument):
         "indexes": [
             {"fields": ["bulk", "number"], "unique": True},
             ["bulk", "outcome", "number"],
+            ["bulk", "outcome", "tries", "number"],
             "organization",
             {"fields": ["created_at"], **_EXPIRY},
         ],

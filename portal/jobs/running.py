@@ -12,9 +12,11 @@ import structlog
 from bson import ObjectId
 from mongoengine import QuerySet
 from mongoengine.errors import MongoEngineException
-from pymongo.errors import PyMongoError
+from pymongo.errors import ExecutionTimeout, NetworkTimeout, PyMongoError, WTimeoutError
 
 from portal.audit.trail import installation, record
+from portal.database.connection import is_unavailable
+from portal.database.diagnosis import root_cause
 from portal.database.leases import Interrupted, LeasedQueue, Renewing, seconds_from_now, summary
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.audit import Origin
@@ -33,6 +35,10 @@ RENEW_SECONDS = 2
 STALE_SECONDS = 10
 MOST_TRIES = 3
 """The attempts that fail for one cause, without getting further, until the job has failed."""
+AWAY_SECONDS = 10
+"""The pause of a job whose database is away, which counts as no failure."""
+# By what was asked, as much as by the server.
+_TOO_SLOW = (ExecutionTimeout, NetworkTimeout, WTimeoutError)
 
 _QUEUE = LeasedQueue(
     Job,
@@ -147,7 +153,8 @@ def run(job: Job, work: Callable[[Run], dict[str, Any]] | None = None) -> None:
     command brings, or else by its kind's.
 
     Raises Interrupted; any other error that ``work`` raises, after it was written: then the job is
-    due again after a pause, or has failed, MOST_TRIES in a row for one cause.
+    due again after a pause, however long its database is away, or has failed, MOST_TRIES in a row
+    for one other cause.
     """
     running, work = Run(job), work or KINDS[job.kind].work
     if work is None:
@@ -219,6 +226,10 @@ def _postpone(running: Run, later: NotNow) -> None:
 
 def _put_off(running: Run, error: Exception) -> None:
     """Have the job tried again after a pause, or end it at the third failure for one cause."""
+    if is_unavailable(error) and not isinstance(root_cause(error), _TOO_SLOW):
+        away = _QUEUE.delay(AWAY_SECONDS, error)
+        running.held.update_one(__raw__=[{"$set": {**away, "progress.done": running.done}}])
+        return
     job, cause = running.job, type(error).__name__
     further = running.done > job.progress.done
     tries = 1 if further or job.cause != cause else (job.tries or 0) + 1

@@ -317,6 +317,13 @@ ACTIONS = (
         "bulk cancel",
     ),
     OperatorAction(
+        "retry bulk",
+        "Plan an action on many organizations anew on those left over",
+        "operator_bulk.retry",
+        "retry_bulk",
+        "bulk retry",
+    ),
+    OperatorAction(
         "move",
         "Move an organization",
         "operator_moves.plan",

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from mongoengine.errors import OperationError
+from pymongo.errors import AutoReconnect, ExecutionTimeout, ServerSelectionTimeoutError
 
 from portal import clock
 from portal.database import background
@@ -13,7 +14,7 @@ from portal.documents.jobs import Job
 from portal.jobs import progress, runner, running
 from portal.jobs.errors import JobEnded, JobExists, JobNotFound, JobNotPaused
 from portal.jobs.managing import cancel_job, find_job, latest_jobs, pause_job, resume_job
-from portal.jobs.running import JobFailed, Run, acquire, run
+from portal.jobs.running import MOST_TRIES, JobFailed, Run, acquire, run
 from tests.factories import a_context
 from tests.processes import at_once, wait_until
 
@@ -139,6 +140,36 @@ def test_the_third_failure_for_one_cause_ends_it_and_says_so(kind, a_job, expire
     failed = find_job(job.id)
     assert failed.state == "failed"
     assert failed.reason == "It stopped 3 times at the same place: ZeroDivisionError: sheep"
+
+
+def test_while_its_database_is_away_no_attempt_counts_as_a_failure(kind, a_job, expire):
+    away = [AutoReconnect("gone"), ServerSelectionTimeoutError("away"), AutoReconnect("gone")] * 2
+
+    def work(run):
+        if away:
+            raise away.pop()
+        return {"counted": 2}
+
+    job, kind[1]["work"] = a_job(), work
+    while away:
+        runner.run_due_jobs()
+        found = find_job(job.id)
+        assert (found.state, found.tries) == ("running", None)
+        assert "tried again in" in progress.describe(found)
+        expire(job)
+    runner.run_due_jobs()
+    assert find_job(job.id).result == {"counted": 2}
+
+
+def test_what_is_too_slow_is_not_tried_for_ever(kind, a_job, expire):
+    def work(run):
+        raise ExecutionTimeout("operation exceeded time limit", 50)
+
+    job, kind[1]["work"] = a_job(), work
+    for _ in range(MOST_TRIES):
+        runner.run_due_jobs()
+        expire(job)
+    assert find_job(job.id).state == "failed"
 
 
 def test_failures_of_which_each_gets_further_do_not_end_it(kind, a_job, expire):

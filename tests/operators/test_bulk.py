@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from bson import ObjectId
 
 from portal import clock
 from portal.audit.trail import events_of
+from portal.database.errors import ClusterUnavailable
 from portal.database.leases import Interrupted
 from portal.documents.accounts import Account, OperatorRole
 from portal.documents.bulk_actions import BulkAction, BulkItem, BulkOutcome, BulkState
@@ -22,6 +24,7 @@ from portal.jobs import runner
 from portal.jobs.running import KINDS as JOB_KINDS
 from portal.operators.bulk import carrying_out, kinds, managing
 from portal.operators.bulk.errors import (
+    BulkNotEnded,
     BulkNotPlanned,
     CountNotConfirmed,
     InvalidBulkArgument,
@@ -184,6 +187,89 @@ def test_each_refusal_is_told_and_stops_no_other(three):
     run_jobs()
     assert [outcome for _, outcome in outcomes(bulk)] == ["failed", "done", "done"]
     assert Job.objects.get(kind="bulk").result == {"waiting": 0, "done": 2, "failed": 1}
+
+
+def refused_one(three):
+    """An action that was done to all but the last one, which has been changed since."""
+    bulk = managing.plan_these("trash", {}, ids(three), BY_OPERATOR)
+    rename_organization(three[2], "Verdant", a_context())
+    started = start(bulk)
+    run_jobs()
+    return started
+
+
+def test_what_was_refused_is_planned_again_alone(three):
+    former = refused_one(three)
+    late = an_organization("Too late")
+    again = managing.plan_again(former.id, BY_OPERATOR)
+    run_jobs()
+    again = managing.find_bulk(again.id)
+    assert (again.state, again.total, again.action) == (BulkState.PLANNED, 1, "trash")
+    assert again.words == "those of “Delete: 3 organizations” that were refused"
+    assert states([*three, late]) == ["trashed", "trashed", "active", "active"]
+    start(again)
+    run_jobs()
+    assert states([*three, late]) == ["trashed", "trashed", "trashed", "active"]
+    assert outcomes(again) == [("Verdant", "done")]
+
+
+def test_what_was_not_reached_is_planned_again_and_what_was_done_is_not(three):
+    bulk = start(managing.plan_these("note", NOTE, ids(three), BY_OPERATOR, per_minute=6))
+    runner.run_due_jobs()
+    with pytest.raises(BulkNotEnded):
+        managing.plan_again(bulk.id, BY_OPERATOR)
+    managing.cancel_bulk(str(bulk.id), BY_OPERATOR)
+    again = managing.plan_again(bulk.id, BY_OPERATOR)
+    run_jobs()
+    start(again)
+    run_jobs()
+    assert OrganizationNote.objects.count() == 3
+    with pytest.raises(InvalidSelection):
+        managing.plan_again(again.id, BY_OPERATOR)
+
+
+def test_an_older_version_counts_nothing_of_what_is_planned_again(three):
+    """It knows filters alone, so it would freeze every organization."""
+    again = managing.plan_again(refused_one(three).id, BY_OPERATOR)
+    assert Job.objects.get(id=again.counting).kind == "bulk retry count"
+
+
+def test_what_was_refused_is_planned_again_in_three_ways(desk, program_of, command, three):
+    former = refused_one(three)
+    here = f"/operator/bulk/{former.id}"
+    page = desk.get(here)
+    assert page.html.find("button", string="Plan again for the 1 refused")
+    planned = desk.post(f"{here}/retry", form_at=here)
+    assert planned.status == 303
+    answer = program_of().post(f"/admin/bulk/{former.id}/retry")
+    assert (answer.status_code, answer.json["bulk"]["retries"]) == (201, str(former.id))
+    command("bulk", "retry", str(former.id))
+    run_jobs()
+    assert [one.total for one in BulkAction.objects(retries=former.id)] == [1, 1, 1]
+    assert desk.get(planned.location).html.find("a", href=here)
+
+
+def test_those_whose_cluster_is_away_wait_behind_the_others_until_it_is_back(three, monkeypatch):
+    kestrel, away = three[1], [True]
+
+    def act(organization, *given):
+        if away and organization.id == kestrel.id:
+            raise ClusterUnavailable("second", "it does not answer")
+        return KINDS["note"].act(organization, *given)
+
+    monkeypatch.setattr(carrying_out, "kind_named", lambda name: replace(KINDS[name], act=act))
+    bulk = start(managing.plan_these("note", NOTE, ids(three), BY_OPERATOR))
+    for _ in range(3):
+        Job.objects.update(set__due_at=clock.now() - timedelta(days=1))
+        runner.run_due_jobs()
+        assert [outcome for _, outcome in outcomes(bulk)] == ["done", "waiting", "done"]
+    job = Job.objects.get(id=bulk.job)
+    assert (job.state, job.progress.done) == (JobState.RUNNING, 2)
+    assert "second, it does not answer" in job.last_error
+    away.clear()
+    run_jobs()
+    assert [outcome for _, outcome in outcomes(bulk)] == ["done"] * 3
+    assert OrganizationNote.objects.count() == 3
 
 
 @pytest.mark.attack("O6")

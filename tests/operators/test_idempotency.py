@@ -146,6 +146,12 @@ def paused():
     return there
 
 
+def cancelled():
+    there = started()
+    bulk.cancel_bulk(str(there["bulk_id"]), RequestContext(OPERATOR))
+    return there
+
+
 def moving():
     return {"organization_id": a_move(an_organization()).organization}
 
@@ -193,6 +199,7 @@ CALLS = {
     "POST /admin/bulk/{bulk_id}/pause": (started, None),
     "POST /admin/bulk/{bulk_id}/resume": (paused, None),
     "POST /admin/bulk/{bulk_id}/cancel": (started, None),
+    "POST /admin/bulk/{bulk_id}/retry": (cancelled, None),
     "PUT /admin/organizations/{organization_id}/name": (
         an_organization_to_see,
         {"organization_name": "Kestrel Freight"},

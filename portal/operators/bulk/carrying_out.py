@@ -9,6 +9,7 @@ import structlog
 from bson import ObjectId
 
 from portal import clock
+from portal.database.errors import ClusterLost, ClusterUnavailable
 from portal.documents.accounts import Account
 from portal.documents.api_keys import OperatorKey
 from portal.documents.bulk_actions import BulkAction, BulkItem, BulkOutcome
@@ -26,23 +27,32 @@ log = structlog.get_logger()
 SLICE_SECONDS = 10
 """The time after which other jobs have their turn."""
 
+AWAY_SECONDS = 60
+"""The time after which organizations are tried again whose clusters don't answer."""
+
 
 def _work(run: Run) -> dict[str, Any]:
     bulk = BulkAction.objects.get(id=run.job.parameters["bulk"])
     kind, begun = kind_named(bulk.action), time.monotonic()
     _check_author(bulk)
     share = max(1, bulk.per_minute * SLICE_SECONDS // 60)
-    waiting = BulkItem.objects(bulk=bulk.id, outcome=BulkOutcome.WAITING).order_by("number")
+    waiting = BulkItem.objects(bulk=bulk.id, outcome=BulkOutcome.WAITING)
     # One more, which tells that there is a rest.
-    items = list(waiting.limit(share + 1))
-    done = bulk.total - waiting.count()
-    for number, item in enumerate(items[:share], 1):
+    items = list(waiting.order_by("tries", "number").limit(share + 1))
+    before = done = bulk.total - waiting.count()
+    away = None
+    for item in items[:share]:
         run.check()
         if waits_for := kind.waits_for():
             raise NotNow(waits_for, SLICE_SECONDS)
-        _carry_out(bulk, kind, item, run.job)
-        run.report(done + number, "organizations", item.slug)
-    if len(items) > share:
+        if reason := _carry_out(bulk, kind, item, run.job):
+            away = reason
+        else:
+            done += 1
+        run.report(done, "organizations", item.slug)
+    if away and done == before and items[-1].tries:
+        raise NotNow(f"those left over wait for their clusters: {away}", AWAY_SECONDS)
+    if away or len(items) > share:
         left = SLICE_SECONDS - (time.monotonic() - begun)
         raise NotNow(f"its share, {bulk.per_minute:,} a minute", max(1, round(left)))
     return outcomes_of(bulk.id)
@@ -77,9 +87,9 @@ def _check_author(bulk: BulkAction) -> None:
         raise JobFailed(reason, outcomes_of(bulk.id))
 
 
-def _carry_out(bulk: BulkAction, kind: BulkKind, item: BulkItem, job: Job) -> None:
-    """Do it to one, whatever happens with the others. What a killed attempt has done already is
-    found by its idempotency key."""
+def _carry_out(bulk: BulkAction, kind: BulkKind, item: BulkItem, job: Job) -> str | None:
+    """Do it to one, whatever happens with the others; why it has to wait, where its cluster doesn't
+    answer. What a killed attempt has done already is found by its idempotency key."""
     outcome, reason, context = BulkOutcome.DONE, None, _context(bulk, item, job)
     try:
         organization = Organization.objects(id=item.organization).first()
@@ -90,11 +100,15 @@ def _carry_out(bulk: BulkAction, kind: BulkKind, item: BulkItem, job: Job) -> No
     except PortalError as error:
         # What was done before may be why it is refused now.
         if find_record(context.idempotency_key) is None:
-            outcome, reason = BulkOutcome.FAILED, error.words
             log.info("bulk.refused", organization=str(item.organization), code=error.code)
+            if isinstance(error, ClusterUnavailable) and not isinstance(error, ClusterLost):
+                BulkItem.objects(id=item.id).update_one(inc__tries=1, set__reason=error.words)
+                return f"{error.cluster}, {error.reason}"
+            outcome, reason = BulkOutcome.FAILED, error.words
     BulkItem.objects(id=item.id).update_one(
         set__outcome=outcome, set__reason=reason, set__at=clock.now()
     )
+    return None
 
 
 def _context(bulk: BulkAction, item: BulkItem, job: Job) -> RequestContext:

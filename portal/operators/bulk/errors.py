@@ -64,6 +64,17 @@ class BulkNotStarted(Conflict):
     message = "Nothing runs that could be paused or cancelled. Nothing was changed."
 
 
+class BulkNotEnded(Conflict):
+    """It is not known yet what it leaves over."""
+
+    code = "bulk_not_ended"
+    title = "It has not ended yet"
+    message = (
+        "Those that it leaves over are planned again once it has ended: wait for it, or cancel the "
+        "rest. Nothing was changed."
+    )
+
+
 @dataclass
 class NoSuchSuspension(Conflict):
     """An organization has no open suspension for a cause."""

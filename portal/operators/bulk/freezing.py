@@ -4,13 +4,13 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from bson import ObjectId
 
 from portal import clock
-from portal.documents.bulk_actions import BulkAction, BulkItem, BulkState
+from portal.documents.bulk_actions import BulkAction, BulkItem, BulkOutcome, BulkState
 from portal.documents.figures import OrganizationFigures
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, OrganizationState
@@ -59,8 +59,11 @@ def _count(run: Run) -> dict[str, Any]:
         run.check()
         run.report(number, "counting")
 
-    wanted = OrganizationFilter.from_args(bulk.filter or {})
-    values = freeze(bulk, wanted.matching_ids(), report)
+    if bulk.retries:
+        ids = left_over_by(bulk.retries)
+    else:
+        ids = OrganizationFilter.from_args(bulk.filter or {}).matching_ids()
+    values = freeze(bulk, ids, report)
     run.check()
     BulkAction.objects(id=bulk.id, state=BulkState.COUNTING).update_one(
         **{f"set__{name}": value for name, value in values.items()}
@@ -70,6 +73,22 @@ def _count(run: Run) -> dict[str, Any]:
 
 COUNTING = JobKind("bulk count", goes_on="goes on by itself", work=_count)
 """The kind of jobs that freeze all organizations that match a filter."""
+
+# A kind of its own: a version that knows no retries would freeze every organization.
+COUNTING_RETRY = JobKind("bulk retry count", goes_on="goes on by itself", work=_count)
+"""The kind of jobs that freeze what another action left over."""
+
+KINDS = (COUNTING, COUNTING_RETRY)
+
+
+def left_over_by(bulk_id: ObjectId) -> Iterator[ObjectId]:
+    """The organizations that an action was not done to: refused, or not reached before its end."""
+    items = BulkItem._get_collection()
+    found = (
+        items.find({"bulk": bulk_id, "outcome": outcome}, {"organization": 1}).sort("number", 1)
+        for outcome in (BulkOutcome.FAILED, BulkOutcome.WAITING)
+    )
+    return (row["organization"] for row in chain.from_iterable(found))
 
 
 def _batches(ids: Iterable[ObjectId]) -> Iterator[list[ObjectId]]:

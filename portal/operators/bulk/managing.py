@@ -8,13 +8,14 @@ from pymongo.errors import DuplicateKeyError
 from portal import clock
 from portal.database.background import wake
 from portal.database.transactions import transactional
-from portal.documents.bulk_actions import BulkAction, BulkItem, BulkState
+from portal.documents.bulk_actions import BulkAction, BulkItem, BulkOutcome, BulkState
 from portal.documents.jobs import Job
 from portal.errors import NotFound, PortalError
 from portal.jobs import managing as jobs
-from portal.jobs.running import LOOP
-from portal.operators.bulk.carrying_out import BULK
+from portal.jobs.running import LOOP, JobKind
+from portal.operators.bulk.carrying_out import BULK, outcomes_of
 from portal.operators.bulk.errors import (
+    BulkNotEnded,
     BulkNotFound,
     BulkNotPlanned,
     BulkNotStarted,
@@ -22,7 +23,7 @@ from portal.operators.bulk.errors import (
     InvalidBulkArgument,
     InvalidSelection,
 )
-from portal.operators.bulk.freezing import COUNTING, freeze
+from portal.operators.bulk.freezing import COUNTING, COUNTING_RETRY, freeze
 from portal.operators.bulk.kinds import kind_named, parse_arguments
 from portal.operators.listing.filters import OrganizationFilter
 from portal.operators.organizations.notes import LONGEST
@@ -86,9 +87,25 @@ def plan_all(
         raise InvalidSelection(f"No filter has {beyond[0][0]} = {beyond[0][1]}.")
     bulk = _new(action, arguments, f"all that match: {wanted.in_words}", context, per_minute)
     bulk.filter = wanted.to_args()
-    bulk = _write(bulk, context, counting=True)
-    wake(LOOP)
-    return bulk
+    return _count_by_job(bulk, COUNTING, context)
+
+
+def plan_again(bulk_id: str | ObjectId, context: RequestContext) -> BulkAction:
+    """Plan the same action anew on those alone that one that has ended left over, as they are now:
+    a job freezes and counts them. Nothing else happens. Raises BulkNotFound, BulkNotEnded,
+    InvalidSelection where all were done; InvalidBulkArgument, DuplicateRequest."""
+    former = find_bulk(bulk_id)
+    if former.state != BulkState.STARTED or Job.objects(id=former.job, open=True).first():
+        raise BulkNotEnded
+    outcomes = outcomes_of(former.id)
+    if outcomes[BulkOutcome.DONE] == former.total:
+        raise InvalidSelection("All of them were done: none is left over.")
+    title = f"{kind_named(former.action).words}: {counted(former.total, 'organization')}"
+    left = "not done" if outcomes[BulkOutcome.WAITING] else "refused"
+    words = f"those of “{title}” that were {left}"
+    bulk = _new(former.action, former.arguments, words, context, former.per_minute)
+    bulk.retries = former.id
+    return _count_by_job(bulk, COUNTING_RETRY, context)
 
 
 def find_bulk(bulk_id: str | ObjectId) -> BulkAction:
@@ -162,13 +179,21 @@ def _new(
     )
 
 
+def _count_by_job(bulk: BulkAction, counting: JobKind, context: RequestContext) -> BulkAction:
+    written = _write(bulk, context, counting)
+    wake(LOOP)
+    return written
+
+
 @transactional
-def _write(bulk: BulkAction, context: RequestContext, *, counting: bool = False) -> BulkAction:
+def _write(
+    bulk: BulkAction, context: RequestContext, counting: JobKind | None = None
+) -> BulkAction:
     claim_key(context, bulk.id, PLANNED, bulk.id)
     if counting:
         title = f"Counting organizations to {kind_named(bulk.action).words.lower()}"
         parameters = {"bulk": bulk.id}
-        job = jobs.start_job_with(COUNTING, str(bulk.id), title, context, parameters=parameters)
+        job = jobs.start_job_with(counting, str(bulk.id), title, context, parameters=parameters)
         bulk.counting = job.id
     return bulk.save(force_insert=True)
 

@@ -9,7 +9,7 @@ from bson import ObjectId
 from defusedcsv import csv
 
 from portal.database.paging import Page, keyset_stages, page_from
-from portal.documents.bulk_actions import BulkAction, BulkItem, BulkOutcome
+from portal.documents.bulk_actions import BulkAction, BulkItem, BulkOutcome, BulkState
 from portal.documents.jobs import Job
 from portal.jobs.progress import ShownJob, shown_job
 from portal.operators.bulk.carrying_out import outcomes_of
@@ -44,6 +44,12 @@ class ShownBulk:
         return -(-self.bulk.total // self.bulk.per_minute)
 
     @property
+    def left_over(self) -> int:
+        """The number of organizations that it was not done to, once it has ended."""
+        ended = self.bulk.state == BulkState.STARTED and not (self.ran and self.ran.open)
+        return self.bulk.total - self.outcomes[BulkOutcome.DONE] if ended else 0
+
+    @property
     def beside(self) -> list[tuple[str, int]]:
         """The states of organizations that the action is not for, with their numbers."""
         return [(_WORDS[state], n) for state, n in _beside(self.bulk, self.kind)]
@@ -55,6 +61,7 @@ class ShownBulk:
         return {
             **{name: bulk[name] for name in names},
             "arguments": dict(bulk.arguments),
+            "retries": bulk.retries,
             "documents": bulk.documents,
             "bytes": bulk.bytes,
             "members": bulk.members,

@@ -119,6 +119,13 @@ def cancel(operator: Operator, bulk_id: str) -> ResponseReturnValue:
     return see_other(".show", "Cancelled. What was done stays done.", bulk_id=bulk_id)
 
 
+@blueprint.post("/<bulk_id>/retry")
+@with_operator("console.act")
+def retry(operator: Operator, bulk_id: str) -> ResponseReturnValue:
+    planned = managing.plan_again(bulk_id, operator.context)
+    return redirect(url_for(".show", bulk_id=planned.id), 303)
+
+
 @blueprint.get("/<bulk_id>/results.csv")
 @with_operator("console.view")
 def results(operator: Operator, bulk_id: str) -> ResponseReturnValue:
