@@ -385,6 +385,7 @@ FORMS = {
     "/organizations/<slug>/data/history/<edit_id>/undo": ("reason", "idempotency_key"),
     "/organizations/<slug>/data/history/<edit_id>/cancel": (),
     "/organizations/<slug>/data/history/settings": ("records_programs", "idempotency_key"),
+    "/organizations/<slug>/data/bulk/delete": ("expected", "edit", "reason", "idempotency_key"),
     "/organizations/<slug>/data/bulk": (
         "changes-0-action",
         "changes-0-field",

@@ -214,6 +214,8 @@ ROUTES = {
     "POST /organizations/<slug>/data/history/<edit_id>/undo": "documents.write",
     "POST /organizations/<slug>/data/history/<edit_id>/cancel": "documents.write",
     "GET /organizations/<slug>/data/bulk": "documents.write",
+    "GET /organizations/<slug>/data/bulk/delete": "documents.write",
+    "POST /organizations/<slug>/data/bulk/delete": "documents.write",
     "POST /organizations/<slug>/data/bulk": "documents.write",
     "GET /organizations/<slug>/data/documents/<address>/erase": "documents.erase",
     "POST /organizations/<slug>/data/documents/<address>/erase": "documents.erase",

@@ -1,4 +1,4 @@
-"""``flask data insert``, ``edit``, ``delete`` and ``change``: writing documents."""
+"""``flask data insert``, ``edit``, ``delete``, ``change``, ``delete-many``: writing documents."""
 
 from typing import BinaryIO
 
@@ -14,6 +14,8 @@ from portal.data.etags import etag_of
 from portal.data.history.changing import BulkEdit, Preview, preview_change, start_change
 from portal.data.history.entries import shown_id
 from portal.data.history.field_changes import (
+    Changes,
+    DeleteDocuments,
     FieldChange,
     FieldChanges,
     RemoveField,
@@ -124,22 +126,44 @@ def change(
     changes them as one edit.
     """
     with refusals():
-        access = operator_access(planning.find_organization(slug))
         changes = FieldChanges(_changes(given, unset, rename))
-        query = parse_query(text)
-        preview = preview_change(access, query, changes)
-        _tell(preview)
-        if not preview.count:
-            return
-        if not yes:
-            click.confirm(f"{changes.title} in {preview.count:,} documents?", abort=True)
-        edit_id = ObjectId()
-        bulk = BulkEdit(query, changes, preview.count)
-        job = start_change(access, bulk, edit_id, reason=reason)
+        _preview_and_start(slug, text, changes, reason, yes=yes)
+
+
+@click.command("delete-many")
+@click.argument("slug")
+@click.option("--filter", "text", required=True, help="A filter, as Extended JSON; {} for all.")
+@click.option("--yes", is_flag=True, help="Delete them, without asking.")
+@_REASON
+@with_appcontext
+@on_database
+def delete_many(slug: str, text: str, reason: str | None, *, yes: bool) -> None:
+    """Delete all documents that match, of the organization with this SLUG.
+
+    First it tells how many match, and three of them. A job, which portals run, deletes them as one
+    edit, which can be undone for 30 days.
+    """
+    with refusals():
+        _preview_and_start(slug, text, DeleteDocuments(), reason, yes=yes)
+
+
+COMMANDS = (insert, edit, delete, change, delete_many)
+
+
+def _preview_and_start(
+    slug: str, text: str, changes: Changes, reason: str | None, *, yes: bool
+) -> None:
+    access = operator_access(planning.find_organization(slug))
+    query = parse_query(text)
+    preview = preview_change(access, query, changes)
+    _tell(preview)
+    if not preview.count:
+        return
+    if not yes:
+        click.confirm(f"{changes.title_for(preview.count)}?", abort=True)
+    edit_id = ObjectId()
+    job = start_change(access, BulkEdit(query, changes, preview.count), edit_id, reason=reason)
     click.echo(f"Job {job and job.id} goes on with it, as edit {edit_id}.")
-
-
-COMMANDS = (insert, edit, delete, change)
 
 
 def _typed(stored: bytes) -> str | None:

@@ -259,7 +259,9 @@ def test_pages_of_the_history(page, check, mara):
     undo, deleted = desk.undo(bulk), desk.delete(1)
     data = "/organizations/acme-corp/data"
     undoing, erasing = f"/history/{deleted.id}/undo", f"/documents/{deleted.address}/erase"
-    for path in ("/history", "/history/settings", f"/history/{undo.id}", undoing, erasing, "/bulk"):
+    one = f"/history/{undo.id}"
+    deleting = "/bulk/delete"
+    for path in ("/history", "/history/settings", one, undoing, erasing, deleting, "/bulk"):
         page.goto(data + path)
         check(page)
     page.get_by_label("Field").first.fill("wide")

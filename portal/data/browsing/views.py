@@ -81,7 +81,7 @@ def lead_on(access: Access) -> ResponseReturnValue:
     if ticked := tuple(request.args.getlist("id")):
         chosen = Condition("_id", "one_of", ("address",), ticked)
         selection = replace(selection, groups=((chosen,),), extended_json="")
-    to = choice_argument("to", ("transfer.export", "history.change_many"))
+    to = choice_argument("to", ("transfer.export", "history.change_many", "history.delete_many"))
     query = urlencode(selection.query_args())
     return redirect(f"{url_for(to, slug=access.organization.slug)}?{query}")
 

@@ -1,4 +1,4 @@
-"""Changing all documents that match a filter, as one edit, by a job.
+"""Changing, or deleting, all documents that match a filter, as one edit, by a job.
 
 A preview tells what would be done, by the same functions that do it. What was confirmed is the
 number of documents: if more match when it starts, nothing is changed.
@@ -22,10 +22,15 @@ from portal.data.handles import documents_of
 from portal.data.history.broken_rules import Breaking, would_break
 from portal.data.history.entries import AS_BEFORE, shown_id
 from portal.data.history.errors import EditNotFound, MoreMatch
-from portal.data.history.field_changes import FieldChanges, RenameField, changes_from
+from portal.data.history.field_changes import (
+    Changes,
+    FieldChanges,
+    RenameField,
+    changes_from,
+)
 from portal.data.history.working import carry_out, store_changes
 from portal.data.idempotency import Answer, write_once
-from portal.data.patching import differences, element_at
+from portal.data.patching import differences, element_at, elements
 from portal.data.queries import CODEC, beyond, cursor_of
 from portal.data.reading import READ_SECONDS
 from portal.data.recording import (
@@ -93,7 +98,7 @@ class BulkEdit:
     when it starts."""
 
     query: dict[str, Any]
-    changes: FieldChanges
+    changes: Changes
     expected: int
 
     def stored(self) -> bytes:
@@ -109,7 +114,7 @@ class BulkEdit:
 
 
 def preview_change(
-    access: DocumentAccess, query: dict[str, Any], changes: FieldChanges, *, others: bool = False
+    access: DocumentAccess, query: dict[str, Any], changes: Changes, *, others: bool = False
 ) -> Preview:
     """The effect that the change would have, told by the first, the middle and the last document
     that match by ``_id``, or by three ``others``. Raises InvalidQuery, FieldMasked, IndexNeeded,
@@ -121,11 +126,12 @@ def preview_change(
         documents = _drawn(handle, query) if others else _first_middle_last(handle, query, count)
         renamed = {
             change.field: _renamed(handle, query, change)
-            for change in changes.changes
+            for change in (changes.changes if isinstance(changes, FieldChanges) else ())
             if isinstance(change, RenameField)
         }
     pairs = tuple(_pair(each, changes) for each in documents)
-    return Preview(count, pairs, renamed, would_break(access, query, changes))
+    breaking = would_break(access, query, changes) if isinstance(changes, FieldChanges) else None
+    return Preview(count, pairs, renamed, breaking)
 
 
 def start_change(
@@ -192,7 +198,7 @@ def _start_job(access: DocumentAccess, edit: BulkEdit, edit_id: ObjectId) -> Job
         job = start_job(
             KIND,
             f"{organization.id}/{edit_id}",
-            f"{edit.changes.title} in {edit.expected} documents",
+            edit.changes.title_for(edit.expected),
             access.context,
             organization=organization.id,
             total=edit.expected,
@@ -204,7 +210,7 @@ def _start_job(access: DocumentAccess, edit: BulkEdit, edit_id: ObjectId) -> Job
     return job
 
 
-def _check(access: DocumentAccess, query: dict[str, Any], changes: FieldChanges) -> None:
+def _check(access: DocumentAccess, query: dict[str, Any], changes: Changes) -> None:
     access.mask.check_filter(query)
     changes.check(access.mask)
     handle = documents_of(access.organization)
@@ -242,10 +248,17 @@ def _renamed(handle: Any, query: dict[str, Any], change: RenameField) -> tuple[i
     return handle.count_documents({"$and": [query, has]}), handle.count_documents(both)
 
 
-def _pair(document: bytes, changes: FieldChanges) -> Pair:
+def _pair(document: bytes, changes: Changes) -> Pair:
     changed = changes.applied(document)
     if isinstance(changed, Refusal):
         return Pair(id_of(document), refusal=changed)
+    if changed is None:
+        told = tuple(
+            Difference((each.name,), each.value, None)
+            for each in elements(document)
+            if each.name != "_id"
+        )
+        return Pair(id_of(document), told)
     told = tuple(
         Difference(path, _value(document, path), _value(changed, path))
         for path in differences(document, changed)
@@ -349,7 +362,7 @@ def _bounded(documents: Mapping[bytes, bytes], ids: list[bytes]) -> tuple[list[b
     return taken, ids
 
 
-def _changes(documents: list[bytes], changes: FieldChanges) -> tuple[list[Change], list[LeftAlone]]:
+def _changes(documents: list[bytes], changes: Changes) -> tuple[list[Change], list[LeftAlone]]:
     """The changes of the documents, and those that can't be changed; of the others neither."""
     made: list[Change] = []
     left: list[LeftAlone] = []

@@ -1,10 +1,11 @@
-"""Changes of fields, the same in many documents: set, rename, remove."""
+"""Changes that are the same in many documents: of fields, which are set, renamed, removed; or the
+deletion of the documents."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
+from typing import Any, Protocol
 
 import bson
 
@@ -68,6 +69,31 @@ class RemoveField:
 FieldChange = SetField | RenameField | RemoveField
 
 
+class Changes(Protocol):
+    """Changes that are made in each document of many."""
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields that are named."""
+
+    @property
+    def title(self) -> str:
+        """The changes in words, without values."""
+
+    def title_for(self, count: int) -> str:
+        """The changes of so many documents in words, without values."""
+
+    def check(self, mask: Mask) -> None:
+        """Raise FieldMasked where a masked field is named."""
+
+    def applied(self, document: bytes) -> bytes | Refusal | None:
+        """The document with the changes, ``None`` where it is deleted, or why it can't have
+        them."""
+
+    def stored(self) -> list[dict[str, Any]]:
+        """The changes as documents of BSON."""
+
+
 @dataclass(frozen=True, slots=True)
 class FieldChanges:
     """Changes that are made in each document of many, together."""
@@ -100,6 +126,10 @@ class FieldChanges:
         """The changes in words, without values."""
         told = ", ".join(f"{change.words} {change.field}" for change in self.changes)
         return told[:1].upper() + told[1:]
+
+    def title_for(self, count: int) -> str:
+        """The changes of so many documents in words, without values."""
+        return f"{self.title} in {_documents(count)}"
 
     def check(self, mask: Mask) -> None:
         """Raise FieldMasked where a masked field is named."""
@@ -135,8 +165,36 @@ class FieldChanges:
                         yield Rename(path, change.name)
 
 
-def changes_from(stored: Sequence[dict[str, Any]]) -> FieldChanges:
-    """The changes from ``FieldChanges.stored``."""
+@dataclass(frozen=True, slots=True)
+class DeleteDocuments:
+    """The deletion of each document of many."""
+
+    title = "Delete documents"
+
+    @property
+    def fields(self) -> list[str]:
+        """None: no field is named."""
+        return []
+
+    def title_for(self, count: int) -> str:
+        """The deletion of so many documents in words."""
+        return f"Delete {_documents(count)}"
+
+    def check(self, mask: Mask) -> None:
+        """Names no field: who may write may delete what is masked, as of one document."""
+
+    def applied(self, document: bytes) -> None:
+        """Nothing stays of any document."""
+
+    def stored(self) -> list[dict[str, Any]]:
+        """The deletion as documents of BSON."""
+        return [{"delete": True}]
+
+
+def changes_from(stored: Sequence[dict[str, Any]]) -> Changes:
+    """The changes from their ``stored``."""
+    if stored == DeleteDocuments().stored():
+        return DeleteDocuments()
     made: list[FieldChange] = []
     for each in stored:
         field = each["field"]
@@ -167,6 +225,10 @@ def _check_field(field: str) -> None:
         raise InvalidChange(f"The field {field} can only be changed in one document at a time.")
     if field.split(".", maxsplit=1)[0] == "_id":
         raise InvalidChange("The _id of a document stays.")
+
+
+def _documents(count: int) -> str:
+    return f"{count:,} {'document' if count == 1 else 'documents'}"
 
 
 def _sibling(field: str, name: str) -> str:

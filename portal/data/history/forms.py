@@ -83,13 +83,32 @@ class ChangeRow(Form):
         return None
 
 
-class ChangeForm(ReasonForm):
+class ConfirmedForm(ReasonForm):
+    """Confirms what is done to as many documents as were shown."""
+
+    expected = HiddenField()
+    edit = HiddenField()
+
+    @property
+    def confirmed(self) -> tuple[int, ObjectId]:
+        """The number of documents that was shown, and the id of the edit. Raises InvalidChange."""
+        expected, edit = self.expected.data or "", self.edit.data or ""
+        if not (expected.isdecimal() and len(expected) < 16 and ObjectId.is_valid(edit)):
+            raise InvalidChange("Look at the preview again.")
+        return int(expected), ObjectId(edit)
+
+
+class DeleteForm(ConfirmedForm):
+    """Deletes many documents."""
+
+    changes = HiddenField()  # where it is told that they can't be
+
+
+class ChangeForm(ConfirmedForm):
     """Changes many documents: first shown, then started with what was shown."""
 
     changes = FieldList(FormField(ChangeRow), min_entries=SHOWN_CHANGES, max_entries=10)
     step = HiddenField(default="preview")
-    expected = HiddenField()
-    edit = HiddenField()
 
     @property
     def chosen(self) -> FieldChanges:
@@ -101,11 +120,3 @@ class ChangeForm(ReasonForm):
     def starts(self) -> bool:
         """True for the form of a preview that is confirmed."""
         return self.step.data == "start"
-
-    @property
-    def confirmed(self) -> tuple[int, ObjectId]:
-        """The number of documents that was shown, and the id of the edit. Raises InvalidChange."""
-        expected, edit = self.expected.data or "", self.edit.data or ""
-        if not (expected.isdecimal() and len(expected) < 16 and ObjectId.is_valid(edit)):
-            raise InvalidChange("Look at the preview again.")
-        return int(expected), ObjectId(edit)

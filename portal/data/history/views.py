@@ -17,7 +17,15 @@ from portal.data.history import changing, entries, erasing
 from portal.data.history.changing import BulkEdit, Preview
 from portal.data.history.entries import Entry, Outcome
 from portal.data.history.errors import AlreadyUndone, IdNotConfirmed
-from portal.data.history.forms import ChangeForm, EraseForm, ReasonForm, SettingsForm
+from portal.data.history.field_changes import Changes, DeleteDocuments
+from portal.data.history.forms import (
+    ChangeForm,
+    ConfirmedForm,
+    DeleteForm,
+    EraseForm,
+    ReasonForm,
+    SettingsForm,
+)
 from portal.data.history.settings import record_programs
 from portal.data.history.undoing import undo_edit
 from portal.data.history.words import REFUSALS, shown_value
@@ -171,6 +179,30 @@ def change_many(access: Access) -> ResponseReturnValue:
     )
 
 
+@blueprint.route("/bulk/delete", methods=["GET", "POST"])
+@with_access("documents.write")
+def delete_many(access: Access) -> ResponseReturnValue:
+    selection, form = selection_from(request.args), DeleteForm()
+    seen = document_access(access, request_context())
+    begun = form.submit(lambda: _start(seen, selection, DeleteDocuments(), form))
+    slug, args = access.organization.slug, selection.query_args()
+    if begun:
+        return see_other(".show", slug=slug, edit_id=begun)
+    return render_page(
+        "history/delete.html",
+        access,
+        form,
+        selection=selection,
+        changed_filter=url_for("browsing.show", slug=slug) + _query(args),
+        action=url_for(".delete_many", slug=slug) + _query(args),
+        preview=changing.preview_change(seen, selection.filter, DeleteDocuments()),
+        edit=ObjectId(),
+        shown_value=shown_value,
+        until=clock.now() + KEPT,
+        now=clock.now(),
+    )
+
+
 @blueprint.route("/documents/<address>/erase", methods=["GET", "POST"])
 @with_access("documents.erase")
 def erase(access: Access, address: str) -> ResponseReturnValue:
@@ -202,8 +234,14 @@ def _preview_or_start(
     if not form.starts:
         others = form.step.data == "others"
         return changing.preview_change(seen, selection.filter, form.chosen, others=others)
+    return _start(seen, selection, form.chosen, form)
+
+
+def _start(
+    seen: DocumentAccess, selection: Selection, changes: Changes, form: ConfirmedForm
+) -> ObjectId:
     expected, edit_id = form.confirmed
-    bulk = BulkEdit(selection.filter, form.chosen, expected)
+    bulk = BulkEdit(selection.filter, changes, expected)
     changing.start_change(seen, bulk, edit_id, reason=form.why)
     return edit_id
 

@@ -98,6 +98,21 @@ def test_many_are_changed_once_three_of_them_were_shown(run, desk):
     assert desk.stored() == before
 
 
+def test_many_are_deleted_once_three_of_them_were_shown(run, desk):
+    desk.insert(*({"_id": n, "n": n % 2} for n in range(5)))
+    before = desk.stored()
+    odd = ("--filter", '{"n": 1}')
+    refused = run("delete-many", *odd, input="n\n")
+    assert (refused.exit_code, set(desk.stored())) == (1, set(before))
+    assert "2 documents match." in refused.output
+    assert "Delete 2 documents?" in refused.output
+    run("delete-many", *odd, "--yes")
+    runner.run_due_jobs()
+    assert set(desk.stored()) == {0, 2, 4}
+    desk.undo(desk.latest())
+    assert desk.stored() == before
+
+
 @pytest.mark.parametrize(
     "args",
     [

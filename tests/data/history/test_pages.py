@@ -86,6 +86,40 @@ def test_many_are_changed_by_what_was_shown(visitor, desk):
     assert words_of(done, ".outcome dd strong") == ["5", "0", "0"]
 
 
+def test_many_are_deleted_by_what_was_shown_and_come_back(visitor, desk):
+    desk.insert(*({"_id": n, "status": "waiting", "n": n} for n in range(5)), {"_id": 7})
+    before = desk.stored()
+    bulk = f'{DATA}/bulk/delete?c=["status","is","text","waiting"]'
+    shown = visitor.get(bulk)
+    assert shown.heading == "Delete 5 documents?"
+    assert words_of(shown, "tbody del") == ["waiting", "0", "waiting", "2", "waiting", "4"]
+    assert desk.stored() == before
+    confirmed = {
+        each["name"]: each["value"] for each in shown.html.select("main [type=hidden]")
+    } | {"reason": "test data"}
+    desk.insert({"_id": 9, "status": "waiting"})
+    refused = visitor.post(bulk, confirmed)
+    assert (refused.status, refused.heading) == (409, "Delete 6 documents?")
+    assert "6 documents match now, 5 did when you looked" in refused.text
+    desk.delete(9)
+    started = visitor.post(bulk, confirmed)
+    runner.run_due_jobs()
+    assert visitor.post(bulk, confirmed).location == started.location
+    assert set(desk.stored()) == {7}
+    [done] = [each for each in desk.edits() if each.words == "Delete documents"]
+    assert (done.documents, done.reason) == (5, "test data")
+    assert desk.undo(done).documents == 5
+    assert desk.stored() == before
+
+
+@pytest.mark.parametrize("typed", [{"expected": "-1"}, {"expected": "1", "edit": "x"}])
+def test_what_was_not_shown_is_not_deleted(visitor, desk, typed):
+    desk.insert({"_id": 1})
+    page = visitor.post(f"{DATA}/bulk/delete", typed)
+    assert (page.status, set(desk.stored())) == (422, {1})
+    assert page.html.select_one(".error-summary a").text == "Look at the preview again."
+
+
 def test_what_would_break_a_rule_is_told_before(visitor, desk):
     desk.insert({"_id": 1, "old": "x"}, {"_id": 2, "old": 1})
     rules = {"properties": {"new": {"bsonType": "int"}}}

@@ -12,7 +12,13 @@ from portal.data.errors import DocumentNotFound, DuplicateDocument, WriteRefused
 from portal.data.handles import documents_of
 from portal.data.history.changing import BulkEdit, start_change
 from portal.data.history.entries import outcomes_of
-from portal.data.history.field_changes import FieldChanges, RemoveField, RenameField, SetField
+from portal.data.history.field_changes import (
+    DeleteDocuments,
+    FieldChanges,
+    RemoveField,
+    RenameField,
+    SetField,
+)
 from portal.data.importing import ImportStopped
 from portal.documents.organizations import Strategy
 from portal.jobs import runner
@@ -28,7 +34,7 @@ STEPS = st.one_of(
     st.tuples(st.just("insert"), IDS, DOCUMENTS),
     st.tuples(st.just("replace"), IDS, DOCUMENTS),
     st.tuples(st.just("delete"), IDS, st.none()),
-    st.tuples(st.just("bulk"), st.sampled_from(["set", "rename", "remove"]), st.none()),
+    st.tuples(st.just("bulk"), st.sampled_from(["set", "rename", "remove", "delete"]), st.none()),
     st.tuples(st.just("update many"), IDS, st.none()),
     st.tuples(st.just("delete many"), IDS, st.none()),
     st.tuples(st.just("import"), st.sets(IDS, min_size=1), st.none()),
@@ -36,9 +42,10 @@ STEPS = st.one_of(
 )
 OUTSIDE = st.tuples(st.just("outside"), IDS, st.none())
 BULK = {
-    "set": SetField("c", bson.encode({"": Int64(7)})),
-    "rename": RenameField("a", "r"),
-    "remove": RemoveField("b"),
+    "set": FieldChanges((SetField("c", bson.encode({"": Int64(7)})),)),
+    "rename": FieldChanges((RenameField("a", "r"),)),
+    "remove": FieldChanges((RemoveField("b"),)),
+    "delete": DeleteDocuments(),
 }
 
 
@@ -73,7 +80,7 @@ def do(desk, step, outside):
             case "delete":
                 desk.delete(about)
             case "bulk":
-                bulk = BulkEdit({}, FieldChanges((BULK[about],)), 100)
+                bulk = BulkEdit({}, BULK[about], 100)
                 start_change(desk.access, bulk, ObjectId())
                 runner.run_due_jobs()
             case "update many":
