@@ -226,8 +226,11 @@ FIGURES = {
         "filling the listing anew",
     ],
 }
-# One starts what ``test_serve`` starts, two many processes that write, the others fill collections.
-LONG = ("start", "move", "files", "browsing", "limits")
+# One starts what ``test_serve`` starts, two many processes that write, others portals of their own;
+# the rest fills collections, or asks for all that there are.
+LONG = (
+    "start", "lifecycle", "move", "pages", "documents", "files", "browsing", "limits", "console",
+)  # fmt: skip
 SURROUNDINGS = machine.look("6.0.5")
 
 
