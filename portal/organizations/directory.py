@@ -13,6 +13,7 @@ from portal.audit.trail import ListedEvent, latest_events_lookup
 from portal.database.paging import Page, join, keyset_stages, page_from
 from portal.display_names import InvalidName
 from portal.documents.accounts import Account
+from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, OrganizationState, Slug, SlugState
 from portal.errors import NotFound
@@ -21,6 +22,7 @@ from portal.organizations.access.restrictions import NOT_HIDDEN, REACHED
 from portal.organizations.lifecycle.errors import InvalidSlug
 from portal.organizations.lifecycle.names import parse_name, parse_name_for, slug_of
 from portal.organizations.lifecycle.slugs import free_slug_like, is_free, ownership
+from portal.organizations.lifecycle.trashing import TRASHED
 from portal.organizations.members.listing import Member
 from portal.web import rate_limits
 
@@ -286,7 +288,9 @@ def _as_trashed(account_id: ObjectId) -> list[dict[str, Any]]:
         "slug": "$slug",
         "trashed_at": "$trashed_at",
         "purge_at": "$purge_at",
-        "trashed_by": {"$ifNull": [{"$first": "$found.email"}, None]},
+        "trashed_by": {
+            "$ifNull": [{"$first": "$found.email"}, {"$first": "$event.actor_name"}, None]
+        },
         "running": {"$ifNull": ["$operation.kind", None]},
         "slug_taken": {"$ne": ["$holders", []]},
         "locked_out": "$locked_out",
@@ -300,10 +304,17 @@ def _as_trashed(account_id: ObjectId) -> list[dict[str, Any]]:
         {"$match": by_others},
         {"$project": {"_id": 1}},
     ]
+    latest: list[dict[str, Any]] = [
+        {"$match": {"action": TRASHED}},
+        {"$sort": {"seq": -1}},
+        {"$limit": 1},
+        {"$project": {"actor_name": 1}},
+    ]
     return [
         join(Slug, "slug", "_id", "holders", holders),
         *with_mfa_lockout(account_id),
         join(Account, "trashed_by", "_id", "found", _EMAIL),
+        join(AuditEvent, "_id", "chain", "event", latest),
         {"$project": {"_id": 0, "key": 1, "shown": shown}},
     ]
 

@@ -23,7 +23,7 @@ from portal.identity.authentication.authenticate import read_along
 from portal.identity.authentication.passwords import strength
 from portal.identity.sessions.reauthentication import reauthenticated
 from portal.organizations import adopting, directory, latest, moves, sharing, signing_up
-from portal.organizations.access import owners, replay
+from portal.organizations.access import replay
 from portal.organizations.access.guards import render_page, with_access, with_trashed
 from portal.organizations.access.lookup import Access, access_to
 from portal.organizations.directory import TRASH_KEY, Preview, Selection, preview_of
@@ -370,7 +370,7 @@ def trashed(access: Access) -> ResponseReturnValue:
         "organizations/trashed.html",
         access,
         stored_data=stored_by(access.organization),
-        trashed_by=owners.email_of(access.organization.trashed_by),
+        trashed_by=trashing.deleter_of(access.organization),
         trash_days=settings.current().trash_days,
         page=page,
     )

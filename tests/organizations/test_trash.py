@@ -8,8 +8,9 @@ from portal.documents.accounts import Account
 from portal.documents.organizations import Organization, Slug
 from portal.organizations import directory
 from portal.organizations.lifecycle.errors import OperationInProgress
-from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
+from portal.web.context import OPERATOR, AuditActor, RequestContext
 from tests.factories import a_context, an_organization, fresh
 from tests.visitor import Visitor
 
@@ -141,6 +142,22 @@ def test_a_row_of_the_trash_carries_the_organizations_id(visitor):
     assert row.id == organization.id
     assert row.trashed_at == organization.trashed_at
     assert row.trashed_by == "mara@acme.example"
+
+
+@pytest.mark.parametrize(
+    ("actor", "shown"),
+    [(OPERATOR, "the operator"), (AuditActor(kind="API key", name="API key “W”"), "API key “W”")],
+    ids=["operator", "key"],
+)
+def test_the_trash_says_who_else_than_a_member_deleted_it(visitor, actor, shown):
+    visitor.sign_up("Acme Corp")
+    trash_organization(Organization.objects.get(), None, a_context())
+    restore_organization(Organization.objects.get(), None, a_context())
+    trash_organization(Organization.objects.get(), None, RequestContext(actor))
+    page = visitor.get("/trash")
+    assert page.html.select_one("td .by").get_text() == f"by {shown}"
+    one = visitor.get(f"/trash/{Organization.objects.get().id}")
+    assert f"by {shown}" in one.html.select_one(".pairs dd").get_text(" ")
 
 
 def test_another_name_than_the_shown_one_confirms_nothing(visitor):

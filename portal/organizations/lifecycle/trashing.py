@@ -10,14 +10,14 @@ from pymongo import ReturnDocument
 from portal import settings
 from portal.audit.deletions import Deletion, refuse
 from portal.audit.errors import UnderHold
-from portal.audit.trail import record
+from portal.audit.filters import PORTAL
+from portal.audit.trail import ERASED, record
 from portal.database.cascade import delete_belongings
 from portal.database.clusters import database_of
 from portal.database.connection import server_time
 from portal.database.kept_beside import delete_all
 from portal.database.leases import is_past
 from portal.database.transactions import transactional, within_transaction
-from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.mails import Mail
 from portal.documents.memberships import Membership, Role
@@ -31,7 +31,7 @@ from portal.documents.organizations import (
 )
 from portal.mail.links import link
 from portal.mail.outbox import MailKind
-from portal.organizations.access.owners import email_owners
+from portal.organizations.access.owners import email_of, email_owners
 from portal.organizations.access.strategies import KNOWN
 from portal.organizations.lifecycle import engine, pools, slugs, steps
 from portal.organizations.lifecycle.names import check_confirmed
@@ -61,6 +61,9 @@ _WARNED_BY_NOBODY = {
     },
 }
 
+
+TRASHED = "organization.trashed"
+"""The action of the event that an organization was moved to the trash."""
 
 _DUE = {**is_past("purge_at"), "state": OrganizationState.TRASHED, **KNOWN}
 
@@ -189,7 +192,7 @@ def _write_trashed(organization: Organization, now: datetime) -> Organization:
     purge_at = now + timedelta(days=settings.current().trash_days)
     trashed = engine.update_and_record(
         organization,
-        "organization.trashed",
+        TRASHED,
         {"name": organization.name, "slug": organization.slug},
         set__state=OrganizationState.TRASHED,
         set__trashed_at=now,
@@ -202,6 +205,16 @@ def _write_trashed(organization: Organization, now: datetime) -> Organization:
     slugs.release_all(organization.id)
     email_owners(ORGANIZATION_TRASHED, trashed)
     return trashed
+
+
+def deleter_of(organization: Organization) -> str:
+    """In words, who moved an organization to the trash: an account by its address, or by the
+    organization's trail an operator, a program or the portal."""
+    if organization.trashed_by:
+        return email_of(organization.trashed_by) or ERASED
+    own = AuditEvent.objects(chain=organization.id, action=TRASHED)
+    event = own.order_by("-seq").only("actor_name").first()
+    return (event and event.actor_name) or PORTAL
 
 
 @transactional
@@ -285,22 +298,18 @@ def _about_trashed(mail: Mail) -> dict[str, Any] | None:
         return None
     return {
         "name": organization.name,
-        "trashed_by": _deleter_in_words(organization),
+        "trashed_by": _deleter_as_subject(organization),
         "purge_at": organization.purge_at,
         "link": link("organizations.trashed", organization_id=organization.id),
     }
 
 
-def _deleter_in_words(organization: Organization) -> str:
-    """The beginning of a sentence that names the deleter: an account by its address, or by its
-    trail an operator or an API key."""
+def _deleter_as_subject(organization: Organization) -> str:
+    """The beginning of a sentence that names the deleter."""
+    deleter = deleter_of(organization)
     if organization.trashed_by:
-        deleter = Account.objects(id=organization.trashed_by).only("email").first()
-        return (deleter and deleter.email) or "A closed account"
-    own = AuditEvent.objects(chain=organization.id, action="organization.trashed")
-    event = own.order_by("-seq").only("actor_name").first()
-    named = (event and event.actor_name) or "portal"
-    return f"The {named.removeprefix('the ')}"
+        return "A closed account" if deleter == ERASED else deleter
+    return f"The {deleter.removeprefix('the ')}"
 
 
 _TRASH_WAY = engine.Way(
