@@ -71,12 +71,23 @@ def delete_exactly(handle: Any, ids: Sequence[bytes]) -> None:
 
 
 def read_among(
-    handle: Any, ids: Iterable[bytes], query: dict[str, Any] | None = None
+    handle: Any,
+    ids: Iterable[bytes],
+    query: dict[str, Any] | None = None,
+    *,
+    most_bytes: int | None = None,
 ) -> dict[bytes, bytes]:
-    """The documents of these ids that match, by the id as it is stored, in the order of ``_id``."""
-    found = handle.find(among(ids, query), sort=[("_id", 1)])
-    documents = (bytes(document.raw) for document in found)
-    return {id_of(document): document for document in documents}
+    """The documents of these ids that match, by the id as it is stored, in the order of ``_id``;
+    none behind the one with which they are larger than ``most_bytes``."""
+    documents: dict[bytes, bytes] = {}
+    size_bytes = 0
+    for found in handle.find(among(ids, query), sort=[("_id", 1)]):
+        document = bytes(found.raw)
+        documents[id_of(document)] = document
+        size_bytes += len(document)
+        if most_bytes is not None and size_bytes > most_bytes:
+            break
+    return documents
 
 
 def among(ids: Iterable[bytes], query: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -6,7 +6,8 @@ there is neither a change without its row nor the reverse. An edit of many docum
 batch by batch, each by compare-and-set; so a batch is done once, whoever does it.
 
 Rows of a document are numbered in the order of the changes. One larger than PART_BYTES is in parts.
-Insertions, of which nothing was before, share a row for each batch.
+Insertions, of which nothing was before, share a row for each batch; so do deletions that stand
+behind each other, as many as have PART_BYTES: a row is five entries in indexes.
 """
 
 from collections import Counter
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any, Self
 
 from bson import Binary, MaxKey, ObjectId
@@ -40,13 +41,13 @@ from portal.database.kept_beside import (
 from portal.database.write_records import CHANGED
 from portal.documents.organizations import Organization
 from portal.tenants import Tenant
-from portal.tenants.elements import id_of
+from portal.tenants.elements import elements_of, field_of, framed, id_of
 
 KEPT = timedelta(days=30)
 """The time for which an edit can be undone."""
 
 PART_BYTES = 8 * 1024 * 1024
-BATCH_DOCUMENTS = 500
+BATCH_DOCUMENTS = 2000
 BATCH_BYTES = 8 * 1024 * 1024
 """The number and size of the documents that a batch has: of larger ones each is alone."""
 
@@ -262,6 +263,33 @@ def edits_of(handle: Tenant) -> Rows:
     return rows_of(handle.place.locate().entry.cluster, EDITS)
 
 
+def ids_in(row: RawBSONDocument) -> list[bytes]:
+    """The documents of a row that isn't one of insertions, each by the BSON of ``{"": _id}``."""
+    found = field_of(bytes(row.raw), "document")
+    if found is None:
+        return []
+    return elements_in(found) if "deleted" in row else [found]
+
+
+def elements_in(values: bytes, first: int = 0, end: int | None = None) -> list[bytes]:
+    """The elements of a list, each as the BSON of ``{"": value}``, as is the list; those from the
+    number ``first`` to before ``end``."""
+    inside = values[6:-1]
+    return [
+        framed(bytes((kind, 0)) + inside[start:stop])
+        for kind, _, start, stop in islice(elements_of(inside), first, end)
+    ]
+
+
+def documents_in(content: bytes) -> Iterator[bytes]:
+    """The documents that stand in the bytes, one behind the other."""
+    start = 0
+    while start < len(content):
+        end = start + int.from_bytes(content[start : start + 4], "little")
+        yield content[start:end]
+        start = end
+
+
 def digest_of(document: bytes | None) -> bytes | None:
     """The digest by which a document is known to be the same."""
     if document is None:
@@ -343,44 +371,74 @@ def _rows(
     first: Insertions | None,
 ) -> Iterator[dict[str, Any]]:
     common = {"changed": server_time_in(handle.session), "expires_at": edit.expires_at}
-    number, waiting = edit.rows, list[bytes]()
+    number = edit.rows
 
     def key(number: int, part: int = 0) -> dict[str, Any]:
-        return {"_id": {"o": edit.organization, "e": edit.id, "n": number, "p": part}}
-
-    def insertion(made: Insertions) -> dict[str, Any]:
-        count = len(made.ids)
-        after = Binary(made.digests)
-        return {
-            **key(number - count),
-            **common,
-            "inserted": count,
-            "ids": made.ids,
-            "after": after,
-        }
+        return {"_id": {"o": edit.organization, "e": edit.id, "n": number, "p": part}, **common}
 
     if first and first.ids:
+        yield key(number) | _insertion(first)
         number += len(first.ids)
-        yield insertion(first)
-    for change in changes:
-        if change.before is None:
-            waiting.append(change.after or b"")
-            number += 1
-            continue
-        if waiting:
-            yield insertion(Insertions.of(waiting))
-            waiting.clear()
-        parts = range(0, len(change.before), PART_BYTES)
-        for part, start in enumerate(parts):
-            row = {**key(number, part), **common, "document": value_of(change.id)}
-            row["before"] = Binary(change.before[start : start + PART_BYTES])
-            if part == 0:
-                row |= {"parts": len(parts), "after": digest_of(change.after)}
-            yield row
-        number += 1
-    if waiting:
-        yield insertion(Insertions.of(waiting))
+    for kind, together in _together(changes):
+        if kind == _INSERTED:
+            yield key(number) | _insertion(Insertions.of([each.after or b"" for each in together]))
+        elif kind == _DELETED and len(together) > 1:
+            yield key(number) | _deletion(together)
+        else:
+            for part, row in enumerate(_parts(together[0])):
+                yield key(number, part) | row
+        number += len(together)
     for left in left_alone:
-        row = {**key(number), **common, "document": value_of(left.id), "refusal": left.refusal}
+        row = key(number) | {"document": value_of(left.id), "refusal": left.refusal}
         yield row | ({"detail": left.detail} if left.detail else {})
         number += 1
+
+
+_INSERTED, _DELETED, _REPLACED = "inserted", "deleted", "replaced"
+
+
+def _together(changes: Sequence[Change]) -> Iterator[tuple[str, list[Change]]]:
+    """The changes in their order, those that share a row together."""
+    for kind, group in groupby(changes, _kind_of):
+        if kind == _REPLACED:
+            yield from ((kind, [change]) for change in group)
+            continue
+        waiting, size_bytes = list[Change](), 0
+        for change in group:
+            # Ids stand there once more. Nothing is kept of what wasn't there.
+            size_bytes += len(change.before) + len(change.id) if change.before else 0
+            if waiting and size_bytes > PART_BYTES:
+                yield kind, waiting
+                waiting, size_bytes = [], len(change.before or b"") + len(change.id)
+            waiting.append(change)
+        yield kind, waiting
+
+
+def _kind_of(change: Change) -> str:
+    if change.before is None:
+        return _INSERTED
+    return _DELETED if change.after is None else _REPLACED
+
+
+def _insertion(made: Insertions) -> dict[str, Any]:
+    return {"inserted": len(made.ids), "ids": made.ids, "after": Binary(made.digests)}
+
+
+def _deletion(changes: Sequence[Change]) -> dict[str, Any]:
+    """A row of documents that stand in ``before`` one behind the other."""
+    return {
+        "deleted": len(changes),
+        "document": [value_of(change.id) for change in changes],
+        "before": Binary(b"".join(change.before or b"" for change in changes)),
+        "parts": 1,
+    }
+
+
+def _parts(change: Change) -> Iterator[dict[str, Any]]:
+    before, document = change.before or b"", value_of(change.id)
+    parts = range(0, len(before), PART_BYTES)
+    for part, start in enumerate(parts):
+        row = {"document": document, "before": Binary(before[start : start + PART_BYTES])}
+        if part == 0:
+            row |= {"parts": len(parts), "after": digest_of(change.after)}
+        yield row

@@ -353,7 +353,8 @@ def _before(
     kept at once."""
     before: dict[bytes, bytes] = {}
     size_bytes = 0
-    for document_id, document in read_among(handle, ids, query).items():
+    found = read_among(handle, ids, query, most_bytes=BATCH_BYTES)
+    for document_id, document in found.items():
         if before and size_bytes + len(document) > BATCH_BYTES:
             return before, ids[: ids.index(next(reversed(before))) + 1]
         before[document_id] = document

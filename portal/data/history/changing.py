@@ -306,7 +306,7 @@ def _carry_out(run: Run, access: DocumentAccess, edit_id: ObjectId) -> Edit:
             return edit
         seen = edit.position["seen"] if edit.position else 0
         ids = matching.first(min(most, bulk.expected - seen))
-        documents, ids = _bounded(read_among(handle, ids, bulk.query), ids)
+        documents, ids = _bounded(read_among(handle, ids, bulk.query, most_bytes=BATCH_BYTES), ids)
         changes, left = _changes(documents, bulk.changes)
         if refused:
             changes, left = [], [LeftAlone(change.id, refused.refusal, refused.detail)

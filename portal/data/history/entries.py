@@ -17,7 +17,7 @@ from portal.data.document_ids import address_of, decoded
 from portal.data.edits import EditKind, EditState, Refusal
 from portal.data.handles import EXACT, documents_of
 from portal.data.history.errors import EditNotFound
-from portal.data.recording import MOST_BYTES, edits_of, rows_between
+from portal.data.recording import MOST_BYTES, edits_of, ids_in, rows_between
 from portal.database.kept_beside import BEFORE_IMAGES, Rows
 from portal.database.paging import Page, page_from
 from portal.documents.audit import Origin
@@ -273,11 +273,12 @@ def later_edits_of(
                 "_id.p": 0,
                 **made,
             },
-            {"document": 1},
+            {"document": 1, "deleted": 1},
         )
         .sort("_id.e", 1)
     )
-    latest = {field_of(bytes(row.raw), "document") or b"": row["_id"]["e"] for row in rows}
+    wanted = set(documents)
+    latest = {each: row["_id"]["e"] for row in rows for each in wanted.intersection(ids_in(row))}
     keys = [{"o": organization.id, "i": each} for each in set(latest.values())]
     found = edits.with_options(codec_options=EXACT).find({"_id": {"$in": keys}})
     by_id = {row["_id"]["i"]: Entry.of(row) for row in found}
@@ -313,7 +314,8 @@ def edits_with(
     """The edits that inserted, changed or deleted a document, or left it alone."""
     images, value = edits.database[BEFORE_IMAGES], decoded(document)
     own = {"_id.o": organization}
-    for wanted in ({"document": {"$eq": value}}, {"inserted": {"$gt": 0}, "ids": {"$eq": value}}):
+    document_is = {"document": {"$eq": value, "$exists": True}}  # or null is any without one
+    for wanted in (document_is, {"inserted": {"$gt": 0}, "ids": {"$eq": value}}):
         for row in images.find({**own, **wanted}, {"_id": 1}, session=session):
             yield row["_id"]["e"]
 

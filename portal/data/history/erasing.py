@@ -5,7 +5,8 @@ A row of an edit that kept the document stays without it, so a later undo says t
 Where the organization is between two clusters, what is beside the documents is erased at both.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import bson
@@ -26,6 +27,7 @@ from portal.data.recording import (
     DIGEST_BYTES,
     assign_job,
     close_edit,
+    documents_in,
     edits_of,
     open_edit,
     prepare_recording,
@@ -140,21 +142,23 @@ def _erase_images(
 ) -> int:
     """Erase what edits keep of the document; how many rows."""
     images, own = internal[BEFORE_IMAGES], {"_id.o": organization}
-    kept = {**own, "document": {"$eq": value}, "erased": {"$exists": False}}
-    kept["refusal"] = {"$exists": False}
+    named = {**own, "document": {"$eq": value, "$exists": True}}
+    kept = named | {name: {"$exists": False} for name in ("erased", "refusal", "deleted")}
     erased = 0
     while row := images.find_one(kept, {"_id": 1}):
         check()
         with deleting(organization, Deletion.ERASURE):
             erased += _in_transaction(internal, row["_id"], _erase_image)
-    for row in images.find({**own, "inserted": {"$gt": 0}, "ids": {"$eq": value}}, {"_id": 1}):
-        check()
-
-        def erase(internal: Database, row_id: Any, session: ClientSession) -> int:
-            return _erase_insertion(internal, row_id, value, session)
-
-        with deleting(organization, Deletion.ERASURE):
-            erased += _in_transaction(internal, row["_id"], erase)
+    inserted = {**own, "inserted": {"$gt": 0}, "ids": {"$eq": value}}
+    shared = (
+        (named | {"deleted": {"$gt": 0}}, _erase_deletion),
+        (inserted, _erase_insertion),
+    )
+    for which, erase in shared:
+        for row in images.find(which, {"_id": 1}):
+            check()
+            with deleting(organization, Deletion.ERASURE):
+                erased += _in_transaction(internal, row["_id"], partial(erase, value))
     return erased
 
 
@@ -185,25 +189,50 @@ def _erase_image(internal: Database, row_id: Any, session: ClientSession) -> int
     return internal[BEFORE_IMAGES].update_one({"_id": row_id}, gone, session=session).modified_count
 
 
-def _erase_insertion(internal: Database, row_id: Any, value: Any, session: ClientSession) -> int:
+def _erase_insertion(value: Any, internal: Database, row_id: Any, session: ClientSession) -> int:
     """Erase the digest of an insertion among others."""
-    images = internal[BEFORE_IMAGES]
-    at = images.aggregate(
-        [
-            {"$match": {"_id": row_id}},
-            {"$project": {"at": {"$indexOfArray": ["$ids", {"$literal": value}]}, "after": 1}},
-        ],
+    row = _found_in(internal, row_id, "ids", value, session)
+    if row is None:
+        return 0
+    start = row["at"] * DIGEST_BYTES
+    digests = bytearray(row["after"])
+    digests[start : start + DIGEST_BYTES] = bytes(DIGEST_BYTES)
+    return _erase_place(internal, row, "after", bytes(digests), session)
+
+
+def _erase_deletion(value: Any, internal: Database, row_id: Any, session: ClientSession) -> int:
+    """Erase a document that was deleted among others; an empty one stays in its place."""
+    row = _found_in(internal, row_id, "document", value, session)
+    if row is None:
+        return 0
+    documents = list(documents_in(row.get("before", b"")))
+    documents[row["at"] : row["at"] + 1] = [_EMPTY] if documents else []
+    return _erase_place(internal, row, "before", b"".join(documents), session)
+
+
+_EMPTY = bson.encode({})
+
+
+def _found_in(
+    internal: Database, row_id: Any, ids: str, value: Any, session: ClientSession
+) -> Mapping[str, Any] | None:
+    """The row with the place ``at`` which the id has among its ``ids``, as the server compares."""
+    at = {"$indexOfArray": [f"${ids}", {"$literal": value}]}
+    found = internal[BEFORE_IMAGES].aggregate(
+        [{"$match": {"_id": row_id}}, {"$project": {"at": at, "after": 1, "before": 1}}],
         session=session,
     )
-    found = next(iter(at), None)
-    if found is None or found["at"] < 0:
-        return 0
-    start = found["at"] * DIGEST_BYTES
-    digests = bytearray(found["after"])
-    digests[start : start + DIGEST_BYTES] = bytes(DIGEST_BYTES)
-    changed = {"$set": {"after": Binary(bytes(digests))}, "$addToSet": {"erased": found["at"]}}
+    row = next(iter(found), None)
+    return None if row is None or row["at"] < 0 else row
+
+
+def _erase_place(
+    internal: Database, row: Mapping[str, Any], name: str, content: bytes, session: ClientSession
+) -> int:
+    changed = {"$set": {name: Binary(content)}, "$addToSet": {"erased": row["at"]}}
     changed |= {"$inc": {"rev": 1}, **CHANGED}
-    return images.update_one({"_id": row_id}, changed, session=session).modified_count
+    images = internal[BEFORE_IMAGES]
+    return images.update_one({"_id": row["_id"]}, changed, session=session).modified_count
 
 
 def _delete_files(internal: Database, organization: ObjectId, check: Callable[[], None]) -> int:

@@ -25,13 +25,17 @@ from portal.data.history.working import carry_out, store_changes
 from portal.data.masks.errors import WholeDocumentMasked
 from portal.data.recording import (
     BATCH_BYTES,
+    BATCH_DOCUMENTS,
     DIGEST_BYTES,
     MOST_FIELDS,
     append,
     assign_job,
     digest_of,
+    documents_in,
     edits_of,
+    elements_in,
     find_edit,
+    ids_in,
     open_edit,
     prepare_recording,
     rows_between,
@@ -44,7 +48,7 @@ from portal.documents.jobs import Job
 from portal.jobs.errors import JobExists
 from portal.jobs.managing import start_job
 from portal.jobs.running import JobKind, Run
-from portal.tenants.elements import elements_of, field_of, framed, id_of
+from portal.tenants.elements import field_of, id_of
 from portal.web.errors import IdempotencyKeyReused
 
 _AT_ONCE_IN_REQUEST = 1
@@ -182,17 +186,25 @@ def _carry_out(
     tell: Callable[[Edit], None] = lambda edit: None,
 ) -> Edit:
     """Undo from where the undo is, batch by batch, to the end."""
-    organization = access.organization.id
+    organization, fitting = access.organization.id, BATCH_DOCUMENTS
 
     def step(handle: Any, most: int, refused: LeftAlone | None) -> Edit:
+        nonlocal fitting
         undo = find_edit(handle, organization, undo_id)
         if undo is None:
             raise EditNotFound
         if undo.state == EditState.DONE:
             return undo
-        images, end = _images_before(handle, organization, undone_id, undo.position, most)
+        while True:  # the documents that were inserted may be larger than one transaction takes
+            number = min(most, fitting)
+            images, end = _images_before(handle, organization, undone_id, undo.position, number)
+            stored = read_among(handle, {image.id for image in images}, most_bytes=BATCH_BYTES)
+            size_bytes = sum(map(len, stored.values())) or 1
+            fitting = max(BATCH_BYTES * len(stored) // (2 * size_bytes), 1)
+            if size_bytes <= BATCH_BYTES or len(images) == 1:
+                break
         images = _without_erased(handle, organization, undone_id, images)
-        changes, left = _compare(handle, images)
+        changes, left = _compare(handle, images, stored)
         if refused:
             changes, left = [], [*left, replace(refused, id=changes[0].id)]
         store_changes(handle, changes)
@@ -241,11 +253,12 @@ def _without_erased(
     ]
 
 
-def _compare(handle: Any, images: Sequence[_Image]) -> tuple[list[Change], list[LeftAlone]]:
-    """The changes that put documents back, and those that stay as they are. A document may have
-    several images, the latest first."""
+def _compare(
+    handle: Any, images: Sequence[_Image], stored: dict[bytes, bytes]
+) -> tuple[list[Change], list[LeftAlone]]:
+    """The changes that put documents back, which are stored so, and those that stay as they are. A
+    document may have several images, the latest first."""
     ids = list(dict.fromkeys(image.id for image in images))
-    stored = read_among(handle, ids)
     begun = {each: stored[each] if each in stored else _stored_otherwise(handle, each, stored)
              for each in ids}  # fmt: skip
     now, left = dict(begun), dict[bytes, LeftAlone]()
@@ -294,6 +307,11 @@ def _images_before(
             some = _insertions(row, end - number, most - len(images))
             images += some
             end -= len(some)
+        elif "deleted" in row:
+            some = _deletions(row, end - number, most - len(images))
+            images += some
+            size_bytes += sum(len(image.before or b"") for image in some)
+            end -= len(some)
         elif "refusal" in row:
             end = number
         else:
@@ -320,15 +338,27 @@ def _image_of(row: RawBSONDocument, before: bytes) -> _Image:
 
 def _insertions(row: RawBSONDocument, end: int, most: int) -> list[_Image]:
     """The last ``most`` of a row's first ``end`` insertions, backwards."""
-    ids = (field_of(bytes(row.raw), "ids") or b"")[6:-1]
-    found = list(elements_of(ids))[:end]
+    first = max(end - most, 0)
+    ids = elements_in(field_of(bytes(row.raw), "ids") or b"", first, end)
     erased, after = set(row.get("erased", ())), row["after"]
-    return [
+    images = [
         _Image(
-            framed(bytes((found[n][0], 0)) + ids[found[n][2] : found[n][3]]),
+            document_id,
             None,
             after[n * DIGEST_BYTES : (n + 1) * DIGEST_BYTES],
             Refusal.ERASED if n in erased else None,
         )
-        for n in range(len(found) - 1, max(len(found) - most, 0) - 1, -1)
+        for n, document_id in enumerate(ids, first)
     ]
+    return images[::-1]
+
+
+def _deletions(row: RawBSONDocument, end: int, most: int) -> list[_Image]:
+    """The last ``most`` of a row's first ``end`` deletions, backwards."""
+    first = max(end - most, 0)
+    ids, before = ids_in(row), list(documents_in(row.get("before", b"")))
+    erased, images = set(row.get("erased", ())), []
+    for n in range(end - 1, first - 1, -1):
+        refusal = Refusal.ERASED if n in erased else None if before else Refusal.NOT_KEPT
+        images.append(_Image(ids[n], before[n] if before else b"", None, refusal))
+    return images

@@ -1,10 +1,18 @@
-"""Work on many documents as jobs do it: batch by batch, and one by one where a batch is refused."""
+"""Work on many documents as jobs do it: batch by batch, in smaller ones where one is refused."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pymongo.errors import PyMongoError
+
 from portal.data.edits import Change, Edit, EditState, LeftAlone, Refusal
-from portal.data.errors import DocumentInvalid, DuplicateDocument, InvalidQuery, WriteRefused
+from portal.data.errors import (
+    DocumentInvalid,
+    DuplicateDocument,
+    InvalidQuery,
+    QueryTooSlow,
+    WriteRefused,
+)
 from portal.data.exact import delete_exactly, insert_exactly, replace_exactly
 from portal.data.recording import BATCH_BYTES, BATCH_DOCUMENTS
 from portal.data.server_errors import writing
@@ -14,13 +22,14 @@ Step = Callable[[Any, int, LeftAlone | None], Edit]
 """A batch in a transaction: of so many documents at most. Of one that was refused before, it is
 left alone instead."""
 
+_FEWER = 8
 _REFUSALS = (DuplicateDocument, DocumentInvalid, WriteRefused, InvalidQuery)
 
 
 def carry_out(handle: Any, step: Step, tell: Callable[[Edit], None]) -> Edit:
     """Repeat the step to the edit's end; after each ``tell`` is called. Where a batch is refused,
-    its documents go one by one, and who is refused is left alone."""
-    most, left_of_batch = BATCH_DOCUMENTS, 0
+    or takes too long, fewer are tried, and a document that is refused by itself is left alone."""
+    most = BATCH_DOCUMENTS
     refused: LeftAlone | None = None
     while True:
         chosen, left_alone = most, refused
@@ -34,15 +43,19 @@ def carry_out(handle: Any, step: Step, tell: Callable[[Edit], None]) -> Edit:
             if most == 1:
                 refused = _refusal_of(error)
             else:
-                most, left_of_batch = 1, most
+                most = max(most // _FEWER, 1)
             continue
+        except (PyMongoError, QueryTooSlow) as error:
+            if most == 1 or not (isinstance(error, QueryTooSlow) or error.timeout):
+                raise
+            most = max(most // _FEWER, 1)  # a transaction has its time
+            continue
+        if refused is None:
+            most = min(most * 2, BATCH_DOCUMENTS)
         refused = None
         tell(edit)
         if edit.state == EditState.DONE:
             return edit
-        left_of_batch -= 1
-        if left_of_batch <= 0:
-            most = BATCH_DOCUMENTS
 
 
 def store_changes(handle: Any, changes: Sequence[Change]) -> None:

@@ -44,6 +44,9 @@ class AsyncExecution(Protocol):
     """The ways in which a tenant's commands are executed. ``fields`` are the command's without its
     collection."""
 
+    in_transaction: bool
+    """True where all is in one transaction of the caller."""
+
     @property
     def codec_options(self) -> CodecOptions:
         """The options of documents."""
@@ -80,6 +83,8 @@ class AsyncExecution(Protocol):
 
 class AsyncFenced:
     """Executes each command by itself, repeated after renames and where MongoDB was away."""
+
+    in_transaction = False
 
     def __init__(self, place: AsyncPlace, codec_options: CodecOptions | None = None) -> None:
         self._place = place
@@ -299,6 +304,8 @@ class AsyncFenced:
 class AsyncInTransaction:
     """Executes commands in a transaction, each once and within the transaction's time; whatever
     fails ends the transaction."""
+
+    in_transaction = True
 
     def __init__(
         self,

@@ -360,7 +360,12 @@ class AsyncWriting:
                 result["upserted"] = upserted["_id"]
 
     async def _delete_all(self, parts: Document, result: dict[str, Any], **fields: Any) -> None:
-        """Delete in batches, and count into ``result``."""
+        """Delete in batches, and count into ``result``. A transaction of the caller holds all that
+        it deletes until it ends, so there it is one command."""
+        if self._execution.in_transaction:
+            batch = {**parts, "limit": 0}
+            result["n"] += (await self._write_batch("delete", deletes=[batch], **fields))["n"]
+            return
         async for ids in self._ids(parts, fields):
             batch = {**_among(parts, ids), "limit": 0}
             result["n"] += (await self._write_batch("delete", deletes=[batch], **fields))["n"]

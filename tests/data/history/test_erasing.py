@@ -63,6 +63,18 @@ def test_an_inserted_one_is_erased_among_others(desk):
     assert set(desk.stored()) == {2.5}
 
 
+def test_a_deleted_one_is_erased_among_others(desk):
+    desk.insert({"_id": 1, "n": 1}, {"_id": "a", "name": CANARY}, {"_id": 2.5, "n": 2})
+    deleted = desk.delete_many({})
+    assert CANARY.encode() in kept_of(desk)
+    erase(desk, "a")
+    assert CANARY.encode() not in kept_of(desk)
+    undo = desk.undo(deleted)
+    [left] = outcomes_of(desk.organization, undo)
+    assert (left.shown_id, left.refusal) == ('"a"', Refusal.ERASED)
+    assert [bson.decode(each)["n"] for each in desk.stored().values()] == [1, 2]
+
+
 def test_files_that_may_have_it_lose_their_content(desk):
     organization = desk.organization
     cluster, file_id = organization.placement.cluster, organization.id

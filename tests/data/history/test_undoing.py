@@ -6,7 +6,7 @@ from bson import Int64, ObjectId
 
 from portal.data import recording
 from portal.data.edits import Refusal
-from portal.data.history.entries import outcomes_of
+from portal.data.history.entries import later_edits_of, list_edits, outcomes_of
 from portal.data.history.errors import AlreadyUndone, EditNotFound, EditNotKept
 from portal.data.history.undoing import undo_edit
 from portal.tenants.elements import framed
@@ -108,6 +108,60 @@ def test_many_documents_go_in_batches_and_the_same_undo_is_begun_once(desk, monk
     undo = desk.undo(inserted)
     assert undo.id == first.id
     assert desk.stored() == {}
+
+
+def test_deletions_share_rows_and_come_back_from_any_place_in_them(desk, monkeypatch):
+    desk.insert(*({"_id": n, "text": "x" * n} for n in range(20)))
+    before = desk.stored()
+    monkeypatch.setattr(recording, "PART_BYTES", 400)
+    deleted = desk.delete_many({"_id": {"$ne": 7}})
+    rows = [row for row in desk.rows("before_images") if "deleted" in row]
+    assert len(rows) > 1
+    assert sum(row["deleted"] for row in rows) == 19
+    monkeypatch.setattr("portal.data.history.working.BATCH_DOCUMENTS", 3)
+    undo = desk.undo(deleted)
+    assert (undo.documents, desk.stored()) == (19, before)
+    again = desk.undo(undo)
+    assert (again.documents, set(desk.stored())) == (19, {7})
+    desk.undo(again)
+    assert desk.stored() == before
+
+
+def test_documents_that_grew_are_undone_in_batches_that_fit(desk, monkeypatch):
+    inserted = desk.insert(*({"_id": n, "text": "x" * 300} for n in range(20)))
+    monkeypatch.setattr("portal.data.history.undoing.BATCH_BYTES", 1000)
+    undo = desk.undo(inserted)
+    assert (undo.documents, desk.stored()) == (20, {})
+    row = desk.beside("edits").find_one({"_id.i": undo.id})
+    assert row["batch"] > 5
+
+
+def test_deletions_of_which_nothing_is_kept_say_so(desk, monkeypatch):
+    inserted = desk.insert({"_id": 1, "a": "x" * 500}, {"_id": 2, "a": "x" * 500})
+    monkeypatch.setattr(recording, "MOST_BYTES", 700)
+    undo = desk.undo(inserted)
+    assert desk.stored() == {}
+    again = desk.undo(undo)
+    assert (again.documents, again.left) == (0, 2)
+    refusals = {each.refusal for each in outcomes_of(desk.organization, again)}
+    assert refusals == {Refusal.NOT_KEPT}
+
+
+def test_who_deleted_a_document_among_many_is_known(desk):
+    inserted = desk.insert({"_id": 1}, {"_id": 2}, {"_id": None})
+    deleted = desk.delete_many({"_id": {"$in": [2, None]}})
+    desk.delete(1)
+    again = desk.insert({"_id": 2, "other": True}, {"_id": None, "other": True})
+    undo = desk.undo(inserted)
+    outcomes = outcomes_of(desk.organization, undo)
+    later = later_edits_of(desk.organization, undo, outcomes)
+    assert {entry.id for entry in later.values()} == {deleted.id}
+    assert set(later) == {bson.encode({"": 2}), bson.encode({"": None})}
+    of_null = list_edits(desk.organization, document=bson.encode({"": None})).rows
+    assert {entry.id for entry in of_null} == {undo.id, again.id, deleted.id, inserted.id}
+    other = desk.insert({"_id": 3}, {"_id": 4})
+    of_null = list_edits(desk.organization, document=bson.encode({"": None})).rows
+    assert other.id not in {entry.id for entry in of_null}
 
 
 def test_a_document_of_16_mb_is_kept_and_put_back(desk):
