@@ -126,7 +126,13 @@ def decide(access: DocumentAccess, decided: Import, plan: Plan) -> Import:
         "plan": plan.stored(),
         "edit": ObjectId(),
         "write_errors": ObjectId(),
-        "check": {"errors": ObjectId(), "batch": 0, "done": False, "reached": None},
+        "check": {
+            "errors": ObjectId(),
+            "digests": ObjectId(),
+            "batch": 0,
+            "done": False,
+            "reached": None,
+        },
     }
     try:
         file = change_details(organization, decided.file, change, {"writing": {"$exists": False}})
@@ -165,9 +171,9 @@ def discard_import(access: DocumentAccess, discarded: Import) -> None:
     if discarded.is_running:
         raise ImportRuns(discarded.job)
     details = discarded.file.details
-    errors = [details[name] for name in ("write_errors",) if name in details]
-    errors += [details["check"]["errors"]] if details.get("check") else []
-    delete_file(access.organization, discarded.file, *errors)
+    check = details.get("check") or {}
+    others = [details.get("write_errors"), check.get("errors"), check.get("digests")]
+    delete_file(access.organization, discarded.file, *(each for each in others if each))
 
 
 def _examine_if_needed(access: DocumentAccess, file: StoredFile) -> None:

@@ -35,12 +35,14 @@ _Keys = tuple[KeyValue, ...]
 
 
 class Entry(NamedTuple):
-    """A record with a document, the ``word`` that it is counted by, and the ``_id`` that it is
-    written with, where that is another document's or record's."""
+    """A record with a document, the ``word`` that it is counted by, the ``_id`` that it is written
+    with, where that is another document's or record's, and its key where it is the first with
+    it."""
 
     record: Record
     word: str
     replaced: bytes | None = None
+    key: KeyValue | None = None
 
 
 class Candidate(NamedTuple):
@@ -173,7 +175,7 @@ def some_of(entries: Sequence[Entry], before: int) -> list[Candidate]:
     document, one."""
     most = max(TRIED, ALL_TRIED - before)
     made: dict[bytes, Candidate] = {}
-    for record, _, replaced in entries[:: -(-len(entries) // most) or 1]:
+    for record, _, replaced, _ in entries[:: -(-len(entries) // most) or 1]:
         document = record.document or b""
         document = identified(document) if replaced is None else identified_as(document, replaced)
         made[id_of(document)] = Candidate(record.number, document, replaced is not None)

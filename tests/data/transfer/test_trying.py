@@ -5,11 +5,18 @@ from bson import Int64
 
 from portal.data.access import document_access
 from portal.data.rules.rules import MODERATE, STRICT, WARN, set_rules
-from portal.data.transfer import passes, trying
-from portal.data.transfer.plans import Existing
+from portal.data.transfer import checking, passes, trying
+from portal.data.transfer.files import pieces_of
+from portal.data.transfer.imports import decide
+from portal.data.transfer.plans import Existing, Plan
 from portal.data.transfer.showing import tried_words
-from tests.data.transfer.conftest import checked, imported, lines
+from portal.data.transfer.stages import Stage, find_import
+from portal.database.kept_beside import FILE_CHUNKS, rows_of
+from portal.database.leases import Interrupted
+from portal.jobs import runner
+from tests.data.transfer.conftest import checked, imported, lines, uploaded
 from tests.factories import a_context, a_member, an_access, the_owner
+from tests.faults.lapse import let_jobs_be_due
 
 SCHEMA = {
     "required": ["size"],
@@ -118,6 +125,59 @@ def test_a_record_that_the_file_has_twice_is_told(seen, stored):
     reason = "Another record of the file has the same _id, which is unique"
     assert told(found) == [(reason, "_id", 3, 1)]
     assert found.checked.counts == {"inserted": 2, "errors": 1}
+
+
+def test_a_key_that_the_file_has_in_several_batches_is_told(seen, stored, monkeypatch, rules):
+    monkeypatch.setattr(passes, "BATCH_RECORDS", 4)
+    rules({"properties": {"v": {"bsonType": "number"}}})
+    stored.insert_one({"_id": "there"})
+    keys = [1, 2, "a", None, "there", 3, 1.0, "a", "b", 3, 3, "there", {"a": 1}, {"a": 1}, 1, 2]
+    records = [{"_id": key, "v": n} for n, key in enumerate(keys)]
+    records[1]["v"] = "refused by the rule, so it is no other record's key"
+    found = checked(seen, lines(*records), stop_per_mille=1000)
+    again = "Another record of the file has the same _id, which is unique"
+    reasons = {reason: count for reason, _, _, count in told(found)}
+    assert reasons.pop(again) == 6  # 1.0, a, 3, 3, {"a": 1}, 1
+    assert sum(reasons.values()) == 3
+    assert (found.checked.counts["inserted"], found.checked.counts["errors"]) == (7, 9)
+    beside = rows_of(seen.organization.placement.cluster, FILE_CHUNKS)
+    assert beside.count_documents({"digests": {"$exists": True}}) == 0
+    done = imported(seen, lines(*records), stop_per_mille=1000)
+    assert (done.written.counts["inserted"], done.written.counts["errors"]) == (7, 9)
+
+
+def test_killed_while_it_compares_keys_a_check_tells_each_record_once(
+    seen, stored, master_db, monkeypatch
+):
+    monkeypatch.setattr(passes, "BATCH_RECORDS", 3)
+    ready = uploaded(seen, lines(*({"_id": n % 5} for n in range(30))))
+    decide(seen, ready, Plan(ready.options, stop_per_mille=1000))
+    keep, kept = checking._Check._keep, []
+
+    def interrupted(check, *args, **options):
+        keep(check, *args, **options)
+        kept.append(True)
+        if len(kept) in (4, 12, 14):
+            raise Interrupted("as if it were killed")
+
+    monkeypatch.setattr(checking._Check, "_keep", interrupted)
+    for _ in range(4):
+        let_jobs_be_due(master_db)
+        runner.run_due_jobs()
+    found = find_import(seen.organization, ready.file.id)
+    assert found.stage == Stage.READY, found.job.last_error
+    assert (found.checked.counts["inserted"], found.checked.counts["errors"]) == (5, 25)
+    content = found.file.details["check"]["errors"]
+    errors = b"".join(pieces_of(seen.organization, content, 0, found.checked.pieces))
+    assert errors.count(b'"_id"') == 25
+
+
+def test_replaced_and_passed_over_records_are_counted_over_all_batches(seen, stored, monkeypatch):
+    monkeypatch.setattr(passes, "BATCH_RECORDS", 2)
+    content = lines(*({"n": n % 3} for n in range(8)), {"n": 0.0})
+    for existing, word in ((Existing.REPLACE, "replaced"), (Existing.SKIP, "existing")):
+        found = checked(seen, content, existing=existing, key="n")
+        assert found.checked.counts == {"inserted": 3, word: 6}
 
 
 def test_of_many_records_some_are_tried(seen, stored, rules, monkeypatch):
