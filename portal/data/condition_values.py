@@ -14,7 +14,7 @@ from bson.binary import UuidRepresentation
 from bson.datetime_ms import DatetimeMS
 
 from portal.bidi import isolated
-from portal.data import document_ids, extended_json, queries
+from portal.data import document_ids, extended_json, queries, shell_syntax
 from portal.data.errors import InvalidDocumentId, InvalidExtendedJson, InvalidQuery
 
 KINDS = ("text", "number", "date", "boolean", "objectid", "uuid", "json", "address")
@@ -154,7 +154,7 @@ def _uuids(text: str) -> list[Any]:
 
 def _json(text: str) -> list[Any]:
     try:
-        return [queries.decode(extended_json.parse_value(text))[""]]
+        return [queries.decode(shell_syntax.read(extended_json.parse_value, text))[""]]
     except InvalidExtendedJson as error:
         raise InvalidQuery(
             f"“{isolated(text)}” is no Extended JSON value: a text stands in quotes."

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from portal.data import extended_json, reading, writing
+from portal.data import extended_json, reading, shell_syntax, writing
 from portal.data.access import DocumentAccess
 from portal.data.document_ids import address_of, parse_document_id
 from portal.data.editing.entries import is_masked
@@ -123,7 +123,7 @@ def new_document(document_id: bytes, source: bytes | None, mask: Mask) -> bytes:
 def read_text(text: str, document: OpenDocument) -> bytes:
     """The document that a text stands for, with the ``_id`` of the open one where it has none.
     Raises InvalidExtendedJson, InvalidQuery."""
-    parsed = extended_json.parse(text)
+    parsed = shell_syntax.read(extended_json.parse, text)
     given = field_of(parsed, "_id")
     return with_document_id(parsed, document.id) if given is None else parsed
 

@@ -14,7 +14,7 @@ from bson.binary import Binary
 from bson.errors import BSONError
 
 from portal import clock
-from portal.data import extended_json
+from portal.data import extended_json, shell_syntax
 from portal.data.editing import dates
 from portal.data.errors import InvalidExtendedJson
 from portal.data.json_types import BITS_32, BITS_64, DECIMAL, OID, UUID, WHOLE
@@ -184,7 +184,7 @@ def _read_binary(typed: Typed) -> bytes:
 
 def _read_json(typed: Typed) -> bytes:
     try:
-        value = extended_json.parse_value(typed.text)
+        value = shell_syntax.read(extended_json.parse_value, typed.text)
     except InvalidExtendedJson as error:
         place, reason = next(iter(error.fields.items()))
         raise NotOfKind(f"as Extended JSON: {place}: {reason}") from error

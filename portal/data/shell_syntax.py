@@ -1,0 +1,197 @@
+"""Documents and filters as people copy them from a shell of MongoDB: ``{_id: ObjectId('…')}``.
+
+They are written anew as Extended JSON. No code runs: only the names of types are known.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeVar
+
+from portal.data.errors import InvalidExtendedJson
+
+Result = TypeVar("Result")
+
+LONGEST_TEXT = 1024 * 1024
+_NAME = r"[A-Za-z_$][\w$]*"
+_STRING = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
+_TYPES = (
+    "ObjectId|ISODate|Date|NumberInt|Int32|NumberLong|Long|NumberDecimal|Decimal128|Double|UUID"
+    "|BinData|Timestamp|MinKey|MaxKey|RegExp"
+)
+_TOKEN = re.compile(
+    rf"""
+    (?P<space>\s+|//[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)
+    |(?P<string>{_STRING})
+    |(?P<call>(?:new\s+)?(?P<type>{_TYPES})\s*\((?P<given>(?:[^()"']|{_STRING})*)\))
+    |(?P<key>{_NAME}|[0-9]+)(?=\s*:)
+    |(?P<word>true|false|null|MinKey|MaxKey)\b
+    |(?P<constant>NaN|-?Infinity)\b
+    |(?P<number>-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)
+    |(?P<regex>/(?![*/])(?:[^/\\\n]|\\.)+/[a-z]*)
+    |(?P<end>,(?=\s*[\]}}]))
+    |(?P<mark>[{{}}\[\],:])
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_GIVEN = re.compile(rf"\s*({_STRING}|-?[0-9]+(?:\.[0-9]+)?)\s*(?:,|$)|\s*$")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_ZONED = re.compile(r".*(?:Z|[+-][0-9]{2}:?[0-9]{2})", re.DOTALL)
+
+
+def read(parse: Callable[[str], Result], text: str) -> Result:
+    """What ``parse`` makes of a text of Extended JSON, or of one in the shell's syntax. Raises
+    InvalidExtendedJson as ``parse`` does of the text as it was given."""
+    try:
+        return parse(text)
+    except InvalidExtendedJson as error:
+        written = as_extended_json(text)
+        if written is None:
+            raise
+        try:
+            return parse(written)
+        except InvalidExtendedJson:
+            raise error from None
+
+
+def normalized(text: str) -> str:
+    """The text as JSON, if it is in the shell's syntax; else as it is."""
+    try:
+        json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return as_extended_json(text) or text
+    return text
+
+
+def as_extended_json(text: str) -> str | None:
+    """The text in the shell's syntax as Extended JSON; ``None`` for another one."""
+    if len(text) > LONGEST_TEXT:
+        return None
+    written, position = [], 0
+    while position < len(text):
+        found = _TOKEN.match(text, position)
+        if found is None:
+            return None
+        try:
+            written.append(_written(found))
+        except (ValueError, IndexError, KeyError):
+            return None
+        position = found.end()
+    return "".join(written)
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(text)
+
+
+def _written(found: re.Match[str]) -> str:
+    text = found[0]
+    if found.lastgroup in ("mark", "number"):
+        return text
+    if found.lastgroup == "word":
+        return _TYPED[text]([]) if text in _TYPED else text
+    return _WRITTEN[found.lastgroup or ""](found)
+
+
+def _arguments(given: str) -> list[str]:
+    found, position = [], 0
+    while position < len(given):
+        each = _GIVEN.match(given, position)
+        if each is None:
+            raise ValueError(given)
+        if each[1]:
+            found.append(each[1] if each[1][0] not in "\"'" else _unquoted(each[1]))
+        position = each.end()
+    return found
+
+
+def _unquoted(quoted: str) -> str:
+    """The characters of a string in quotes of either kind."""
+
+    def escaped(each: re.Match[str]) -> str:
+        return {"\\'": "'", '"': '\\"'}.get(each[0], each[0])
+
+    inner = re.sub(r"""\\.|["]""", escaped, quoted[1:-1], flags=re.DOTALL)
+    text: str = json.loads(f'"{inner}"')
+    return text
+
+
+def _json(name: str, value: Any) -> str:
+    return json.dumps({name: value})
+
+
+def _as(name: str) -> Callable[[list[str]], str]:
+    def written(given: list[str]) -> str:
+        [value] = given
+        return _json(name, value)
+
+    return written
+
+
+def _date(given: list[str]) -> str:
+    """A date of the shell: without a zone it is in UTC."""
+    [value] = given
+    if re.fullmatch(r"-?[0-9]+", value):
+        return _json("$date", {"$numberLong": value})
+    if _DAY.fullmatch(value):
+        value = f"{value}T00:00:00Z"
+    return _json("$date", value if _ZONED.fullmatch(value[10:]) else f"{value}Z")
+
+
+def _local_date(given: list[str]) -> str:
+    """A date of JavaScript, whose time without a zone is that of nobody knows where."""
+    [value] = given
+    is_certain = re.fullmatch(r"-?[0-9]+", value) or _DAY.fullmatch(value)
+    if not is_certain and not _ZONED.fullmatch(value[10:]):
+        raise ValueError(value)
+    return _date(given)
+
+
+def _binary(given: list[str]) -> str:
+    subtype, content = given
+    return _json("$binary", {"base64": content, "subType": f"{int(subtype):02x}"})
+
+
+def _timestamp(given: list[str]) -> str:
+    seconds, count = given
+    return _json("$timestamp", {"t": int(seconds), "i": int(count)})
+
+
+def _literal_pattern(text: str) -> str:
+    pattern, _, options = text[1:].rpartition("/")
+    return _pattern([pattern, options])
+
+
+def _pattern(given: list[str]) -> str:
+    pattern, *options = given
+    return _json("$regularExpression", {"pattern": pattern, "options": "".join(options)})
+
+
+_TYPED: Mapping[str, Callable[[list[str]], str]] = {
+    "ObjectId": _as("$oid"),
+    "ISODate": _date,
+    "Date": _local_date,
+    "NumberInt": _as("$numberInt"),
+    "Int32": _as("$numberInt"),
+    "NumberLong": _as("$numberLong"),
+    "Long": _as("$numberLong"),
+    "NumberDecimal": _as("$numberDecimal"),
+    "Decimal128": _as("$numberDecimal"),
+    "Double": _as("$numberDouble"),
+    "UUID": _as("$uuid"),
+    "BinData": _binary,
+    "Timestamp": _timestamp,
+    "MinKey": lambda given: _json("$minKey", 1),
+    "MaxKey": lambda given: _json("$maxKey", 1),
+    "RegExp": _pattern,
+}
+
+_WRITTEN: Mapping[str, Callable[[re.Match[str]], str]] = {
+    "space": lambda found: " ",
+    "end": lambda found: " ",
+    "string": lambda found: json.dumps(_unquoted(found[0])),
+    "key": lambda found: json.dumps(found[0]),
+    "constant": lambda found: _json("$numberDouble", found[0]),
+    "regex": lambda found: _literal_pattern(found[0]),
+    "call": lambda found: _TYPED[found["type"]](_arguments(found["given"])),
+}

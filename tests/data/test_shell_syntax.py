@@ -1,0 +1,104 @@
+"""What people copy from a shell of MongoDB is read as what it says, and no code runs."""
+
+import time
+
+import bson
+import pytest
+from bson import Binary, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.datetime_ms import DatetimeMS
+
+from portal.data import extended_json, nodes, shown
+from portal.data.errors import InvalidExtendedJson
+from portal.data.shell_syntax import LONGEST_TEXT, as_extended_json, normalized, read
+from portal.tenants.elements import framed
+
+OID = "65f0c2d4e8b7a913c0f55e10"
+
+
+def value_of(text):
+    encoded = read(extended_json.parse, f"{{v: {text}}}")
+    options = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
+    return bson.decode(encoded, options)["v"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (f'ObjectId("{OID}")', ObjectId(OID)),
+        (f"new ObjectId('{OID}')", ObjectId(OID)),
+        ('ISODate("2026-11-25T08:00:00.5Z")', DatetimeMS(1795593600500)),
+        ('ISODate("2026-11-25T08:00:00")', DatetimeMS(1795593600000)),
+        ("new Date('2026-11-25')", DatetimeMS(1795564800000)),
+        ("new Date(-1)", DatetimeMS(-1)),
+        ("Date(253402300800000)", DatetimeMS(253402300800000)),
+        ("NumberInt(5)", 5),
+        ('NumberLong("9223372036854775807")', Int64(2**63 - 1)),
+        ("Long(5)", Int64(5)),
+        ('Decimal128("1.10")', Decimal128("1.10")),
+        ("Double(5)", 5.0),
+        ('BinData(0, "AAEC")', b"\0\1\2"),
+        ('UUID("00112233-4455-6677-8899-aabbccddeeff")',
+         Binary(bytes.fromhex("00112233445566778899aabbccddeeff"), 4)),
+        ("Timestamp(7, 1)", Timestamp(7, 1)),
+        ("MinKey()", MinKey()),
+        ("MaxKey", MaxKey()),
+        ("-Infinity", float("-inf")),
+        ("/a\\/[b]+/i", Regex("a\\/[b]+", 2)),
+        ("[1, 2.5, 'it\\'s \"so\"', ]", [1, 2.5, 'it\'s "so"']),
+        ("{ /* one */ $in: null, 'a.b': true, // two\n 10: '' }", {"$in": None, "a.b": True, "10": ""}),
+    ],
+)  # fmt: skip
+def test_types_are_read_in_the_shells_words(text, value):
+    assert value_of(text) == value
+    assert type(value_of(text)) is type(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "db.c.find()",
+        "{a: eval('1')}",
+        "{a: new Date()}",
+        "{a: new Date('2026-11-25T08:00')}",  # where?
+        "{a: ISODate(x)}",
+        "{a: ObjectId()}",
+        "{a: ObjectId('65f0')}",
+        "{a: function () { return 1 }}",
+        "{a: 'x}",
+        "{a: /* x}",
+        "{a: 1 + 1}",
+        "{a: 1, a: 2}",
+        "{a: BinData('x', 'AAEC')}",
+    ],
+)
+def test_what_is_no_value_is_refused_as_it_was_typed(text):
+    with pytest.raises(InvalidExtendedJson) as as_typed:
+        extended_json.parse(text)
+    with pytest.raises(InvalidExtendedJson) as refused:
+        read(extended_json.parse, text)
+    assert refused.value.fields == as_typed.value.fields
+
+
+def test_json_stays_as_it_is():
+    for text in ('{ "a" : 1 }', "{", '{"a": {"$oid": "x"}}'):
+        assert normalized(text) == text
+    assert normalized("{a: NaN}") == '{"a": {"$numberDouble": "NaN"}}'
+
+
+def test_what_the_page_shows_as_json_is_read_as_the_same_bytes():
+    document = bson.encode(
+        {"_id": ObjectId(OID), "n": 5, "l": Int64(5), "d": 5.0, "e": Decimal128("1E+3"), "t": "a\n'\"\\",
+         "w": DatetimeMS(1795593600500), "u": Binary(bytes(16), 4), "r": Regex("^x", "i"), "x": None,
+         "nan": float("nan"), "s": Timestamp(7, 1), "min": MinKey(), "a.b": [{"c": True}, [], {}]}
+    )  # fmt: skip
+    lines = shown.lines(nodes.node_of(framed(b"\3\0" + document)), shown.Reader())
+    text = "\n".join("".join(token.text for token in line) for line in lines)
+    assert read(extended_json.parse, text) == document
+
+
+@pytest.mark.parametrize("part", ["/*", "//", "'", '"', "/", "ObjectId(", "{a:", "[", "a", "\\"])
+def test_a_hostile_text_is_read_in_no_more_than_its_length(part):
+    began = time.process_time()
+    as_extended_json(part * (LONGEST_TEXT // 10 // len(part)))
+    assert time.process_time() - began < 30  # days, if it went by the square
