@@ -5,16 +5,17 @@ the kinds of value that are meant (``objectid+text`` compares with both), and wh
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from portal.bidi import isolated
-from portal.data import bson_types
+from portal.data import bson_types, literal_fields
 from portal.data.condition_values import KINDS, Interval, candidates, interval_of, read_as
 from portal.data.errors import InvalidQuery
 
 MOST_VALUES = 100
 LONGEST_VALUE = 2000
+_STAND_IN = "value"
 _MOST_LEVELS = 5  # of a path: each doubles the branches of a filter on one element
 
 
@@ -83,13 +84,18 @@ class Condition:
     def filter(self) -> dict[str, Any]:
         """The filter that finds the documents that fulfil it. Raises InvalidQuery for a value that
         isn't of its kind."""
-        return _FILTERS[self.operator](self)
+        names = literal_fields.names_in(self.field)
+        if names is None:
+            return _FILTERS[self.operator](self)
+        query = _FILTERS[self.operator](replace(self, field=_STAND_IN))
+        return literal_fields.filter_at(names, query, _STAND_IN)
 
     @property
     def words(self) -> str:
         """The condition as a sentence without its capital."""
         told = self._told
-        return f"{isolated(self.field)}{'' if told.startswith(',') else ' '}{told}"
+        field = isolated(literal_fields.words_of_field(self.field))
+        return f"{field}{'' if told.startswith(',') else ' '}{told}"
 
     @property
     def _told(self) -> str:
@@ -116,13 +122,37 @@ class Condition:
 
 
 def check_field(name: str) -> None:
-    """Raise InvalidQuery for the name of a field that no condition or sort can have."""
+    """Raise InvalidQuery for the name of a field that no condition can have."""
+    names = literal_fields.names_in(name)
+    if names is not None:
+        _check_names(names)
+        return
     if not name or "\0" in name or len(name) > LONGEST_VALUE:
         raise InvalidQuery("Name a field.")
-    if any(part == "" or part.startswith("$") for part in name.split(".")):
+    if not all(map(literal_fields.is_plain, name.split("."))):
         raise InvalidQuery(
-            f"A condition can’t name the field {name}: use $getField in Extended JSON."
+            f"No path leads to the field {isolated(name)}. One with such a name is written as "
+            f"{isolated(literal_fields.field_of([name]))}."
         )
+
+
+def check_sort_field(name: str) -> None:
+    """Raise InvalidQuery for the name of a field that nothing is sorted by."""
+    check_field(name)
+    if literal_fields.names_in(name):
+        raise InvalidQuery(
+            f"MongoDB doesn’t sort by the field {isolated(literal_fields.words_of_field(name))}: a "
+            "dot, a dollar or nothing in a name is for paths alone."
+        )
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if len(names) > literal_fields.MOST_NAMES:
+        raise InvalidQuery(f"A field is at most {literal_fields.MOST_NAMES} levels deep.")
+    if any("\0" in name or len(name) > LONGEST_VALUE for name in names):
+        raise InvalidQuery("Name a field.")
+    if all(map(literal_fields.is_plain, names)):
+        raise InvalidQuery(f"Write the field as {isolated('.'.join(names))}.")
 
 
 def any_of(filters: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from portal.bidi import isolated
-from portal.data import queries
-from portal.data.conditions import Condition, any_of, check_field
+from portal.data import queries, shell_syntax
+from portal.data.conditions import Condition, any_of, check_sort_field
 from portal.data.errors import InvalidQuery, UnappliedFilter
 from portal.data.server_errors import reading
 from portal.tenants.queries import check_filter
@@ -83,7 +83,7 @@ def selection_from(args: Args, *, building: bool = False) -> Selection:
         raise InvalidQuery(f"A filter has {MOST_CONDITIONS} conditions at most.")
     selection = Selection(
         groups,
-        (args.get("filter") or "").strip(),
+        shell_syntax.normalized((args.get("filter") or "").strip()),
         _sort([name for name in args.getlist("sort") if name]),
         tuple(dict.fromkeys(name for name in args.getlist("column") if name))[:MOST_COLUMNS],
     )
@@ -111,7 +111,7 @@ def _condition(given: object) -> Condition:
 def _sort(names: Sequence[str]) -> dict[str, int]:
     sort = {name.removeprefix("-"): -1 if name.startswith("-") else 1 for name in names}
     for name in sort:
-        check_field(name)
+        check_sort_field(name)
     return sort
 
 

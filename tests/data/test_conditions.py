@@ -10,23 +10,34 @@ from werkzeug.datastructures import MultiDict
 
 from portal.data.conditions import Condition
 from portal.data.errors import InvalidQuery, UnappliedFilter
+from portal.data.literal_fields import field_of
 from portal.data.selections import Selection, selection_from
 
 OID = "65f0c2d4e8b7a913c0f55e10"
 UUID = "00112233-4455-6677-8899-aabbccddeeff"
 
 
-@pytest.fixture
-def found(stored):
-    """The ids that conditions find among documents, of which each has an ``f``, or nothing."""
+@pytest.fixture(params=["f", ["f.g"], ["f", "$x", ""]], ids=["path", "literal", "nested"])
+def found(stored, request):
+    """The ids that conditions find among documents, of which each has an ``f``, or nothing; and
+    likewise where its name is one that no path leads to."""
+    names = [request.param] if isinstance(request.param, str) else request.param
 
-    def find(values, *conditions, field="f"):
+    def document_with(index, value):
+        for name in reversed(names):
+            value = {name: value}
+        return {"_id": index, **value}
+
+    def find(values, *conditions, field=None):
+        if field:
+            names[:] = ["f"]  # a path through lists
         documents = [
-            {"_id": index} if value is ... else {"_id": index, "f": value}
+            {"_id": index} if value is ... else document_with(index, value)
             for index, value in enumerate(values)
         ]
         stored.insert_many(documents)
-        groups = tuple((Condition(field, *condition),) for condition in conditions)
+        named = field or field_of(names)
+        groups = tuple((Condition(named, *condition),) for condition in conditions)
         query = Selection(groups).filter
         ids = [each["_id"] for each in stored.find(query, {"_id": 1}).sort("_id", 1)]
         stored.delete_many({})
@@ -44,12 +55,21 @@ def test_a_selection_survives_its_url():
         (
             (Condition("status", "is_not", ("text",), ("plan\"ned, 1 + 1 = 2 & 'more'",)),),
             (Condition("a.b", "null"), Condition("c", "one_of", ("number",), ("1", "2.5"))),
+            (Condition('["a.b","$x",""]', "null"),),
         ),
         '{"x": {"$numberLong": "5"}}',
         {"due": -1, "_id": 1},
         ("status", "a.b", "naïve, with , comma"),
     )
     assert selection_from(MultiDict(selection.query_args())) == selection
+
+
+def test_a_dotted_name_is_not_the_path_of_the_same_text(stored):
+    stored.insert_many([{"_id": 1, "a.b": 1}, {"_id": 2, "a": {"b": 1}}, {"_id": 3, "a": 1}])
+    for field, ids in (('["a.b"]', [1]), ("a.b", [2]), ('["a","b.c"]', [])):
+        query = Selection(((Condition(field, *is_("number", "1")),),))
+        assert [each["_id"] for each in stored.find(query.filter)] == ids
+    assert Condition('["a.b"]', "null").words == "“a.b” is null"
 
 
 def test_missing_null_empty_text_and_empty_list_are_four_things(found):
@@ -236,6 +256,10 @@ def test_conditions_are_joined_by_and_their_alternatives_by_or(stored):
         [("c", '["$where","is","text","1"]')],
         [("c", '["a.$b","is","text","1"]')],
         [("c", '["","is","text","1"]')],
+        [("c", r'["[\"a\",\"b\"]","is","text","1"]')],
+        [("c", r'["[\"a.b\",\"\\u0000\"]","is","text","1"]')],
+        [("c", r'["[\"$a\",\"b\",\"c\",\"d\",\"e\",\"f\"]","is","text","1"]')],
+        [("sort", '["a.b"]')],
         [("c", '["f","null"]')] * 21,
         [("filter", '{"$where": "1"}')],
         [("sort", "-$f")],

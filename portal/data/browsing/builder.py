@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from portal.data import literal_fields
 from portal.data.browsing.fields import Sample
 from portal.data.condition_values import KIND_WORDS, kinds_of
 from portal.data.conditions import LONGEST_VALUE, OPERATORS, Condition
@@ -70,11 +71,16 @@ class Builder:
         return bool(self.field)
 
     @property
+    def field_words(self) -> str:
+        """The field for people."""
+        return literal_fields.words_of_field(self.field)
+
+    @property
     def needs_value(self) -> bool:
         return self.operator not in WITHOUT_VALUE
 
 
-def builder_from(args: Args, selection: Selection) -> Builder:
+def builder_from(args: Args, selection: Selection, sample: Sample) -> Builder:
     """The condition that the parameters of a URL make, or open for a change."""
     place = _place(args.get("edit") or "", selection)
     if place and not args.get("field"):
@@ -86,9 +92,9 @@ def builder_from(args: Args, selection: Selection) -> Builder:
     operator = args.get("operator") or "is"
     values = [value[:LONGEST_VALUE] for value in args.getlist("value")]
     if operator == "one_of" and len(values) == 1:
-        values = [line.strip() for line in values[0].splitlines() if line.strip()]
+        values = [line for line in values[0].replace("\r\n", "\n").split("\n") if line]
     kinds = tuple((args.get("kind") or "").split("+")) if args.get("kind") else ()
-    name = (args.get("field") or "").strip()
+    name = _named(args.get("field") or "", sample)
     known = operator in OPERATORS and operator in WORDS
     return Builder(name, operator if known else "is", kinds, tuple(values), place)
 
@@ -154,14 +160,28 @@ def _condition(builder: Builder, sample: Sample, zone: str) -> Condition:
         return Condition(builder.field, builder.operator)
     values = builder.values[: operator.values or len(builder.values)]
     needed = operator.values or 1
-    if len(values) < needed or not all(
-        value.strip() or builder.operator in _EQUAL for value in values
+    spaces = builder.operator in (*_EQUAL, *_OF_TEXT)
+    least = 0 if builder.operator in _EQUAL else 1
+    if len(values) < needed or any(
+        len(value if spaces else value.strip()) < least for value in values
     ):
         raise InvalidQuery("Type both values." if needed == 2 else "Type a value.")
     kinds = builder.kinds or _resolved(builder, sample, values)
     if "date" in kinds:
         values = tuple(_in_zone(value, zone) for value in values)
     return Condition(builder.field, builder.operator, kinds, values)
+
+
+def _named(typed: str, sample: Sample) -> str:
+    """The field that is meant by what was typed: a path, or else a field that is called so."""
+    if typed in sample.fields:
+        return typed
+    path = typed.strip()
+    literal = literal_fields.field_of([path])
+    if path in sample.fields or literal == path or literal_fields.names_in(path):
+        return path
+    is_path = all(map(literal_fields.is_plain, path.split(".")))
+    return literal if path and (not is_path or literal in sample.fields) else path
 
 
 def _resolved(builder: Builder, sample: Sample, values: tuple[str, ...]) -> tuple[str, ...]:

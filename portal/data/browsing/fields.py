@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from portal.data.access import DocumentAccess
 from portal.data.bson_types import ALIASES, LIST, OBJECT
 from portal.data.cutting import list_cut
+from portal.data.literal_fields import field_of, is_plain
 from portal.data.nodes import EMPTY_TEXT, Node
 from portal.data.texts import type_words
 
@@ -27,6 +28,7 @@ class SampledField:
     commonest first), and how many are empty texts and lists."""
 
     path: str
+    is_top: bool
     documents: int = 0
     types: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
@@ -45,7 +47,7 @@ class Sample:
     @property
     def columns(self) -> tuple[str, ...]:
         """The commonest fields, in the order of the documents."""
-        top = [path for path, found in self.fields.items() if found.documents and "." not in path]
+        top = [path for path, found in self.fields.items() if found.documents and found.is_top]
         common = sorted(top, key=lambda path: -self.fields[path].documents)[:MOST_COLUMNS]
         return tuple(path for path in top if path in common)
 
@@ -62,11 +64,12 @@ def sample_fields(access: DocumentAccess) -> Sample:
 
 def _count(found: dict[str, SampledField], document: Node) -> None:
     seen: set[str] = set()
-    for path, node in _paths(document, "", _LEVELS):
+    for names, node in _paths(document, (), _LEVELS):
+        path = field_of(names)
         if path not in found:
             if len(found) >= _MOST_FIELDS:
                 continue
-            found[path] = SampledField(path)
+            found[path] = SampledField(path, len(names) == 1)
         entry = found[path]
         if path not in seen:
             seen.add(path)
@@ -88,15 +91,17 @@ def _count_value(entry: SampledField, node: Node) -> None:
         entry.empty_texts += node.value == EMPTY_TEXT
 
 
-def _paths(node: Node, before: str, levels: int) -> Iterator[tuple[str, Node]]:
-    """The fields of a document, and those of documents in it and in its lists."""
+def _paths(
+    node: Node, before: tuple[str, ...], levels: int
+) -> Iterator[tuple[tuple[str, ...], Node]]:
+    """The fields of a document, and those of documents in it and in its lists, which a path leads
+    into, and no list of names."""
     for name, inner in node.members:
-        if not name or "." in name or name.startswith("$"):
-            continue  # named by no condition
-        path = before + name
+        path = (*before, name)
         yield path, inner
         if levels > 1:
+            literal = not all(map(is_plain, path))
             several = [each for _, each in inner.members] if inner.kind == LIST else [inner]
-            for each in several:
+            for each in several if not (literal and inner.kind == LIST) else ():
                 if each.kind == OBJECT:
-                    yield from _paths(each, f"{path}.", levels - 1)
+                    yield from _paths(each, path, levels - 1)

@@ -21,6 +21,8 @@ class Links:
     form: str = TABLE
     view: str = ""
     legacy_uuid: str = ""
+    back: str | None = None
+    """The parameters that lead back to this page, where they aren't too long to carry."""
 
     def here(self, **others: Any) -> str:
         """The same, with other parameters."""

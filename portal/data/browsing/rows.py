@@ -9,6 +9,7 @@ from portal.data.bson_types import BINARY, NULL, NUMBERS, TEXT
 from portal.data.cells import HIDDEN, Shown, cell
 from portal.data.cutting import CutDocument
 from portal.data.document_ids import address_of
+from portal.data.literal_fields import names_in
 from portal.data.masks.masks import Mask
 from portal.data.nodes import Node
 from portal.data.shown import Reader, Token
@@ -17,10 +18,21 @@ from portal.data.texts import visible
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column by the path of its field, and whether it is one of numbers."""
+    """A column by the path of its field, and whether it is one of numbers, and can be sorted by."""
 
     path: str
     is_number: bool
+
+    @property
+    def is_literal(self) -> bool:
+        """True for a field that no path leads to, by which nothing is sorted."""
+        return names_in(self.path) is not None
+
+    @property
+    def words(self) -> str:
+        """Its field for people."""
+        names = names_in(self.path)
+        return self.path if names is None else ".".join(visible(name) or '""' for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +125,13 @@ def _at(document: Node | None, path: str) -> Node | None:
     """The value at a path: a field that is called so, dots included, or one inside of others."""
     if document is None:
         return None
+    if names := names_in(path):
+        return nodes.at(document, names)
     return document.member(path) or nodes.at(document, path.split("."))
 
 
 def _is_masked(path: str, mask: Mask) -> bool:
+    path = ".".join(names_in(path) or [path])
     return any(path == each or path.startswith(f"{each}.") for each in mask.paths)
 
 

@@ -43,6 +43,7 @@ blueprint = Blueprint("browsing", __name__, url_prefix="/organizations/<slug>/da
 _ROWS = {TABLE: 50, JSON: 20}
 _STRING, _BINARY = 0x02, 0x05
 _LONGEST_NAME = 60
+_LONGEST_BACK = 1500
 
 
 @blueprint.get("")
@@ -54,9 +55,9 @@ def show(access: Access) -> ResponseReturnValue:
     if view and view.query and set(request.args) == {"view"}:  # as it was saved
         return redirect(f"{request.path}?{view.query}&view={view.id}")
     selection = _with_columns(selection_from(request.args, building=True))
-    begun = builder.builder_from(request.args, selection)
     links = _links(access, selection)
     sample = sample_fields(seen)
+    begun = builder.builder_from(request.args, selection, sample)
     if "add" in request.args and begun.is_open:
         try:
             made = builder.applied(begun, selection, sample, _zone(), request.args["add"])
@@ -219,7 +220,13 @@ def _links(access: Access, selection: Selection) -> Links:
         choice_argument("as", (TABLE, JSON)),
         request.args.get("view", ""),
         choice_argument("uuid", ("", *LEGACY_UUIDS)),
+        _back(),
     )
+
+
+def _back() -> str | None:
+    query = request.query_string.decode("ascii", "replace")
+    return query if 0 < len(query) <= _LONGEST_BACK else None
 
 
 def _zone() -> str:

@@ -17,6 +17,7 @@ from portal.data.bson_types import (
     WORDS,
     family_of,
 )
+from portal.data.literal_fields import value_of
 from portal.data.shape.fields import FIRST_DATE, LAST_DATE, MOST_TEXTS, Node, Path, Step, Survey
 from portal.data.shape.words import STRAY
 
@@ -65,11 +66,7 @@ def filter_of(root: Node, path: Path, condition: _Condition) -> dict[str, Any] |
         return _plain(root, path, condition)
     if Step.ITEM in path:
         return None
-    value: Any = "$$CURRENT"
-    for name in path:
-        inside = {"$cond": [{"$eq": [{"$type": value}, "object"]}, value, {}]}
-        value = {"$getField": {"field": {"$literal": name}, "input": inside}}
-    return {"$expr": condition.expression(value)}
+    return {"$expr": condition.expression(value_of([str(step) for step in path]))}
 
 
 def of_type(kind: int) -> _Condition:

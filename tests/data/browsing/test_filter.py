@@ -70,6 +70,36 @@ def test_one_of_takes_a_line_for_each_value(onlooker, stored):
     assert onlooker.find("a", "one_of", "1\r\n3\r\n\r\n") == ["3", "1"]
 
 
+def test_spaces_of_a_value_count(onlooker, stored):
+    values = ["test", "test ", " ", "a, b", "a,b", "x\u2028y", "x"]
+    stored.insert_many([{"_id": n, "a": value} for n, value in enumerate(values)])
+    assert onlooker.find("a", "is", "test ") == ["1"]
+    assert onlooker.find("a", "contains", ", ") == ["3"]
+    assert onlooker.find("a", "contains", " ") == ["3", "2", "1"]
+    assert onlooker.find("a", "one_of", "test \r\nx\u2028y") == ["5", "1"]
+
+
+def test_fields_that_no_path_leads_to_are_offered_and_found(onlooker, stored):
+    stored.insert_many(
+        [{"_id": 1, "a.b": "x", "$x": 1, "": None, "c": {"d.e": 5}, " f ": 1},
+         {"_id": 2, "a": {"b": "x"}, "x": 1, "c": {"d": {"e": 5}}}]
+    )  # fmt: skip
+    page = onlooker.page()
+    offered = {each["value"] for each in page.html.select("#fields option")}
+    assert {'["a.b"]', "a.b", '["$x"]', '[""]', '["c","d.e"]', "c.d.e", " f "} <= offered
+    heads = [head.get_text(strip=True) for head in page.html.select("thead th")]
+    assert {"a.b", "$x", '""'} <= set(heads)
+    assert onlooker.find("a.b", "is", "x") == ["2"]
+    assert onlooker.find('["a.b"]', "is", "x") == ["1"]
+    assert onlooker.find("$x", "at_least", "1") == ["1"]
+    assert onlooker.find('[""]', "null") == ["1"]
+    assert onlooker.find('["c","d.e"]', "is", "5") == ["1"]
+    assert onlooker.find(" f ", "is", "1") == ["1"]
+    assert onlooker.find(" x ", "is", "1") == ["2"]
+    url = {"field": '["a.b"]', "operator": "contains", "value": "x", "add": "and"}
+    assert onlooker.chips(**url) == ["“a.b” contains “x”"]
+
+
 def test_a_value_that_can_not_be_is_told_at_its_field_and_kept(onlooker, stored):
     stored.insert_one({"_id": 1, "due": datetime(2026, 11, 24, tzinfo=UTC)})
     page = onlooker.page(
