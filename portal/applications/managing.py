@@ -278,7 +278,7 @@ def _write_addition(name: str, context: RequestContext) -> tuple[Application, st
         user_state=UserState.PENDING,
         user_since=now,
         created_at=now,
-    ).save(force_insert=True)
+    ).insert()
     record(installation(), "application.added", context.origin, name=name, user=application.user)
     return application, None
 

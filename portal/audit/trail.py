@@ -118,7 +118,7 @@ def record(
     changes = head_changes(subject, event)
     if not current.update_one(**changes):
         raise ChainMoved(str(subject.id))
-    event.save(force_insert=True)
+    event.insert()
     subject.audit_head = changes["set__audit_head"]
     return event
 
@@ -152,7 +152,7 @@ def begin_chain(
     """Record the first event of ``subject``, which isn't stored yet: the caller stores it, with the
     head that it has then, in the same transaction."""
     event = next_event(subject.audit_head, subject.id, action, origin, details)
-    event.save(force_insert=True)
+    event.insert()
     subject.audit_head = Head(seq=event.seq, hash=event.hash, at=event.at)
     if isinstance(subject, Organization):
         subject.unlisted = ObjectId()

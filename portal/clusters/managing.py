@@ -296,7 +296,7 @@ def _insert(name: str, values: dict[str, Any], context: RequestContext) -> None:
         # Pools of an earlier cluster of this name, empty ones: their numbers stay taken.
         Pool.objects(cluster=name).update(set__cluster=f"removed {name}")
     try:
-        cluster = Cluster(name=name, added_at=clock.now(), **values).save(force_insert=True)
+        cluster = Cluster(name=name, added_at=clock.now(), **values).insert()
     except NotUniqueError as error:
         raise ClusterExists(name) from error
     _record("cluster.added", cluster, context)
@@ -305,7 +305,7 @@ def _insert(name: str, values: dict[str, Any], context: RequestContext) -> None:
 @transactional
 def _write_changes(name: str, values: dict[str, Any], context: RequestContext) -> None:
     if name == MAIN_CLUSTER and not Cluster.objects(name=name).first():
-        Cluster(name=name, added_at=clock.now()).save(force_insert=True)
+        Cluster(name=name, added_at=clock.now()).insert()
     sets = {f"set__{key}": value for key, value in values.items() if value is not None}
     unsets = {f"unset__{key}": True for key, value in values.items() if value is None}
     changed = Cluster.objects(name=name).modify(new=True, set__name=name, **sets, **unsets)

@@ -257,7 +257,7 @@ def _take_over(name: str, organization_id: ObjectId, reach: Reach) -> str | None
         reach=reach,
         users=[CredentialUser(name=name, created_at=now, ready_at=now)],
         created_at=now,
-    ).save(force_insert=True)
+    ).insert()
     Organization.objects(id=organization_id).update_one(inc__credentials=1)
     details = {"name": credential.name, "user": name}
     origin = RequestContext().origin

@@ -108,4 +108,4 @@ def enqueue(kind: MailKind, to: str, **ids: ObjectId | int | str) -> Mail:
         due_at=AT_ONCE,
         awaited=kind.awaited or None,
     )
-    return mail.save(force_insert=True)
+    return mail.insert()

@@ -91,7 +91,7 @@ def _insert_first(token: str) -> bool:
         created_at=now,
         expires_at=now + FIRST_VALID_FOR,
     )
-    link.save(force_insert=True)
+    link.insert()
     # Of several at once one appends to the chain, and the others see its link.
     record(subject, "operator.link_made", RequestContext().origin, role=link.role)
     return True
@@ -123,7 +123,7 @@ def create_operator(email: str, role: OperatorRole, context: RequestContext) -> 
             created_at=now,
             expires_at=now + VALID_FOR,
         )
-        link.save(force_insert=True)
+        link.insert()
         record(
             installation(),
             "operator.link_made",

@@ -83,7 +83,7 @@ def create_key(
             created_by=context.actor.id,
             expires_at=expires_at,
         )
-        key.save(force_insert=True)
+        key.insert()
         record(subject, "operator_key.created", context.origin, target=key_id, name=name, role=role)
 
     insert()

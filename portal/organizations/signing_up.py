@@ -182,7 +182,7 @@ def _store_request(
 
 @transactional
 def _insert_and_mail(pending: PendingSignUp) -> None:
-    pending.save(force_insert=True)
+    pending.insert()
     outbox.enqueue(FINISH_SIGN_UP, pending.email, pending=pending.id)
 
 

@@ -375,7 +375,7 @@ def _insert(version: int, text: str, context: RequestContext) -> None:
         in_force, _ = current_text()
         if version != in_force + 1:
             raise PolicyChanged(in_force)
-        PlacementPolicy(id=version, text=text, set_at=clock.now()).save(force_insert=True)
+        PlacementPolicy(id=version, text=text, set_at=clock.now()).insert()
         record(installation(), "placement_policy.set", context.origin, version=str(version))
 
     try:

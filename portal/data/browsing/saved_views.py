@@ -116,7 +116,7 @@ def save_view(
         if of_owner.count() >= most:
             raise TooManyViews(most)
         _record(organization, "view.saved", view, context)
-        view.save(force_insert=True)
+        view.insert()
 
     _unless_taken(insert, name)
     return _listed(view)

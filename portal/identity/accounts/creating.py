@@ -74,7 +74,7 @@ def create_account(
         verified_at=new.verified_at,
     )
     try:
-        account.save(force_insert=True)
+        account.insert()
     except NotUniqueError as error:
         raise EmailTaken(account.email) from error
     principal = None

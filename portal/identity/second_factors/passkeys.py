@@ -115,7 +115,7 @@ def enroll(
             added_at=clock.now(),
         )
         try:
-            passkey.save(force_insert=True)
+            passkey.insert()
         except NotUniqueError as error:
             raise errors.PasskeyKnown from error
         return enrollment.enroll(principal, "account.passkey_added", _label_of(name), context)
@@ -230,7 +230,7 @@ def _issue_challenge(purpose: str, holder: str) -> bytes:
         purpose=purpose,
         holder=holder,
         expires_at=clock.now() + CHALLENGE_LIFE,
-    ).save(force_insert=True)
+    ).insert()
     return challenge
 
 

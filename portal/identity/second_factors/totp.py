@@ -71,7 +71,7 @@ def finish_enrollment(
         replaced = AuthenticatorApp.objects(id=account_id).delete()
         AuthenticatorApp(
             id=account_id, secret=sealing.seal(secret), added_at=clock.now(), last_step=step
-        ).save(force_insert=True)
+        ).insert()
         action = "account.app_replaced" if replaced else "account.app_added"
         return enrollment.enroll(principal, action, Factor.APP, context)
 

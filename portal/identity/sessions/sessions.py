@@ -123,7 +123,7 @@ def open_session(
         browser=hash_secret(context.browser_id) if context.browser_id else None,
         tries=0 if kind == SessionKind.PENDING else None,
     )
-    session.save(force_insert=True)
+    session.insert()
     if context.browser_id and kind != SessionKind.PENDING:
         browsers.remember(account.id, context.browser_id)
     return _principal(account.to_mongo(), session_id, session.public_id, session)
@@ -223,7 +223,7 @@ def exchange_session(principal: AccountPrincipal | SupportPrincipal, grant: Obje
         grant=grant,
         **{name: former[name] for name in _KEPT},
     )
-    following.save(force_insert=True)
+    following.insert()
     return session_id
 
 

@@ -195,7 +195,7 @@ def _write(
         parameters = {"bulk": bulk.id}
         job = jobs.start_job_with(counting, str(bulk.id), title, context, parameters=parameters)
         bulk.counting = job.id
-    return bulk.save(force_insert=True)
+    return bulk.insert()
 
 
 @transactional

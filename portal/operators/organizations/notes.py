@@ -55,7 +55,7 @@ def add_note(organization_id: ObjectId, typed: str, context: RequestContext) -> 
     ).first()
     if organization is None:
         raise NotFound(str(organization_id))
-    note.save(force_insert=True)
+    note.insert()
     record(organization, "organization.note_added", context.origin)
     return note
 

@@ -123,7 +123,7 @@ def create_key(
             created_by=context.account,
             expires_at=expires_at,
         )
-        key.save(force_insert=True)
+        key.insert()
         if of_api_key(role, permissions) - ROLES[Role.VIEWER]:
             email_owners(KEY_MADE, organization, key=key.id)
         may = role or ", ".join(permissions)

@@ -147,7 +147,7 @@ def create_credential(
             raise errors.TooManyCredentials(MAX_CREDENTIALS)
         Organization.objects(id=organization.id).update_one(inc__credentials=1)
         credential.due_at = tending.next_due(credential)
-        credential.save(force_insert=True)
+        credential.insert()
         return organization
 
     def finish(organization: Organization, stored: Credential) -> None:

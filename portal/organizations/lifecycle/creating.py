@@ -238,9 +238,7 @@ def _insert_organization(
         _write(organization, name, context, founds_account=founds_account)
     except (DuplicateKeyError, NotUniqueError) as error:
         raise ExternalIdTaken(external.external_id or "") from error
-    Membership(organization=organization_id, account=owner, role=Role.OWNER, since=now).save(
-        force_insert=True
-    )
+    Membership(organization=organization_id, account=owner, role=Role.OWNER, since=now).insert()
     ensure_placeable(placement.cluster)
     return organization
 
@@ -258,7 +256,7 @@ def _write(
     placement = organization.placement
     if not engine.takes_steps(OperationKind.CREATE, placement.strategy):
         claim_key(context, organization.id, OperationKind.CREATE)
-        organization.save(force_insert=True)
+        organization.insert()
         return
     organization.operation = engine.new_operation(
         OperationKind.CREATE,

@@ -529,7 +529,7 @@ def update_and_record(
         recorded = {**changes, **head_changes(organization, event)}
         changed = unrecorded.modify(new=True, inc__version=1, **recorded)
         if changed is not None:
-            event.save(force_insert=True)
+            event.insert()
             return changed
         seen = current_attempt(organization).first()  # something else was recorded meanwhile
     raise LeaseLost(str(organization.id))

@@ -296,7 +296,7 @@ def _write_end(organization: Organization, now: datetime) -> Organization:
             unset__token=True,
             unset__reverse_token=True,
         )
-        _way_back_of(move, ended.placement, now).save(force_insert=True)
+        _way_back_of(move, ended.placement, now).insert()
     action = "organization.went_back" if move.way_back_of else "organization.moved"
     record_places(ended, action, move)
     return ended

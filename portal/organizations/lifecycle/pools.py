@@ -233,7 +233,7 @@ def _insert(number: int, cluster: str) -> Pool | None:
     """A record for one more pool, whose collection is not yet there; ``None`` where another process
     was faster."""
     try:
-        return Pool(id=number, cluster=cluster, next_generation=1).save(force_insert=True)
+        return Pool(id=number, cluster=cluster, next_generation=1).insert()
     except NotUniqueError:
         return None
 

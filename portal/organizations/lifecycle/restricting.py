@@ -127,7 +127,7 @@ def _begin(
         open=True,
         at=clock.now(),
         by=context.actor.id or context.account,
-    ).save(force_insert=True)
+    ).insert()
     wanted = strictest(_open_kinds(organization.id))
     begun = _write(organization, suspension, wanted, context)
     # Nobody else begins or lifts one while this operation runs.

@@ -252,7 +252,7 @@ def _join(invitation: Invitation, account_id: ObjectId, context: RequestContext)
         organization=organization.id, account=account_id, role=accepted.role, since=now
     )
     try:
-        membership.save(force_insert=True)
+        membership.insert()
     except NotUniqueError as error:
         raise errors.AlreadyJoined(organization.name, organization.slug) from error
     record_about(accepted, organization, "invitation.accepted", context, role=accepted.role)

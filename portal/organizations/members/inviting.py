@@ -53,7 +53,7 @@ def invite(access: Access, email: str, role: str, context: RequestContext) -> In
         organization = _begin_sending(access, SEND, context, invitation.id)
         _check_no_member(organization, invitation)
         try:
-            invitation.save(force_insert=True)
+            invitation.insert()
         except NotUniqueError as error:
             raise errors.AlreadyInvited(address.shown) from error
         _record_and_mail(organization, "invitation.sent", invitation, context)

@@ -79,7 +79,7 @@ def remove_left_over(organization_id: ObjectId, left_over: Placement) -> bool:
         created_at=now,
     )
     try:
-        move.save(force_insert=True)
+        move.insert()
     except NotUniqueError as error:
         found = Move.objects(organization=organization.id, open=True).first()
         told = (str(found.id), found.state) if found else ("that just ended", MoveState.DONE)

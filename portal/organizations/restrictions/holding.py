@@ -120,7 +120,7 @@ def _write_hold(
         open=True,
         at=clock.now(),
         by=context.actor.id or context.account,
-    ).save(force_insert=True)
+    ).insert()
     claim_key(context, organization.id, HOLD, hold.id)
     kept = Organization.objects(
         id=organization.id,

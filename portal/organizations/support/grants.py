@@ -120,7 +120,7 @@ def ask(
     def insert() -> None:
         claim_key(context, organization_id, ASKED, grant.id)
         organization = _active(organization_id)
-        grant.save(force_insert=True)
+        grant.insert()
         email_owners(SUPPORT_ASKED, organization, grant=grant.id)
         record_event(organization, "support.asked", grant, context, reason=reason)
 
@@ -164,7 +164,7 @@ def give(
     def insert() -> None:
         organization = _begin(access, context, GIVEN, grant.id)
         _put_into_force(grant, organization, context)
-        grant.save(force_insert=True)
+        grant.insert()
 
     insert()
     return grant
