@@ -96,9 +96,16 @@ class Placement(MasterPart):
     def shown(self) -> str:
         """The name on pages: of the collection or database that is the organization's alone, else
         of the pool, whose collection has another name after each fence."""
-        if self.strategy == Strategy.SHARED:
-            return f"shared_{self.pool}"
-        return self.database if self.strategy == Strategy.DATABASE else self.collection
+        return shown_place(self.strategy, self.pool, self.database, self.collection)
+
+
+def shown_place(
+    strategy: str, pool: int | None, database: str | None, collection: str | None
+) -> str:
+    """The name of a placement of these parts on pages, as ``Placement.shown`` has it."""
+    if strategy == Strategy.SHARED:
+        return f"shared_{pool}"
+    return (database if strategy == Strategy.DATABASE else collection) or ""
 
 
 class Operation(MasterPart):

@@ -3,7 +3,7 @@
 import math
 import re
 from datetime import date, datetime, timedelta, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 
 import humanize
 from flask import Flask, Response, g
@@ -93,7 +93,16 @@ def icon_svg(name: str) -> Markup:
 
 def ago(time: datetime) -> str:
     """“4 minutes ago”."""
-    words = humanize.naturaltime(time, when=clock.now())
+    since = clock.now() - time
+    length = abs(since)
+    # From a day on words don't depend on seconds: so those of a list were made before.
+    told = timedelta(length.days, 0 if length.days else length.seconds)
+    return _ago(told if since.days >= 0 else -told)
+
+
+@lru_cache(maxsize=2048)
+def _ago(since: timedelta) -> str:
+    words = humanize.naturaltime(since)
     return "just now" if words == "now" else words
 
 

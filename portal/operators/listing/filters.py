@@ -125,7 +125,8 @@ class OrganizationFilter:
         rows = ListedOrganization._get_collection()
         if self.search:
             ids = find_hits(parse_search(self.search)).ids
-            return rows.count_documents({"$and": [{"_id": {"$in": ids}}, self.match]}, limit=most)
+            match = {"$and": [{"_id": {"$in": ids}}, self.match]}
+            return rows.count_documents(match, limit=most, hint="_id_")
         match, index = self.in_order("by_created")
         return rows.count_documents(match, limit=most, hint=index)
 

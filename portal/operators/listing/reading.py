@@ -1,6 +1,5 @@
 """Pages of the listing: rows in an order, with their state as it is now."""
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,12 +7,13 @@ from typing import Any
 
 from bson import ObjectId
 
+from portal.database.together import Part, Read, read
 from portal.documents.listing import ListedOrganization
 from portal.documents.organizations import Organization, OrganizationState
 from portal.operators.listing.filters import OrganizationFilter
 from portal.operators.listing.searching import find_hits, parse_search
-from portal.operators.listing.sorting import Order, comparable_key
-from portal.operators.listing.words import fold
+from portal.operators.listing.sorting import Order
+from portal.operators.listing.words import LONGEST_WORD, fold
 
 ROWS_PER_PAGE = 50
 LOOKED_AT = 300
@@ -29,6 +29,8 @@ _TRUTH = dict.fromkeys(
 )
 _NAMED = ("name", "slug", "external_id", "owners")
 _FAILED_AFTER = 3
+# By their ids they are found at once, while the server would try indexes of the order as well.
+_BY_ID = "_id_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +109,26 @@ def read_page(
 ) -> ListingPage:
     """A page of the organizations that match, from a position on, with their states read now. Days
     of creation are a range of that order, so with them it is the only one."""
+    return read(reading_page(wanted, order, before=before, after=after, size=size))
+
+
+def reading_page(
+    wanted: OrganizationFilter,
+    order: Order,
+    *,
+    before: str | None = None,
+    after: str | None = None,
+    size: int = ROWS_PER_PAGE,
+) -> Part[ListingPage]:
+    """Reads such a page: its rows at once, since they take an index by name, their states along
+    with what else is read."""
     if wanted.created and not wanted.search:
         order = Order("created", order.descending)
     back = order.key_at(before) if before else None
     on = order.key_at(after) if after and back is None else None
     if wanted.search:
-        return _page_of_hits(wanted, order, back, on, size)
-    return _page_in_order(wanted, order, back, on, size)
+        return (yield from _page_of_hits(wanted, order, back, on, size))
+    return (yield from _page_in_order(wanted, order, back, on, size))
 
 
 def count_all() -> int:
@@ -127,7 +142,7 @@ def _page_in_order(
     back: dict[str, Any] | None,
     on: dict[str, Any] | None,
     size: int,
-) -> ListingPage:
+) -> Part[ListingPage]:
     way = order.reversed if back else order
     start = back or on
     bound = {way.beyond: start} if start else None
@@ -148,9 +163,9 @@ def _page_in_order(
     if back:
         rows.reverse()
     ends = _positions(rows, last, order, backwards=bool(back), from_start=start is None, more=more)
-    return ListingPage(
-        _shown(rows), *ends, looked_at=len(looked) if others and more and len(rows) < size else None
-    )
+    shown_rows = yield from _shown(rows)
+    partial = others and more and len(rows) < size
+    return ListingPage(shown_rows, *ends, looked_at=len(looked) if partial else None)
 
 
 def _positions(
@@ -178,47 +193,59 @@ def _page_of_hits(
     back: dict[str, Any] | None,
     on: dict[str, Any] | None,
     size: int,
-) -> ListingPage:
+) -> Part[ListingPage]:
     hits = find_hits(parse_search(wanted.search or ""))
     match = {"$and": [{"_id": {"$in": hits.ids}}, wanted.match]}
-    listed = ListedOrganization._get_collection()
-    found = list(listed.find(match, dict.fromkeys((*_NAMED, order.field), 1)))
-    typed = fold(wanted.search or "")
-    exact = hits.exact | {row["_id"] for row in found if typed in _names(row)}
-    rows = sorted(found, key=lambda row: comparable_key(row[order.field]))
-    if order.descending:
-        rows.reverse()
-    first = [row for row in rows if row["_id"] in exact]
-    others = [row for row in rows if row["_id"] not in exact]
-    keys = [comparable_key(row[order.field]) for row in others]
-    if order.descending:
-        keys.reverse()
-    start, end = 0, size
+    exact = hits.exact | _named(match, fold(wanted.search or ""))
+    way, start = order.reversed if back else order, back or on
+    beyond = {way.field: {way.beyond: start}} if start else {}
+    shown = {"$project": dict.fromkeys((*FIELDS, order.field), 1)}
+    among = {"$in": list(exact)}
+    [found] = ListedOrganization._get_collection().aggregate(
+        [
+            {"$match": match},
+            {
+                "$facet": {
+                    "exact": [
+                        {"$match": {"_id": among}},
+                        {"$sort": {order.field: order.direction}},
+                        shown,
+                    ],
+                    "others": [
+                        {"$match": {"_id": {"$not": among}, **beyond}},
+                        {"$sort": {way.field: way.direction}},
+                        {"$limit": size + 1},
+                        shown,
+                    ],
+                    "matching": [{"$count": "number"}],
+                }
+            },
+        ],
+        hint=_BY_ID,
+    )
+    more, rows = len(found["others"]) > size, found["others"][:size]
+    last = rows[-1] if rows else None
     if back:
-        end = _place(keys, comparable_key(back), order, after=False)
-        start = max(0, end - size)
-    elif on:
-        start = _place(keys, comparable_key(on), order, after=True)
-        end = start + size
-    page = others[start:end]
-    before = order.position(page[0][order.field]) if page and start else None
-    more = end < len(others)
-    rest = order.position(page[-1][order.field]) if page and more else None
-    ids = [row["_id"] for row in (page if start else [*first, *page])]
-    of_page = listed.find({"_id": {"$in": ids}}, dict.fromkeys(FIELDS, 1))
-    by_id = {row["_id"]: row for row in of_page}
-    rows = [by_id[one] for one in ids if one in by_id]
+        rows.reverse()
+    from_start = not more if back else on is None
+    ends = _positions(rows, last, order, backwards=bool(back), from_start=from_start, more=more)
     return ListingPage(
-        _shown(rows, exact), before, rest, first_hits=not hits.complete, matching=len(found)
+        (yield from _shown([*(found["exact"] if from_start else []), *rows], exact)),
+        *ends,
+        first_hits=not hits.complete,
+        matching=sum(each["number"] for each in found["matching"]),
     )
 
 
-def _place(keys: list[Any], key: Any, order: Order, *, after: bool) -> int:
-    """The number of rows before a key in the order, with its own where ``after``. The ``keys``
-    ascend."""
-    if order.descending:
-        return len(keys) - (bisect_left(keys, key) if after else bisect_right(keys, key))
-    return bisect_right(keys, key) if after else bisect_left(keys, key)
+def _named(match: dict[str, Any], typed: str) -> frozenset[ObjectId]:
+    """Those that match and that what was typed names in full."""
+    word = {"words": typed[:LONGEST_WORD]}
+    named: list[dict[str, Any]] = [{"by_name.v": typed}, {"slug": typed}]
+    named.append(word if "@" in typed else {"external_id": {"$exists": True}, **word})
+    found = ListedOrganization._get_collection().find(
+        {**match, "$or": named}, dict.fromkeys(_NAMED, 1), hint=_BY_ID
+    )
+    return frozenset(row["_id"] for row in found if typed in _names(row))
 
 
 def _names(row: dict[str, Any]) -> Iterator[str]:
@@ -227,9 +254,12 @@ def _names(row: dict[str, Any]) -> Iterator[str]:
     yield from (fold(address) for address in row.get("owners", ()))
 
 
-def _shown(rows: list[dict[str, Any]], exact: frozenset[ObjectId] = frozenset()) -> list[ShownRow]:
+def _shown(
+    rows: list[dict[str, Any]], exact: frozenset[ObjectId] = frozenset()
+) -> Part[list[ShownRow]]:
     """The rows with what is true of them now; without those that are gone."""
-    found = Organization._get_collection().find({"_id": {"$in": [r["_id"] for r in rows]}}, _TRUTH)
+    own = {"$match": {"_id": {"$in": [row["_id"] for row in rows]}}}
+    [found] = yield [Read(Organization, [own, {"$project": _TRUTH}])]
     truth = {one["_id"]: one for one in found}
     return [_show(row, truth[row["_id"]], exact) for row in rows if row["_id"] in truth]
 

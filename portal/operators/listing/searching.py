@@ -175,7 +175,7 @@ def _rows(ids: list[ObjectId], match: dict[str, Any], fields: list[str]) -> list
     """The rows of these organizations that match, in this order."""
     shown = dict.fromkeys(("_id", *fields), 1)
     wanted = {"$and": [{"_id": {"$in": ids}}, match]}
-    found = ListedOrganization._get_collection().find(wanted, shown)
+    found = ListedOrganization._get_collection().find(wanted, shown, hint="_id_")
     by_id = {row["_id"]: row for row in found}
     return [by_id[one] for one in ids if one in by_id]
 

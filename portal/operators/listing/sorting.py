@@ -97,9 +97,3 @@ class Order:
 
 
 BY_AGE = Order("created")
-
-
-def comparable_key(key: dict[str, Any]) -> tuple[bool, Any, ObjectId]:
-    """A sort key in Python, in the server's order."""
-    value = key["v"]
-    return value is not None, 0 if value is None else value, key["o"]

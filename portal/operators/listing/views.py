@@ -19,7 +19,7 @@ from portal.operators.listing import feeding
 from portal.operators.listing.classes import WORDS
 from portal.operators.listing.export import as_csv
 from portal.operators.listing.filters import OrganizationFilter
-from portal.operators.listing.reading import count_all, read_page
+from portal.operators.listing.reading import count_all, reading_page
 from portal.operators.listing.searching import LONGEST_SEARCH, MOST_HITS
 from portal.operators.listing.sorting import Order
 from portal.organizations.usage.reading import operations_by_hour
@@ -111,10 +111,14 @@ def show(operator: Operator) -> ResponseReturnValue:
     asked = Order.parse(request.args.get("sort", ""))
     links = ListLinks(wanted, asked, _columns())
     order = asked or Order()
-    page = read_page(
-        wanted, order, before=request.args.get("before"), after=request.args.get("after")
+    position = {name: request.args.get(name) for name in ("before", "after")}
+    page, lag, filled = read(
+        joined(
+            reading_page(wanted, order, **position),
+            feeding.reading_lag(),
+            feeding.reading_filled(),
+        )
     )
-    lag, filled = read(joined(feeding.reading_lag(), feeding.reading_filled()))
     minute = int(time.monotonic() // 60)
     days = (
         operations_by_hour([row.id for row in page.rows]) if "operations" in links.columns else {}
