@@ -84,7 +84,7 @@ class FiguresInfo(Response):
     """Figures of the installation; null is not counted yet."""
 
     organizations = _whole("estimated, purged ones included", 1_004_000)
-    running = _whole("lifecycle operations; 1,000 stands for more", 4)
+    running = _whole("lifecycle operations; 1,001 stands for more", 4)
     failed = _whole("of those, failed at least once", 1)
     counted_at = _time("of what follows", allow_none=True)
     used = _whole("organizations that changed within 24 hours", 212_480, allow_none=True)

@@ -560,6 +560,19 @@ def test_sign_ups_are_counted_by_day_and_a_day_nobody_counted_is_a_gap(cared_for
     assert figures.look(now).sign_ups[-4].number == 0
 
 
+def test_operations_are_counted_to_a_thousand_however_many_run(app):
+    now = clock.now()
+    operation = {"lease_until": now, "last_error": "AutoReconnect"}
+    ids = [ObjectId() for _ in range(1002)]
+    rows = [{"_id": one, "slug": str(one), "operation": operation} for one in ids]
+    Organization._get_collection().insert_many(rows)
+    counted = figures.look(now)
+    assert (counted.running_counted, counted.failed_counted) == ("1,000+", "1,000+")
+    Organization._get_collection().delete_many({"_id": {"$in": ids[:999]}})
+    counted = figures.look(now)
+    assert (counted.running_counted, counted.failed_counted) == ("3", "3")
+
+
 def test_the_first_page_reads_no_collection_whole_that_grows(desk, cared_for, master_db):
     """So it costs the same among a million organizations as among three."""
     for number in range(6):

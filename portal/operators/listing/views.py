@@ -111,10 +111,10 @@ def show(operator: Operator) -> ResponseReturnValue:
     asked = Order.parse(request.args.get("sort", ""))
     links = ListLinks(wanted, asked, _columns())
     order = asked or Order()
-    position = {name: request.args.get(name) for name in ("before", "after")}
+    before, after = request.args.get("before"), request.args.get("after")
     page, lag, filled = read(
         joined(
-            reading_page(wanted, order, **position),
+            reading_page(wanted, order, before=before, after=after),
             feeding.reading_lag(),
             feeding.reading_filled(),
         )

@@ -7,9 +7,9 @@ from portal.database.together import Part, Read, Stages, joined, read
 from portal.documents.organizations import Organization
 from portal.operators.overview import census
 from portal.operators.overview.census import SHOWN_DAYS, CountedDay
+from portal.operators.overview.running import MOST_COUNTED, in_words
 
 _WEEK = 7
-_MOST_COUNTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ class DaySignUps:
 @dataclass(frozen=True, slots=True)
 class Figures:
     """Figures of the installation; ``None`` for what was not counted yet. ``counted_at`` is the
-    time of those that are counted every hour; ``failed`` are those ``running`` operations that
-    failed at least once, and are tried again."""
+    time of those that are counted every hour; ``running`` operations are counted to MOST_COUNTED,
+    ``failed`` are those of them that failed at least once, and are tried again."""
 
     organizations: int
     running: int
@@ -35,6 +35,17 @@ class Figures:
     bytes: int | None
     grown_bytes: int | None
     sign_ups: tuple[DaySignUps, ...]
+
+    @property
+    def running_counted(self) -> str:
+        """The number of those that run, in words."""
+        return in_words(self.running)
+
+    @property
+    def failed_counted(self) -> str:
+        """The number of those that failed, in words."""
+        more = "+" if self.failed < self.running >= MOST_COUNTED else ""
+        return f"{in_words(self.failed)}{more}"
 
     @property
     def sign_ups_today(self) -> int:
@@ -74,7 +85,7 @@ def _operations() -> Part[tuple[int, int]]:
     errors = {"$cond": [{"$gt": ["$operation.last_error", None]}, 1, 0]}
     stages: Stages = [
         {"$match": {"operation.lease_until": {"$exists": True}}},
-        {"$limit": _MOST_COUNTED},
+        {"$limit": MOST_COUNTED},
         {"$group": {"_id": None, "running": {"$sum": 1}, "failed": {"$sum": errors}}},
     ]
     [rows] = yield [Read(Organization, stages)]

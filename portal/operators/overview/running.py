@@ -119,7 +119,12 @@ class Some:
     @property
     def counted(self) -> str:
         """The number in words."""
-        return f"{MOST_COUNTED - 1:,}+" if self.number >= MOST_COUNTED else f"{self.number:,}"
+        return in_words(self.number)
+
+
+def in_words(number: int) -> str:
+    """A number that was counted to MOST_COUNTED: “1,000+” where there are more."""
+    return f"{MOST_COUNTED - 1:,}+" if number >= MOST_COUNTED else f"{number:,}"
 
 
 def operations() -> Some:
