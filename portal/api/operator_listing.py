@@ -23,6 +23,7 @@ admin_listing = ApiBlueprint(
 MOST_ROWS = 200
 _ID = {"example": "692588d0a7c4f2b91e03d65a"}
 _TIME = {"example": "2026-11-25T09:30:00+00:00"}
+_DAY = "a day in UTC"
 _SORTS = [*FIELDS, *(f"-{name}" for name in FIELDS)]
 
 
@@ -42,8 +43,12 @@ class ListingQuery(Body):
     plan = fields.String(metadata={"example": "team"})
     region = fields.String(metadata={"example": "eu"})
     cluster = fields.String(metadata={"example": "main"})
-    created_from = fields.String(metadata={"format": "date", "example": "2026-11-01"})
-    created_to = fields.String(metadata={"format": "date", "example": "2026-11-25"})
+    created_from = fields.String(
+        metadata={"format": "date", "description": _DAY, "example": "2026-11-01"}
+    )
+    created_to = fields.String(
+        metadata={"format": "date", "description": _DAY, "example": "2026-11-25"}
+    )
     sort = fields.String(load_default="name", validate=ma.validate.OneOf(_SORTS))
     after = fields.String(metadata={"description": "the `next` of the answer before"})
     limit = fields.Integer(load_default=50, validate=ma.validate.Range(1, MOST_ROWS))

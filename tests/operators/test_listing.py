@@ -233,6 +233,7 @@ def test_each_filter_leaves_what_it_says(app):
         assert [row.name for row in read_page(each, Order()).rows] == names
         assert each.count() == len(list(each.matching_ids())) == len(names)
         assert OrganizationFilter.from_args(each.to_args()) == each
+    assert OrganizationFilter(created_to=tomorrow).in_words == f"created to {tomorrow} (UTC)"
 
 
 def test_a_filter_that_there_is_none_of_is_refused_and_not_left_out(desk, program_of):

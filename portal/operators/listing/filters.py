@@ -68,8 +68,8 @@ class OrganizationFilter:
         """Each part of the choice in words, with the arguments without it."""
         words = {
             "search": f"found by “{self.search}”",
-            "created_from": f"created from {self.created_from}",
-            "created_to": f"created to {self.created_to}",
+            "created_from": f"created from {self.created_from} (UTC)",
+            "created_to": f"created to {self.created_to} (UTC)",
             **{name: f"{name} {getattr(self, name)}" for name in OPEN_CLASSES},
         }
         for name, choices in WORDS.items():
