@@ -21,6 +21,7 @@ from portal.data.formats.options import Column, ColumnType, Empty
 
 ESCAPE = "ejson:"
 """It stands before a value of another type than its column's; alone, for a missing one."""
+FORMULA_SIGNS = frozenset("=+-@\t\r")
 # What a spreadsheet takes for a formula, after any number of guards.
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
 PLAIN_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?")

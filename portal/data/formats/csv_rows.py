@@ -10,6 +10,8 @@ from portal.data.formats.options import Dialect
 from portal.data.formats.records import LARGEST_DOCUMENT_BYTES, Fault, Position
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# The end of a file in DOS, and what writers that died leave of a block, where a record would begin.
+_DOS_END = re.compile(rb"(?<=[\r\n])[\x1a\0]+\Z")
 _LONGEST_RECORD_BYTES = 2 * LARGEST_DOCUMENT_BYTES
 _LONGEST_SHOWN = 60
 
@@ -61,6 +63,13 @@ class QuotedEmpty(str):
     __slots__ = ()
 
 
+def without_marks(content: bytes) -> bytes:
+    """The content behind its byte order marks: programs put one before another, or join files."""
+    while content.startswith(BYTE_ORDER_MARK):
+        content = content[len(BYTE_ORDER_MARK) :]
+    return content
+
+
 def shown(text: str) -> str:
     """A text for a table: cut, and what is no character of it as ``⟨E4⟩``."""
     cut = text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
@@ -72,8 +81,10 @@ class _Parser:
 
     def __init__(self, content: bytes, dialect: Dialect, begin: Position, *, is_last: bool) -> None:
         is_first = begin.offset == 0
-        self._mark = len(BYTE_ORDER_MARK) * (is_first and content.startswith(BYTE_ORDER_MARK))
-        self._content = content[self._mark :]
+        self._content = without_marks(content) if is_first else content
+        self._mark = len(content) - len(self._content)
+        if is_last:
+            self._content = _DOS_END.sub(b"", self._content)
         try:
             self._text, self._is_clean = self._content.decode(), True
         except UnicodeDecodeError:

@@ -1,7 +1,6 @@
 """The format of a file, told from its first bytes."""
 
 import re
-import zlib
 from dataclasses import dataclass, replace
 
 from portal.data.formats.dialects import dialect_of
@@ -12,16 +11,18 @@ from portal.data.formats.encodings import (
     is_text,
     undecodable_lines,
 )
+from portal.data.formats.errors import BrokenFile
 from portal.data.formats.exact import fault_of
 from portal.data.formats.headings import typed_columns
 from portal.data.formats.json_reading import end_of_value
 from portal.data.formats.options import Format, ReadOptions
 from portal.data.formats.records import LARGEST_DOCUMENT_BYTES
+from portal.data.formats.unpacking import gunzip
 
 HEAD_BYTES = 256 * 1024
 """The bytes of a file's start that ``detect`` uses."""
 
-_GZIP, _GZIP_BITS = b"\x1f\x8b", 31
+_GZIP = b"\x1f\x8b"
 _LARGEST_SHARE_OF_NULS = 0.05
 _TAR_MAGIC = slice(257, 262)
 _REFUSED = (
@@ -42,6 +43,11 @@ _REFUSED = (
 _METADATA = (
     "This is what mongodump keeps of a collection beside its documents: its indexes and options. "
     "Upload its .bson file, or a tar of the directory."
+)
+_JSON_NAMES = (".json", ".jsonl", ".ndjson")
+_NO_JSON = (
+    "This is named as JSON, and doesn’t begin with a document in braces, whose names stand in "
+    "double quotes, nor with an array of such documents."
 )
 _MARKUP = re.compile(r"\s*<(?:\?xml|!doctype|html|table|workbook)", re.I)
 _TYPES = frozenset((*range(0x01, 0x14), 0x7F, 0xFF))
@@ -81,16 +87,28 @@ def detect(head: bytes, name: str) -> Detected:
     is a candidate to choose from."""
     if not head.startswith(_GZIP):
         return _detect(head[:HEAD_BYTES], name.lower(), is_whole=len(head) < HEAD_BYTES)
-    try:
-        unpacker = zlib.decompressobj(_GZIP_BITS)
-        inner = unpacker.decompress(head, HEAD_BYTES)
-    except zlib.error:
+    inner, is_whole = _unpacked(head)
+    if not inner and not is_whole:
         return Detected(None, "This is a damaged gzip. Upload it again.")
     if inner.startswith(_GZIP):
         return Detected(None, "This is packed twice by gzip. Unpack it once.")
-    detected = _detect(inner, name.lower().removesuffix(".gz"), is_whole=unpacker.eof)
+    detected = _detect(inner, name.lower().removesuffix(".gz"), is_whole=is_whole)
     packed = detected.options and replace(detected.options, gzip=True)
     return replace(detected, options=packed)
+
+
+def _unpacked(head: bytes) -> tuple[bytes, bool]:
+    """The start of what a gzip holds, whose first one of several joined may hold little or nothing,
+    and whether that is all."""
+    inner = b""
+    try:
+        for piece in gunzip([head], LARGEST_DOCUMENT_BYTES):
+            inner += piece
+            if len(inner) >= HEAD_BYTES:
+                return inner[:HEAD_BYTES], False
+    except BrokenFile:  # the head is cut; what is damaged is told with its place once it is read
+        return inner, False
+    return inner, len(head) < HEAD_BYTES
 
 
 def _detect(head: bytes, name: str, *, is_whole: bool) -> Detected:
@@ -121,6 +139,8 @@ def _is_bson(head: bytes, *, is_named: bool) -> bool:
         return False
     if size <= len(head) and not is_named:
         return fault_of(head[:size]) is None
+    if head[5] == 0 and not is_named:  # a first name of no letters, or a tab or so in UTF-16
+        return False
     return size <= LARGEST_DOCUMENT_BYTES and 0 in head[5:]
 
 
@@ -132,7 +152,7 @@ def _detect_text(head: bytes, name: str, *, is_whole: bool) -> Detected:
         if not candidates:
             return Detected(None, "This is none of the formats that are read, nor text.")
         encoding = candidates[0].encoding
-    text = head.decode(encoding, errors="ignore").removeprefix("\ufeff")
+    text = head.decode(encoding, errors="ignore").lstrip("\ufeff")
     if text.count("\0") > len(text) * _LARGEST_SHARE_OF_NULS:
         return Detected(None, "This is none of the formats that are read, nor text.")
     if _MARKUP.match(text):
@@ -140,6 +160,8 @@ def _detect_text(head: bytes, name: str, *, is_whole: bool) -> Detected:
     options = _json_options(text, encoding)
     if options is not None:
         return Detected(options, candidates=candidates, notes=_json_notes(text, options))
+    if name.endswith(_JSON_NAMES):
+        return Detected(None, _NO_JSON)
     found = dialect_of(text, is_whole=is_whole, is_tabular=name.endswith((".tsv", ".tab")))
     columns = typed_columns(found.headers)
     options = ReadOptions(Format.CSV, encoding=encoding, dialect=found.dialect)

@@ -11,7 +11,8 @@ from portal.data.formats.options import Dialect
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 """The delimiters that are told, and can be chosen, with their names."""
 _ROWS = 200
-_SEPARATOR_LINE = re.compile(r"sep=(.)\r?(?:\n|$)", re.I)
+# As such, or as a program writes it for a cell, or a spreadsheet fills up the row.
+_SEPARATOR_LINE = re.compile(r'("?)sep=(.)\1\2*\r?(?:\n|$)', re.I)
 _VALUE = re.compile(r"[+-]?[0-9]+(?:[.,:/-][0-9]+)*|true|false|", re.I)
 _FIT = 0.9
 
@@ -30,7 +31,7 @@ class FoundDialect:
 def dialect_of(text: str, *, is_whole: bool, is_tabular: bool = False) -> FoundDialect:
     """The dialect of a file that begins with ``text``; ``is_tabular`` if its name says so."""
     newline = "\r" if "\r" in text and "\n" not in text else "\n"
-    text = text.removeprefix("\ufeff")
+    text = text.lstrip("\ufeff")
     if newline == "\r":
         text = text.replace("\r", "\n")
     told = _SEPARATOR_LINE.match(text)
@@ -39,7 +40,7 @@ def dialect_of(text: str, *, is_whole: bool, is_tabular: bool = False) -> FoundD
         content = content[: content.rindex("\n") + 1]
     escape = "\\" if _is_escaped(content) else ""
     if told:
-        fitting = [told[1]]
+        fitting = [told[2]]
     else:
         fitting = _fitting(content, escape)
         if is_tabular and "\t" in fitting:
@@ -57,8 +58,9 @@ def dialect_of(text: str, *, is_whole: bool, is_tabular: bool = False) -> FoundD
 
 
 def _fitting(content: str, escape: str) -> list[str]:
-    """The delimiters by which almost all rows have as many cells as the first, best first."""
-    found = []
+    """The delimiters by which almost all rows have as many cells as the first, best first; where
+    there is none, those that the first row has, and most others have more often."""
+    found, short = [], []
     for delimiter in DELIMITERS:
         rows = _rows(content, delimiter, escape)
         width = len(rows[0]) if rows else 0
@@ -67,6 +69,9 @@ def _fitting(content: str, escape: str) -> list[str]:
         [(usual, times)] = Counter(map(len, rows)).most_common(1)
         if usual == width or len(rows) <= 2:
             found.append((times / len(rows), delimiter))
+        elif usual > width:
+            short.append((times / len(rows), delimiter))
+    found = found or short
     best = max((share for share, _ in found), default=0)
     return [each for share, each in found if share >= min(best, _FIT)]
 

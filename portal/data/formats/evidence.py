@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from portal.data.formats.cells import FORMULA, unguarded
+from portal.data.formats.cells import FORMULA, FORMULA_SIGNS, PLAIN_NUMBER, unguarded
 from portal.data.formats.csv_rows import shown
 from portal.data.formats.dates import EPOCH, milliseconds_reader
 from portal.data.formats.options import Column, ColumnType, Empty
@@ -83,7 +83,7 @@ class Evidence:
         self.first, self._first_line = "", 0
         self.filled = self.empty = self.quoted = 0
         self._zone = zone
-        self._guards = self._breaks = 0
+        self._guards = self._formulas = self._breaks = 0
         self._signed = ""  # the first cell with a sign of a number
         self._dated = ""  # the first date in which day and month aren't the same number
         self._null_words: Counter[str] = Counter()
@@ -125,7 +125,7 @@ class Evidence:
 
     def reading(self) -> Reading:
         """The reading that all cells allow."""
-        change: dict[str, Any] = {"guarded": True} if self._guards else {}
+        change: dict[str, Any] = {"guarded": True} if self._is_guarded else {}
         reading = self._typed() if self.filled else Reading({})
         return replace(
             reading,
@@ -139,7 +139,16 @@ class Evidence:
         yield from self._numbers.values()
         yield from self._dates.values()
 
+    @property
+    def _is_guarded(self) -> bool:
+        """True where all that a spreadsheet takes for a formula has a guard: else what looks like
+        one is a part of the text."""
+        return self._guards > 0 and not self._formulas
+
     def _unguarded(self, cells: Sequence[str]) -> Sequence[str]:
+        for cell in cells:
+            if cell[0] in FORMULA_SIGNS and not PLAIN_NUMBER.fullmatch(cell):
+                self._formulas += 1
         guards = sum(1 for cell in cells if cell[0] == "'" and FORMULA.match(cell))
         if not guards:
             return cells
@@ -301,7 +310,12 @@ class Evidence:
                 f"{word}, {_times(count)}, stays the text {word}."
                 for word, count in self._null_words.items()
             ]
-        if self._guards:
+        if self._guards and self._formulas:
+            notes.append(
+                f"' before a formula’s sign, {_times(self._guards)}, stays, since other cells "
+                "begin with such a sign."
+            )
+        elif self._guards:
             notes.append(
                 f"' before a formula’s sign, {_times(self._guards)}, is the guard of an export for "
                 "spreadsheets: taken off."

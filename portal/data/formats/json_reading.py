@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from portal.data import extended_json
 from portal.data.errors import InvalidExtendedJson
-from portal.data.formats.csv_rows import BYTE_ORDER_MARK, shown
+from portal.data.formats.csv_rows import BYTE_ORDER_MARK, shown, without_marks
 from portal.data.formats.errors import BrokenFile
 from portal.data.formats.exact import fault_of
 from portal.data.formats.old_json import parse_old
@@ -25,7 +25,7 @@ LONGEST_TEXT_BYTES = 24 * 1024 * 1024
 
 _KEPT_BYTES = 1024  # of a text that is too long
 _TOO_LONG = "The line is longer than 24 MiB"
-_SPACE = re.compile(rb"[\s,]*+")
+_SPACE = re.compile(rb"(?:[\s,]|\xef\xbb\xbf)*+")  # marks where files are joined
 _SCALAR = re.compile(rb'[^\s,\]\[{}"]++(?=[\s,\]\[{}"])')
 _TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _TOKEN = re.compile(_TEXT + rb"|[\[\]{}\"]", re.S)
@@ -137,10 +137,7 @@ def _lines(content: Iterator[bytes], begin: Position) -> Iterator[_Text]:
     waiting: list[bytes] = []  # the start of a line
     waiting_bytes, passed = 0, 0  # of a line that is too long only its start is kept
     for piece in content:
-        start = 0
-        if offset == 0 and not waiting and piece.startswith(BYTE_ORDER_MARK):
-            start = offset = len(BYTE_ORDER_MARK)
-        first, *others = piece[start:].split(b"\n")
+        first, *others = piece.split(b"\n")
         waiting.append(first)
         waiting_bytes += len(first)
         if others:
@@ -149,7 +146,7 @@ def _lines(content: Iterator[bytes], begin: Position) -> Iterator[_Text]:
                 offset += len(each) + 1 + passed
                 line += 1
                 is_long = passed > 0 or len(each) > LONGEST_TEXT_BYTES
-                yield _Text(each, line, offset, line, is_long)
+                yield _Text(without_marks(each), line, offset, line, is_long)
                 passed = 0
             waiting, waiting_bytes = [rest], len(rest)
         if waiting_bytes > LONGEST_TEXT_BYTES or passed:
@@ -158,7 +155,9 @@ def _lines(content: Iterator[bytes], begin: Position) -> Iterator[_Text]:
             waiting_bytes = len(waiting[0])
     last = b"".join(waiting)
     if last:
-        yield _Text(last, line + 1, offset + len(last) + passed, line + 1, passed > 0)
+        yield _Text(
+            without_marks(last), line + 1, offset + len(last) + passed, line + 1, passed > 0
+        )
 
 
 def _elements(content: Iterator[bytes], begin: Position) -> Iterator[_Text]:

@@ -169,6 +169,13 @@ def test_lines_without_content_are_skipped_and_lines_and_records_counted_apart()
     ]  # fmt: skip
 
 
+def test_the_end_of_a_file_in_dos_is_no_record():
+    columns = [text_column("a"), text_column("b")]
+    for end in ("\x1a", "\x1a\x1a", "\0\0\0"):
+        assert documents_of(f"a,b\r\n1,2\r\n{end}", *columns) == [{"a": "1", "b": "2"}]
+    assert documents_of("a,b\n1,2\x1a", *columns) == [{"a": "1", "b": "2\x1a"}]
+
+
 def test_a_row_of_too_few_cells_lacks_the_rest_and_one_of_too_many_is_refused():
     columns = [text_column("a"), text_column("b", Empty.NULL), text_column("c")]
     few, many, empty = records_of("a,b,c\n1\n1,2,3,4\n1,2,3,\n", *columns)
@@ -216,6 +223,9 @@ def test_backslashes_old_line_ends_and_a_separator_line_are_read():
         {"a": "1", "b": "2"}, {"a": "3", "b": "4"},
     ]  # fmt: skip
     told = documents_of("sep=;\r\na;b\r\n1;2\r\n", *columns, delimiter=";", separator_line=True)
+    assert told == [{"a": "1", "b": "2"}]
+    told = documents_of('\ufeff\ufeff"sep=;"\na;b\n1;2\n', *columns, delimiter=";",
+                        separator_line=True)  # fmt: skip
     assert told == [{"a": "1", "b": "2"}]
     assert documents_of("1,2\n", *columns, header=False) == [{"a": "1", "b": "2"}]
 

@@ -29,6 +29,8 @@ JSON = b'{"_id": {"$oid": "65f0c2d4e8b7a913c0f55e10"}, "a": 1}'
         (b"a,b\n1,2\n", "x.csv", Format.CSV),
         (b"[a],b\n1,2\n", "x.csv", Format.CSV),
         (b"a\n1\n", "x", Format.CSV),
+        ("a\tb\r\n1\t2\r\n".encode("utf-16"), "x.txt", Format.CSV),
+        ("id\tb\r\n1\t2\r\n".encode("utf-16-le"), "x.csv", Format.CSV),
         (b"a\n" + bytes(sorted({*range(1, 32)} - {10, 13})) + b"\n", "x", Format.CSV),
         (bson.encode({"a": 1}), "x", Format.BSON),
         (bson.encode({}), "x", Format.BSON),
@@ -58,6 +60,7 @@ def test_a_format_is_told_by_the_content(head, name, expected):
         (b"\x1f\x8bjunk", "damaged gzip"),
         (bytes(range(256)) * 20, "nor text"),
         (b"\0" * 1000, "nor text"),
+        (gzip.compress(b""), "empty"),
     ],
     ids=lambda value: str(value)[:20],
 )
@@ -65,6 +68,23 @@ def test_what_is_not_read_is_refused_with_what_to_do(head, words):
     found = detect(head, "x.csv")
     assert found.options is None
     assert words in found.refusal
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "[[1]]", "{a: 1}", "// x\n{}", "a,b\n1,2\n", '"x"'])
+def test_a_name_that_promises_json_is_held_to_it(text):
+    for name in ("x.json", "x.ndjson", "X.JSONL"):
+        found = detect(text.encode(), name)
+        assert found.options is None
+        assert "named as JSON" in found.refusal
+    assert detect(text.encode(), "x.txt").options.format == Format.CSV
+
+
+def test_the_first_of_joined_gzips_may_hold_nothing_or_little():
+    heading, rows = gzip.compress(b"a;b\n"), gzip.compress(b"1;2,5\n" * 9)
+    for head in (gzip.compress(b"") + heading + rows, heading + gzip.compress(b"") + rows):
+        found = detect(head, "x.csv.gz")
+        assert (found.options.dialect.delimiter, found.dialects) == (";", ())
+        assert found.headers == ("a", "b")
 
 
 def test_a_name_that_promises_bson_is_held_to_it():
@@ -130,6 +150,10 @@ def test_the_right_encoding_is_among_the_candidates(text, encoding, label):
         ("a|b\n1|2\n", "|", ()),
         ('name,text\na,"x;y;z"\n', ",", ()),
         ("sep=;\na;b\n1;2\n", ";", ()),
+        ('"sep=;"\na;b\n1;2\n', ";", ()),
+        ("\ufeffsep=;;\r\na;b;c\r\n1;2;3\r\n", ";", ()),
+        ("a;b;c\n1;2,3;4;5\n1;2,3;4;5\n", ";", ()),
+        ("note\nhello; world\nfoo; bar\n", ",", ()),
         ("one column\nx\n", ",", ()),
         ("a,b;c,d\n1,2;3,4\n", ",", (",", ";")),
     ],

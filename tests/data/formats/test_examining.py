@@ -172,6 +172,16 @@ def test_guards_of_a_spreadsheets_export_are_found_and_taken_off():
     assert proposal.first == "=1+1"
 
 
+def test_what_looks_like_a_guard_beside_a_formula_without_one_is_text():
+    proposal = proposal_of("'-42", "@y", "-7")
+    assert not proposal.column.guarded
+    assert (proposal.column.type, proposal.found[0]) == (
+        T.STRING,
+        "' before a formula’s sign, once, stays, since other cells begin with such a sign.",
+    )
+    assert proposal_of("'=x", "-7").column.guarded  # numbers have no guard
+
+
 def test_a_wrong_encoding_far_below_the_head_is_found_and_asked_for():
     content = b"a,b\n" + b"x,y\n" * 100_000 + "Köln,Größe\n".encode("cp1252")
     examiner = Examiner(detect(content[: 256 * 1024], "x.csv").options)

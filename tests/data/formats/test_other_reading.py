@@ -61,6 +61,21 @@ def test_what_is_no_document_is_refused_and_the_next_line_read(text, reason):
     assert told(content, LINES) == [reason, {"b": 1}]
 
 
+def test_byte_order_marks_of_joined_files_are_passed_over():
+    mark = "\ufeff"
+    content = f'{mark}{mark}{{"a": 1}}\r\n\r\n{mark}{{"a": "{mark}"}}\n'
+    assert told(content, LINES) == [{"a": 1}, None, {"a": mark}]
+    assert told(content, ARRAY) == [{"a": 1}, {"a": mark}]
+    at = [record.end for record in read([content.encode()], LINES)]
+    assert told_after(content, LINES, at[0]) == [None, {"a": mark}]
+
+
+def told_after(content, options, at):
+    rest = content.encode()[at.offset :]
+    records = read([rest], options, at)
+    return [record.document and bson.decode(record.document) for record in records]
+
+
 def test_a_line_that_is_too_long_is_refused_and_the_next_one_read():
     long = '{"a": "' + "x" * (17 * MEGABYTE) + '"}'
     longer = '{"a": "' + "x" * (25 * MEGABYTE) + '"}'
