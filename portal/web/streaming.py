@@ -1,5 +1,7 @@
 """Streamed files, read page by page while they are sent."""
 
+import errno
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +20,10 @@ ROWS_AT_ONCE = 500
 # For each page: while the response is streamed, the request's own limit no longer applies.
 READ_SECONDS = 4
 AT_ONCE = 2  # of the four threads of a worker, for bodies that are sent or received in parts
+# The pace that bodies are received at, at least, too. Whoever reads nothing for as long as
+# ``serving/worker.py`` has patience is cut off before; this is for who reads a bit now and then.
+SLICE_BYTES = 128 * 1024
+SLICE_SECONDS = 20
 
 Row = dict[str, Any]
 # Reads up to so many rows after a row, or from the beginning where that is ``None``.
@@ -25,6 +31,7 @@ Read = Callable[[Row | None, int], list[Row]]
 Render = Callable[[Iterable[Row]], str]
 
 Result = TypeVar("Result")
+Part = TypeVar("Part", str, bytes)
 
 log = structlog.get_logger()
 _slots = BoundedSemaphore(AT_ONCE)
@@ -59,7 +66,7 @@ def _parts(file: File) -> Iterator[str]:
         try:
             yield begin
             while page:
-                yield (file.between if rows else "") + file.render(page)
+                yield from _paced((file.between if rows else "") + file.render(page))
                 rows += len(page)
                 page = _page_after(page[-1], file) if len(page) == ROWS_AT_ONCE else []
             yield file.end
@@ -92,7 +99,8 @@ def in_parts(work: Callable[[], Result]) -> Result:
 def bytes_in_parts(parts: Iterable[bytes]) -> Iterator[bytes]:
     """The parts of a file, each of which is read within READ_SECONDS while the one before is sent.
     Reads the first part now, so that refusals are answered as usual; one that fails later breaks
-    the response off. Raises Overloaded."""
+    the response off, as does a client that takes longer than SLICE_SECONDS for SLICE_BYTES. Raises
+    Overloaded."""
     content = _slowly(iter(parts))
     next(content)  # once started, it releases its slot however the response ends
     return content
@@ -103,8 +111,19 @@ def _slowly(parts: Iterator[bytes]) -> Iterator[bytes]:
         part: bytes | None = _next_of(parts)
         yield b""
         while part is not None:
-            yield part
+            yield from _paced(part)
             part = _next_of(parts)
+
+
+def _paced(part: Part) -> Iterator[Part]:
+    """The part in slices. Raises ConnectionResetError, as if the client had hung up, where one is
+    not taken in its time."""
+    for start in range(0, len(part), SLICE_BYTES):
+        begun = time.monotonic()
+        yield part[start : start + SLICE_BYTES]
+        if time.monotonic() - begun > SLICE_SECONDS:
+            log.warning("response.read_too_slowly")
+            raise ConnectionResetError(errno.ECONNRESET, "the client reads too slowly")
 
 
 def _next_of(parts: Iterator[bytes]) -> bytes | None:
