@@ -1,5 +1,6 @@
 """Texts of a document's values, for people."""
 
+import re
 import struct
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,8 @@ from portal.data.nodes import Node
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS = 86_400_000
+_JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
+_LINES = re.compile(r"([\n\t])")
 
 
 def type_words(node: Node) -> str:
@@ -25,7 +28,23 @@ def visible(text: str) -> str:
     escaped."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else _escape(c) for c in text)
+    return "".join(
+        c if c.isprintable() or _joins(text, index) else _escape(c) for index, c in enumerate(text)
+    )
+
+
+def visible_lines(text: str) -> str:
+    """The text as ``visible`` tells it, but for line breaks and tabs, which are seen."""
+    return "".join(part if part in "\n\t" else visible(part) for part in _LINES.split(text))
+
+
+def _joins(text: str, index: int) -> bool:
+    """Tell whether a joiner, or the opposite, stands where writing has it: in an emoji of several,
+    in Persian, in Hindi."""
+    if text[index] not in _JOINERS or not 0 < index < len(text) - 1:
+        return False
+    around = text[index - 1], text[index + 1]
+    return all(c.isprintable() and not c.isascii() for c in around)
 
 
 def _escape(character: str) -> str:

@@ -1,5 +1,6 @@
 """Any document is shown: whole, and as the server cut it."""
 
+import pytest
 from bson.raw_bson import RawBSONDocument
 from hypothesis import HealthCheck, given, settings
 
@@ -7,8 +8,11 @@ from portal.data import cells, nodes, shown
 from portal.data.access import operator_access
 from portal.data.cutting import list_cut
 from portal.data.shown import Reader
+from portal.data.texts import visible
 from portal.tenants.elements import framed
 from tests.encoded import documents
+
+JOINERS = {0x200C: None, 0x200D: None}
 
 
 def tell(node):
@@ -23,7 +27,21 @@ def tell(node):
 @given(documents)
 def test_any_document_is_shown_in_characters_that_can_be_seen(document):
     told = tell(nodes.document_node(document))
-    assert all(line.isprintable() for line in told.split("\n"))
+    assert all(line.translate(JOINERS).isprintable() for line in told.split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("👩\u200d👩\u200d👧", "👩\u200d👩\u200d👧"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("a\u200db", "a\\u200db"),
+        ("ab\u200d", "ab\\u200d"),
+        ("\u202eevil\xa0", "\\u202eevil\\u00a0"),
+    ],
+)
+def test_joiners_stay_where_writing_has_them(text, told):
+    assert visible(text) == told
 
 
 @settings(

@@ -13,6 +13,7 @@ from portal.data.editing.shown_values import OLD, in_words, shown, words_of_type
 from portal.data.editing.typed_values import WORDS, Kind, Typed
 from portal.data.masks.masks import MASKED, Mask
 from portal.data.patching import ARRAY, DOCUMENT, Element, Path, count_elements
+from portal.data.texts import visible, visible_lines
 
 MOST_ROWS = 100
 """The number of fields that a form shows; a search finds the others."""
@@ -53,7 +54,9 @@ class Row:
         """Its value for a reader."""
         if self.typed is None:
             return self.text
-        return self.typed.text.replace("T", " ") if self.control == "date" else self.typed.text
+        if self.control == "date":
+            return self.typed.text.replace("T", " ")
+        return visible_lines(self.typed.text)
 
     @property
     def control_id(self) -> str:
@@ -361,9 +364,22 @@ def _remark(typed: Typed, value: bytes) -> str:
         if not dates.is_within_years(milliseconds):
             return "Beyond the years 1 to 9999: in UTC, as stored."
         return f"Stored {dates.utc_text(milliseconds)}"
+    if typed.kind == Kind.TEXT and (told := _unseen(typed.text)):
+        return told
     if typed.kind == Kind.INT64 and len(typed.text) > 15:
         return "Kept to the last digit."
     return ""
+
+
+def _unseen(text: str) -> str:
+    """What of a text can't be seen in its control."""
+    told = []
+    if visible_lines(text) != text:
+        place = next(i for i, (a, b) in enumerate(zip(text, visible_lines(text), strict=False))
+                     if a != b)  # fmt: skip
+        told.append(f"Has {visible(text[place])} after {place} characters.")
+    spaces = [where for where, end in (("Begins", text[:1]), ("Ends", text[-1:])) if end == " "]
+    return " ".join([*told, *(f"{where} with a space." for where in spaces)])
 
 
 def _offset(typed: Typed, value: bytes) -> str:

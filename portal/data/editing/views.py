@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from portal import clock
-from portal.data import extended_json
+from portal.data import extended_json, shell_syntax
 from portal.data.access import DocumentAccess, document_access
 from portal.data.document_ids import address_of
 from portal.data.editing import drafts, merging, opened
@@ -58,7 +59,16 @@ _TAKES_FORM = bodies.takes_body(
     AcceptedBody((bodies.FORM, bodies.MULTIPART), most_bytes=24 * 1024 * 1024)
 )
 _EARLIER = 5
+_LONGEST_LIST, _MOST_ARGUMENTS = 2000, 200
 _NOTHING_NEW = "Nothing was changed, so nothing was saved."
+
+
+@blueprint.url_defaults
+def _keep_list(endpoint: str, values: dict[str, Any]) -> None:
+    """Have the pages of a document lead to each other with the list that one came from."""
+    within = request.args.get("within") if request.blueprint == blueprint.name else None
+    if within and endpoint.startswith(f"{blueprint.name}."):
+        values.setdefault("within", within[:_LONGEST_LIST])
 
 
 @blueprint.get("/<address>")
@@ -175,7 +185,7 @@ def delete(access: Access, address: str) -> ResponseReturnValue:
         try:
             drafts.delete_document(seen, address, form.etag.data or "", form.reason.data or "")
             flash(f"The document is deleted. {_undo_words()}", "ok")
-            return redirect(url_for("browsing.show", slug=access.organization.slug), 303)
+            return redirect(_list_url(access), 303)
         except PreconditionFailed as error:
             form.refuse(error)
     document = open_document(seen, address)
@@ -228,7 +238,7 @@ def _try_inserting(
         form.row_faults |= {"id-text": new_id.fault} if new_id.fault else {}
         return None
     try:
-        made = extended_json.parse(text) if text is not None else None
+        made = shell_syntax.read(extended_json.parse, text) if text is not None else None
         made = patch(template, outcome.changes) if made is None else made
         return drafts.insert_document(access, made, form.reason.data or "")
     except PortalError as error:
@@ -367,6 +377,13 @@ def _zone() -> str:
 
 def _url(access: Access, endpoint: str, **values: Any) -> str:
     return url_for(f"editing.{endpoint}", slug=access.organization.slug, **values)
+
+
+def _list_url(access: Access) -> str:
+    """The list that one came from."""
+    within = parse_qsl(request.args.get("within", ""), max_num_fields=_MOST_ARGUMENTS)
+    query = f"?{urlencode(within)}" if within else ""
+    return url_for("browsing.show", slug=access.organization.slug) + query
 
 
 def _page(

@@ -4,6 +4,7 @@ import json
 
 from portal.data import extended_json
 from portal.data.edits import Refusal
+from portal.data.texts import visible_lines
 
 LONGEST_SHOWN = 200
 
@@ -31,5 +32,5 @@ def shown_value(value: bytes) -> str:
     if value[4] in (_STRING, _OBJECT_ID, _DATE):
         read = json.loads(text)
         [told] = read.values() if isinstance(read, dict) else [read]
-        text = told if isinstance(told, str) else text
+        text = visible_lines(told) if isinstance(told, str) else text
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import bson
-from bson import DBRef, Int64
+from bson import Binary, DBRef, Int64
 from bson.raw_bson import RawBSONDocument
 
 from portal.data.patching import Set, elements, patch
@@ -42,6 +42,11 @@ REPORTED = {
         "old": datetime(1901, 12, 13, 20, 45, tzinfo=UTC),
         "first": datetime(1, 1, 1, tzinfo=UTC),
     },
+    "UUIDs that are 36 characters": {
+        "u": Binary(b"8aa98b5d-dcee-466c-b5f1-bac00f25edb0", 4),
+        "old": [Binary(b"3dd325bc-61a0-11e6-941f-84fca0376e2f", 3), Binary(b"", 4)],
+    },
+    "spaces that can't be seen": {"a": "x\xa0y", "b": " x ", "c": "a\u200bb\ufeff", "d": "e\u0301"},
     "characters that no page carries": {"a": "x\0y\x0b\x85z\ufffe", "b\x01": 1},
 }
 
@@ -64,6 +69,40 @@ def test_what_others_lost_stays_to_the_byte(acme, editor, stored):
         [copy] = [bytes(each.raw) for each in stored.find({"_id": {"$ne": 3}})]
         assert [*elements(copy)][1:] == [*elements(after)][1:], kind
         stored.delete_many({})
+
+
+def test_what_can_not_be_seen_in_a_text_is_told(editor, stored):
+    texts = {"a": "x\xa0y", "b": "test ", "c": "plain text", "d": "\u202eevil"}
+    stored.insert_one(RawBSONDocument(bson.encode({"_id": 1, **texts})))
+    told = {
+        row.select_one(".key").text: remark.get_text(strip=True)
+        for row in editor.open(1).html.select(".row-of")
+        if (remark := row.select_one(".remark")) and row.select_one(".key").text != "_id"
+    }
+    assert told == {
+        "a": "Has \\u00a0 after 1 characters.",
+        "b": "Ends with a space.",
+        "d": "Has \\u202e after 0 characters.",
+    }
+    values = [each.text for each in editor.open(1, "").html.select(".row-of .value")]
+    assert values[1:] == ["x\\u00a0y", "test ", "plain text", "\\u202eevil"]
+
+
+def test_the_list_that_one_came_from_is_led_back_to(editor, stored):
+    stored.insert_many([RawBSONDocument(bson.encode({"_id": n, "a": "b&c"})) for n in range(3)])
+    query = "c=%5B%22a%22%2C%22is%22%2C%22text%22%2C%22b%26c%22%5D&as=table"
+    listed = editor.visitor.get(f"{editor.data}?{query}")
+    page = editor.visitor.get(listed.html.select_one("tbody th a")["href"])
+    for words in ("Edit", "Delete…"):
+        link = next(each for each in page.html.select("main a, .head a") if each.text == words)
+        shown = editor.visitor.get(link["href"])
+        back = [
+            each["href"] for each in shown.html.select(".crumbs a, nav a") if each.text == "Data"
+        ]
+        assert f"{editor.data}?{query}" in back
+        if words == "Edit":
+            page = editor.visitor.get(editor.send(shown, {f"v.{control('a')}": "d"}).location)
+    assert editor.send(shown).location.endswith(f"{editor.data}?{query}")
 
 
 def test_an_id_typed_as_another_kind_of_number_stays_what_it_is(editor, stored):

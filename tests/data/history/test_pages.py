@@ -92,7 +92,7 @@ def test_many_are_deleted_by_what_was_shown_and_come_back(visitor, desk):
     bulk = f'{DATA}/bulk/delete?c=["status","is","text","waiting"]'
     shown = visitor.get(bulk)
     assert shown.heading == "Delete 5 documents?"
-    assert words_of(shown, "tbody del") == ["waiting", "0", "waiting", "2", "waiting", "4"]
+    assert words_of(shown, "dd.whole") == ["waiting", "0", "waiting", "2", "waiting", "4"]
     assert desk.stored() == before
     confirmed = {
         each["name"]: each["value"] for each in shown.html.select("main [type=hidden]")
