@@ -16,6 +16,7 @@ from bson import ObjectId
 
 from portal.data import plans
 from portal.data.access import DocumentAccess
+from portal.data.conditions import Condition
 from portal.data.edits import Change, Edit, EditKind, EditState, LeftAlone, Refusal
 from portal.data.exact import read_among
 from portal.data.handles import documents_of
@@ -27,6 +28,7 @@ from portal.data.history.field_changes import (
     FieldChanges,
     RenameField,
     changes_from,
+    sibling,
 )
 from portal.data.history.working import carry_out, store_changes
 from portal.data.idempotency import Answer, write_once
@@ -241,10 +243,8 @@ def _drawn(handle: Any, query: dict[str, Any]) -> list[bytes]:
 
 
 def _renamed(handle: Any, query: dict[str, Any], change: RenameField) -> tuple[int, int]:
-    has = {change.field: {"$exists": True}}
-    other = change.field.rpartition(".")[0]
-    name = f"{other}.{change.name}" if other else change.name
-    both = {"$and": [query, has, {name: {"$exists": True}}]}
+    has = Condition(change.field, "present").filter
+    both = {"$and": [query, has, Condition(sibling(change.field, change.name), "present").filter]}
     return handle.count_documents({"$and": [query, has]}), handle.count_documents(both)
 
 

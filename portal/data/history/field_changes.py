@@ -9,11 +9,13 @@ from typing import Any, Protocol
 
 import bson
 
-from portal.data import extended_json
+from portal.data import extended_json, shell_syntax
 from portal.data.condition_values import interval_of
+from portal.data.conditions import check_field
 from portal.data.edits import Refusal
 from portal.data.errors import FieldExists, InvalidExtendedJson, InvalidQuery, PathNotFound
 from portal.data.history.errors import InvalidChange
+from portal.data.literal_fields import field_of, names_in, words_of_field
 from portal.data.masks.masks import Mask
 from portal.data.patching import ARRAY, Change, Path, Rename, Set, Unset, element_at, patch
 from portal.tenants.elements import framed
@@ -108,23 +110,24 @@ class FieldChanges:
             if isinstance(change, RenameField) and (not change.name or "\0" in change.name):
                 raise InvalidChange(f"Choose a new name for {change.field}.")
         for one, other in permutations([change.field for change in self.changes], 2):
-            if other == one or other.startswith(f"{one}."):
-                raise InvalidChange(f"Choose one change of {one}.")
+            if _names(other)[: len(_names(one))] == _names(one):
+                raise InvalidChange(f"Choose one change of {words_of_field(one)}.")
 
     @property
     def fields(self) -> list[str]:
         """The fields that are named."""
         named: dict[str, None] = {}
         for change in self.changes:
-            named[change.field] = None
+            *before, own = _names(change.field)
+            named[".".join([*before, own])] = None
             if isinstance(change, RenameField):
-                named[_sibling(change.field, change.name)] = None
+                named[".".join([*before, change.name])] = None
         return list(named)
 
     @property
     def title(self) -> str:
         """The changes in words, without values."""
-        told = ", ".join(f"{change.words} {change.field}" for change in self.changes)
+        told = ", ".join(f"{each.words} {words_of_field(each.field)}" for each in self.changes)
         return told[:1].upper() + told[1:]
 
     def title_for(self, count: int) -> str:
@@ -218,26 +221,35 @@ def read_value(kind: str, text: str) -> bytes:
         raise InvalidChange(f"“{text[:40]}” is no {KINDS[kind]}.") from error
 
 
+def sibling(field: str, name: str) -> str:
+    """The field of another name that is beside it."""
+    return field_of([*_names(field)[:-1], name])
+
+
 def _check_field(field: str) -> None:
     if not field or "\0" in field or len(field) > LONGEST_FIELD:
         raise InvalidChange("Name a field.")
-    if any(part == "" or part.startswith("$") for part in field.split(".")):
-        raise InvalidChange(f"The field {field} can only be changed in one document at a time.")
-    if field.split(".", maxsplit=1)[0] == "_id":
+    try:
+        check_field(field)
+    except InvalidQuery as error:
+        raise InvalidChange(error.reason) from error
+    if _names(field)[0] == "_id":
         raise InvalidChange("The _id of a document stays.")
+
+
+def _names(field: str) -> list[str]:
+    """The names that lead to a field, positions among them."""
+    return list(names_in(field) or field.split("."))
 
 
 def _documents(count: int) -> str:
     return f"{count:,} {'document' if count == 1 else 'documents'}"
 
 
-def _sibling(field: str, name: str) -> str:
-    before, dot, _ = field.rpartition(".")
-    return f"{before}{dot}{name}"
-
-
 def _path(document: bytes, field: str) -> Path:
     """The path of a field: in a list, a number is a position."""
+    if names := names_in(field):
+        return names
     path: list[str | int] = []
     for part in field.split("."):
         inside = element_at(document, tuple(path)) if path else None
@@ -279,5 +291,5 @@ _READERS: dict[str, Callable[[str], bytes]] = {
     "null": lambda text: framed(b"\x0a\0"),
     "objectid": _typed("$oid"),
     "uuid": _typed("$uuid"),
-    "json": extended_json.parse_value,
+    "json": lambda text: shell_syntax.read(extended_json.parse_value, text),
 }

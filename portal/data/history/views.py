@@ -29,6 +29,7 @@ from portal.data.history.forms import (
 from portal.data.history.settings import record_programs
 from portal.data.history.undoing import undo_edit
 from portal.data.history.words import REFUSALS, shown_value
+from portal.data.literal_fields import words_of_field
 from portal.data.recording import KEPT
 from portal.data.selections import Selection, selection_from
 from portal.documents.jobs import Job
@@ -173,6 +174,7 @@ def change_many(access: Access) -> ResponseReturnValue:
         chosen=form.chosen,
         refusals=REFUSALS,
         shown_value=shown_value,
+        words_of_field=words_of_field,
         until=clock.now() + KEPT,
         now=clock.now(),
         **where,

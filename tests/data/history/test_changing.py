@@ -1,5 +1,7 @@
 """Many documents are changed as one edit, by what was confirmed."""
 
+from dataclasses import replace
+
 import bson
 import pytest
 from bson import Int64, ObjectId
@@ -52,6 +54,29 @@ def test_a_field_is_set_renamed_and_removed_and_the_rest_stays_to_the_byte(desk)
     )  # fmt: skip
     desk.undo(entry)
     assert desk.stored() == before
+
+
+def test_fields_that_no_path_leads_to_are_changed_like_others(desk):
+    desk.insert(
+        {"_id": 1, "a.b": Int64(1), "a": {"b": 2}, "$x": "x", "": 3, "c": {"d.e": 4.0}},
+        {"_id": 2, "a.b": 1, "price": 5},
+    )
+    before = desk.stored()
+    changes = (
+        RenameField('["a.b"]', "price"), SetField('["$x"]', bson.encode({"": None})),
+        RemoveField('[""]'), RenameField('["c","d.e"]', "f"),
+    )  # fmt: skip
+    preview = preview_change(desk.access, {}, FieldChanges(changes))
+    assert preview.renamed == {'["a.b"]': (2, 1), '["c","d.e"]': (1, 0)}
+    entry = change(desk, {"_id": 1}, *changes, expected=1)
+    changed = {"_id": 1, "price": Int64(1), "a": {"b": 2}, "$x": None, "c": {"f": 4.0}}
+    assert desk.stored() == {1: bson.encode(changed), 2: before[2]}
+    assert entry.words == "Rename “a.b”, set “$x”, remove “”, rename “c”.“d.e”"
+    assert entry.fields == ("a.b", "price", "$x", "", "c.d.e", "c.f")
+    with pytest.raises(FieldMasked):
+        preview_change(
+            replace(desk.access, mask=Mask(frozenset({"a.b"}))), {}, FieldChanges(changes)
+        )
 
 
 def test_a_preview_tells_what_would_be_done(desk):
