@@ -89,5 +89,4 @@ def mara(app, page, base_url):
     page.context.add_cookies(
         [{"name": cookie.key, "value": cookie.value, "url": base_url} for cookie in cookies]
     )
-    page.goto("/organizations")
     return Account.objects.get(id=account.id)
