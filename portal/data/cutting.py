@@ -131,13 +131,16 @@ def _elements(value: Any, levels: int) -> dict[str, Any]:
 
 
 def _cut(sort: Mapping[str, int]) -> dict[str, Any]:
-    """The stage after which a document is what a page shows of it."""
-    pairs = {"$objectToArray": "$$ROOT"}
+    """The stage after which a document is what a page shows of it: whole, or its beginning."""
+    pairs, size = {"$objectToArray": "$$ROOT"}, {"$bsonSize": "$$ROOT"}
+    is_whole = {"$lte": [size, WHOLE_BYTES]}
+    members = _members(pairs, MOST_FIELDS, _LEVELS)
     return {
         "_id": "$_id",
-        "s": {"$bsonSize": "$$ROOT"},
-        "n": {"$size": pairs},
-        "f": _members(pairs, MOST_FIELDS, _LEVELS),
+        "s": size,
+        "v": {"$cond": [is_whole, "$$ROOT", "$$REMOVE"]},
+        "n": {"$cond": [is_whole, "$$REMOVE", {"$size": pairs}]},
+        "f": {"$cond": [is_whole, "$$REMOVE", members]},
         "o": {str(index): f"${name}" for index, name in enumerate(sort)},
     }
 
@@ -191,7 +194,10 @@ def _document(access: DocumentAccess, row: bytes) -> CutDocument:
     size = field_of(row, "s")
     if size is None:
         return CutDocument(document_id, None, 0)
-    node = nodes.node_of_row(framed(b"\x02t\0\x07\0\0\0object\0" + row[4:-1]))
+    if whole := field_of(row, "v"):
+        node = nodes.node_of(whole)
+    else:
+        node = nodes.node_of_row(framed(b"\x02t\0\x07\0\0\0object\0" + row[4:-1]))
     if access.mask.paths:
         masked = access.mask.hide(node.value[6:-1])
         node = nodes.hidden(node, framed(b"\x03\0" + masked))

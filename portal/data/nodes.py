@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 from portal.data.bson_types import ALIASES, BINARY, LIST, OBJECT, TEXT
 from portal.data.masks.masks import MASKED
-from portal.data.patching import elements
 from portal.tenants.elements import elements_of, framed
 
 _KINDS = {alias.encode(): kind for kind, alias in ALIASES.items()}
@@ -51,8 +50,11 @@ def node_of(value: bytes) -> Node:
     kind = value[4]
     if kind not in (OBJECT, LIST):
         return Node(kind, value)
-    inner = elements(value[6:-1])
-    return Node(kind, value, tuple((each.name, node_of(each.value)) for each in inner))
+    members = (
+        (_text(name), node_of(framed(bytes((inner, 0)) + value[start:end])))
+        for inner, name, start, end in elements_of(value, 6)
+    )
+    return Node(kind, value, tuple(members))
 
 
 def document_node(document: bytes) -> Node:
@@ -141,7 +143,11 @@ def _members_of(row: bytes, part: _Part | None) -> Iterator[tuple[str, Node]]:
             parts = _parts_of(inner)
             named = parts.get(b"k")
             name = index if named is None else inner[named[1] + 4 : named[2] - 1]
-            yield name.decode(errors="surrogateescape"), _node_of(inner, parts)
+            yield _text(name), _node_of(inner, parts)
+
+
+def _text(name: bytes) -> str:
+    return name.decode(errors="surrogateescape")
 
 
 def _nothing_of(kind: int) -> bytes:
