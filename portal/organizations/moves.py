@@ -6,11 +6,12 @@ from enum import StrEnum
 
 from humanize import intcomma, naturaldelta
 
+from portal.database.together import Part, Read, Stages, read
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Organization
 from portal.jobs.progress import Station
 from portal.organizations.moving.explaining import Progress, progress_of, told_to_members
-from portal.organizations.moving.finding import latest_move_of
+from portal.organizations.moving.finding import reading_latest_move
 from portal.organizations.places import Meaning, changes_between, in_words
 from portal.web.counting import counted
 
@@ -90,11 +91,18 @@ _OVER = {
 
 def shown_move(organization: Organization) -> ShownMove | None:
     """The organization's open move, or way back, or else its last one; ``None`` without any."""
-    move = latest_move_of(organization)
+    return read(reading_move(organization))
+
+
+def reading_move(organization: Organization) -> Part[ShownMove | None]:
+    """Reads the same."""
+    move = yield from reading_latest_move(organization)
     if move is None:
         return None
-    forward = Move.objects(id=move.way_back_of).first() if move.way_back_of else move
-    forward = forward or move
+    forward = move
+    if move.way_back_of:
+        [rows] = yield [Read(Move, [{"$match": {"_id": move.way_back_of}}])]
+        forward = next(map(Move._from_son, rows), move)
     phase, progress = _phase_of(move), progress_of(move)
     title, lead = _words_of(move, phase, progress)
     return ShownMove(
@@ -112,11 +120,16 @@ def shown_move(organization: Organization) -> ShownMove | None:
     )
 
 
-def former_places(organization: Organization) -> Sequence[FormerPlace]:
-    """The places where the organization lived, the last one first, MOST_FORMER_PLACES at most."""
-    switched = Move.objects(organization=organization.id, switched_at__exists=True)
-    latest = switched.order_by("-switched_at").limit(MOST_FORMER_PLACES)
-    return [FormerPlace(in_words(move.source), move) for move in latest]
+def reading_former_places(organization: Organization) -> Part[Sequence[FormerPlace]]:
+    """Reads the places where the organization lived, the last one first, MOST_FORMER_PLACES at
+    most."""
+    latest: Stages = [
+        {"$match": {"organization": organization.id, "switched_at": {"$exists": True}}},
+        {"$sort": {"switched_at": -1}},
+        {"$limit": MOST_FORMER_PLACES},
+    ]
+    [rows] = yield [Read(Move, latest)]
+    return [FormerPlace(in_words(move.source), move) for move in map(Move._from_son, rows)]
 
 
 def _phase_of(move: Move) -> Phase:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from portal import settings
 from portal.database.clusters import KnownCluster, find_cluster, known_clusters
+from portal.database.together import Part, Read, Stages
 from portal.documents.organizations import (
     MAIN_CLUSTER,
     Organization,
@@ -102,15 +103,16 @@ class Place:
     database: str
 
 
-def place_of(organization: Organization) -> Place:
-    """The organization's place. One read at most, of the cluster's other organizations. Raises
-    UnknownCluster."""
+def reading_place(organization: Organization) -> Part[Place]:
+    """Reads the organization's place: of the cluster's other organizations how many they are.
+    Raises UnknownCluster."""
     placement = organization.placement
     cluster, strategy = find_cluster(placement.cluster), Strategy(placement.strategy)
     other, alternative = _ALTERNATIVES[strategy]
     meanings = [_meaning(about, words[strategy], words[other]) for about, words in _MEANINGS]
+    others = yield from _reading_others(placement, strategy)
     return Place(
-        title=_title(placement, strategy, cluster),
+        title=_title(strategy, cluster, others),
         lead=_LEADS[strategy],
         meanings=(*meanings, _region(organization, cluster), _outage()),
         alternative=alternative,
@@ -153,15 +155,14 @@ def _outage() -> Meaning:
     return Meaning("If that cluster stops", waits, "no acknowledged write is lost", "the same")
 
 
-def _title(placement: Placement, strategy: Strategy, cluster: KnownCluster) -> str:
+def _title(strategy: Strategy, cluster: KnownCluster, others: str) -> str:
     where = f", in {cluster.region}" if cluster.region else ""
-    others = _others(placement, strategy)
     if strategy == Strategy.SHARED:
         return f"{_OWN_TITLES[strategy]} with {others}{where}."
     return f"{_OWN_TITLES[strategy]}{where}, on a cluster that it shares with {others}."
 
 
-def _others(placement: Placement, strategy: Strategy) -> str:
+def _reading_others(placement: Placement, strategy: Strategy) -> Part[str]:
     """The number of other organizations there in words, counted no further than MOST_COUNTED."""
     where = {"placement.cluster": placement.cluster}
     if placement.cluster == MAIN_CLUSTER:  # the first versions wrote none
@@ -170,10 +171,13 @@ def _others(placement: Placement, strategy: Strategy) -> str:
     wanted = {"placement.strategy": {"$in": strategies}, **where}
     if strategy == Strategy.SHARED:
         wanted = {"placement.pool": placement.pool}
-    counted = Organization._get_collection().count_documents(
-        {**wanted, "state": {"$ne": OrganizationState.PURGED}}, limit=MOST_COUNTED + 2
-    )
-    others = max(0, counted - 1)
+    counted: Stages = [
+        {"$match": {**wanted, "state": {"$ne": OrganizationState.PURGED}}},
+        {"$limit": MOST_COUNTED + 2},
+        {"$count": "n"},
+    ]
+    [rows] = yield [Read(Organization, counted)]
+    others = rows[0]["n"] - 1 if rows else 0
     if others > MOST_COUNTED:
         return f"more than {MOST_COUNTED:,} others"
     return {0: "no other yet", 1: "1 other"}.get(others, f"{others:,} others")

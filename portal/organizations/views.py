@@ -10,6 +10,7 @@ from flask_login import current_user, login_required
 from portal import clock, settings
 from portal.audit.trail import HIGHEST_SEQ, events_of
 from portal.bidi import isolated
+from portal.database.together import joined, read
 from portal.display_names import LONGEST
 from portal.documents.organizations import (
     SLUG,
@@ -40,7 +41,7 @@ from portal.organizations.lifecycle import creating, renaming, trashing
 from portal.organizations.lifecycle.errors import NotReplaced
 from portal.organizations.lifecycle.names import slug_of
 from portal.organizations.moving import requesting
-from portal.organizations.places import place_of
+from portal.organizations.places import reading_place
 from portal.organizations.storage import CollectionState, stored_by
 from portal.web import rate_limits
 from portal.web.requests import (
@@ -161,10 +162,10 @@ def list_mine() -> ResponseReturnValue:
     prefix = directory.prefix_of(searched) if searched else None
     before, after = sort_key_argument("before", SLUG), sort_key_argument("after", SLUG)
     selection = Selection(prefix, before, after)
-    read = read_along(directory.list_along(selection))  # before the session is read
+    along = read_along(directory.list_along(selection))  # before the session is read
     if not current_user.is_authenticated:
         return current_app.login_manager.unauthorized()  # type: ignore[attr-defined]
-    page = directory.organizations_of(current_user.account_id, selection, read.found)
+    page = directory.organizations_of(current_user.account_id, selection, along.found)
     if not page.rows and (before or after):  # the page has become empty
         return redirect(url_for(".list_mine", q=searched or None), 303)
     return render_template(
@@ -217,13 +218,21 @@ def overview(access: Access) -> ResponseReturnValue:
 @with_access("organization.view")
 def placement(access: Access) -> ResponseReturnValue:
     organization = access.organization
+    place, moving, former, offered = read(
+        joined(
+            reading_place(organization),
+            moves.reading_move(organization),
+            moves.reading_former_places(organization),
+            requesting.reading_offered_regions(organization),
+        )
+    )
     return render_page(
         "organizations/placement.html",
         access,
-        place=place_of(organization),
-        moving=moves.shown_move(organization),
-        former=moves.former_places(organization),
-        offered=requesting.offered_regions(organization),
+        place=place,
+        moving=moving,
+        former=former,
+        offered=offered,
     )
 
 

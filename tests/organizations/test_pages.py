@@ -157,14 +157,17 @@ def test_ids_of_all_types_are_shown(visitor, tenant_db, document_id):
         ("/organizations/acme-corp", ["aggregate"] * 2),
         ("/organizations/acme-corp/settings", ["aggregate"]),
         ("/organizations/acme-corp/delete", ["aggregate"] * 2),
-        ("/organizations/acme-corp/members", ["aggregate"] * 3),
+        ("/organizations/acme-corp/members", ["aggregate"] * 2),
+        ("/organizations/acme-corp/placement", ["aggregate", "aggregate", "find"]),
         ("/organizations", ["aggregate"]),
         ("/account", ["aggregate"]),
         ("/account/invitations", ["aggregate"]),
+        ("/account/security", ["aggregate"] * 2),
     ],
 )
 def test_session_access_and_what_a_page_shows_are_read_together(visitor, commands, path, expected):
-    """Only the collection’s figures with its latest documents, and lists, are read by others."""
+    """Only the collection’s figures with its latest documents, what else a page shows, and the
+    placement policy are read by others."""
     visitor.sign_up()
     visitor.get(path)
     commands.clear()

@@ -1,17 +1,20 @@
 """An account's second factors, and the consequences of enrolling or unenrolling one."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
 
 from portal.audit.trail import record
 from portal.database.paging import join
+from portal.database.together import Part, Read, Stages, joined, read
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
+from portal.documents.sessions import Browser
 from portal.identity.second_factors import recovery_codes
 from portal.identity.second_factors.errors import LastSecondFactor, NoSecondFactor
 from portal.identity.second_factors.mails import FACTOR_ADDED, FACTOR_REMOVED, FACTORS_RESET
@@ -34,25 +37,56 @@ class SecondFactors:
         return bool(self.app or self.passkeys)
 
 
+@dataclass(frozen=True, slots=True)
+class Security:
+    """The security of an account, as shown to its owner: ``requiring`` is the name of an
+    organization that requires a second factor."""
+
+    factors: SecondFactors
+    password_changed_at: datetime | None
+    trusted_browsers: list[Browser]
+    requiring: str | None
+
+
+def security_of(account_id: ObjectId) -> Security:
+    """The security of the account; one read."""
+    parts = (
+        _reading_second_factors(account_id),
+        _reading_password_changed_at(account_id),
+        browsers.reading_trusted(account_id),
+        _reading_requiring_name(account_id),
+    )
+    return Security(*read(joined(*parts)))
+
+
 def second_factors_of(account_id: ObjectId) -> SecondFactors:
     """The account's second factors; one read."""
+    return read(_reading_second_factors(account_id))
+
+
+def _reading_second_factors(account_id: ObjectId) -> Part[SecondFactors]:
     oldest_first = [{"$sort": {"added_at": 1}}]
-    found = Account._get_collection().aggregate(
-        [
-            {"$match": {"_id": account_id}},
-            {"$project": {"_id": 1}},
-            join(AuthenticatorApp, "_id", "_id", "apps", []),
-            join(Passkey, "_id", "account", "passkeys", oldest_first),
-            join(RecoveryCodes, "_id", "_id", "codes", []),
-        ]
-    )
+    stages: Stages = [
+        {"$match": {"_id": account_id}},
+        {"$project": {"_id": 1}},
+        join(AuthenticatorApp, "_id", "_id", "apps", []),
+        join(Passkey, "_id", "account", "passkeys", oldest_first),
+        join(RecoveryCodes, "_id", "_id", "codes", []),
+    ]
+    [rows] = yield [Read(Account, stages)]
     nothing: dict[str, Any] = {"apps": [], "passkeys": [], "codes": []}
-    row = next(found, nothing)
+    row = next(iter(rows), nothing)
     return SecondFactors(
         next(map(AuthenticatorApp._from_son, row["apps"]), None),
         list(map(Passkey._from_son, row["passkeys"])),
         next((len(codes.get("hashes", ())) for codes in row["codes"]), None),
     )
+
+
+def _reading_password_changed_at(account_id: ObjectId) -> Part[datetime | None]:
+    own = {"$match": {"_id": account_id}}
+    [rows] = yield [Read(Account, [own, {"$project": {"password_changed_at": 1}}])]
+    return rows[0].get("password_changed_at") if rows else None
 
 
 @within_transaction
@@ -144,20 +178,23 @@ def delete_all(account_id: ObjectId) -> None:
 
 def requiring_organization_name(account_id: ObjectId) -> str | None:
     """The name of an organization of the account's that requires a second factor, now or soon."""
+    return read(_reading_requiring_name(account_id))
+
+
+def _reading_requiring_name(account_id: ObjectId) -> Part[str | None]:
     requiring = {
         "state": {"$ne": OrganizationState.PURGED},
         "second_factor_from": {"$ne": None},
     }
-    found = Membership._get_collection().aggregate(
-        [
-            {"$match": {"account": account_id}},
-            {"$group": {"_id": None, "own": {"$push": "$organization"}}},
-            join(Organization, "own", "_id", "found", [{"$match": requiring}, {"$limit": 1}]),
-            {"$unwind": "$found"},
-            {"$project": {"name": "$found.name"}},
-        ]
-    )
-    return next((row["name"] for row in found), None)
+    stages: Stages = [
+        {"$match": {"account": account_id}},
+        {"$group": {"_id": None, "own": {"$push": "$organization"}}},
+        join(Organization, "own", "_id", "found", [{"$match": requiring}, {"$limit": 1}]),
+        {"$unwind": "$found"},
+        {"$project": {"name": "$found.name"}},
+    ]
+    [rows] = yield [Read(Membership, stages)]
+    return rows[0]["name"] if rows else None
 
 
 def _record_change(account_id: ObjectId, action: str, what: str, context: RequestContext) -> None:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from portal.bidi import isolated
 from portal.documents.accounts import Account
 from portal.identity.second_factors import passkeys, recovery_codes, resetting, totp
-from portal.identity.second_factors.enrollment import requiring_organization_name, second_factors_of
+from portal.identity.second_factors.enrollment import second_factors_of, security_of
 from portal.identity.second_factors.forms import CodeForm, NameForm, PasskeyForm
 from portal.identity.sessions import browsers
 from portal.identity.sessions.principals import require_verified_address
@@ -41,16 +41,16 @@ def _with_verified_address(
 @login_required
 def security() -> ResponseReturnValue:
     account_id = current_user.account_id
-    factors = second_factors_of(account_id)
+    found = security_of(account_id)
     return render_template(
         "second_factors/security.html",
-        changed_at=Account.objects.get(id=account_id).password_changed_at,
-        factors=factors,
-        accepted=passkeys.accepted_passkeys(account_id, factors.passkeys),
+        changed_at=found.password_changed_at,
+        factors=found.factors,
+        accepted=passkeys.accepted_passkeys(account_id, found.factors.passkeys),
         few=recovery_codes.FEW,
         number=recovery_codes.NUMBER,
-        trusted=browsers.trusted_browsers_of(account_id),
-        requiring=requiring_organization_name(account_id),
+        trusted=found.trusted_browsers,
+        requiring=found.requiring,
         form=Form(),
     )
 

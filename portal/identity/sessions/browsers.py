@@ -9,6 +9,7 @@ from mongoengine.queryset import QuerySet
 
 from portal import clock
 from portal.audit.trail import record
+from portal.database.together import Part, Read, Stages, read
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.sessions import Browser
@@ -48,8 +49,17 @@ def trust(account_id: ObjectId, browser_id: str, until: datetime) -> None:
 
 def trusted_browsers_of(account_id: ObjectId) -> list[Browser]:
     """The account's trusted browsers, the latest first."""
-    trusted = Browser.objects(account=account_id, trusted_until__gt=clock.now())
-    return list(trusted.order_by("-trusted_until"))
+    return read(reading_trusted(account_id))
+
+
+def reading_trusted(account_id: ObjectId) -> Part[list[Browser]]:
+    """Reads the same."""
+    latest_first: Stages = [
+        {"$match": {"account": account_id, "trusted_until": {"$gt": clock.now()}}},
+        {"$sort": {"trusted_until": -1}},
+    ]
+    [rows] = yield [Read(Browser, latest_first)]
+    return list(map(Browser._from_son, rows))
 
 
 @transactional

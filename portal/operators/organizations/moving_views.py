@@ -8,6 +8,7 @@ from wtforms import HiddenField, RadioField
 from wtforms.fields.choices import SelectChoice
 
 from portal.database.clusters import known_clusters
+from portal.database.together import joined, read
 from portal.documents.moves import Move
 from portal.documents.organizations import Organization, Strategy
 from portal.identity.sessions.reauthentication import reauthenticated
@@ -51,12 +52,15 @@ class StartForm(IdempotentForm):
 @blueprint.get("")
 @with_organization("console.view")
 def show(operator: Operator, organization: Organization) -> ResponseReturnValue:
+    shown, former = read(
+        joined(moves.reading_move(organization), moves.reading_former_places(organization))
+    )
     return render_page(
         "operators/organizations/move.html",
         operator,
         organization,
-        shown=moves.shown_move(organization),
-        former=moves.former_places(organization),
+        shown=shown,
+        former=former,
         open_phases=(Phase.UNDER_WAY, Phase.WAY_BACK),
         operations=operations_of(organization),
         most=MOST_SHOWN,

@@ -10,6 +10,7 @@ from bson import ObjectId
 
 from portal import clock
 from portal.database.paging import Page, join, keyset_stages, page_from
+from portal.database.together import Part, Read, Stages, joined, read
 from portal.documents.accounts import Account
 from portal.documents.memberships import Invitation, InvitationState, Membership, Role, standing_of
 from portal.documents.organizations import Organization, OrganizationState
@@ -75,21 +76,19 @@ def members_of(
     size: int | None = None,
 ) -> Page:
     """A page of an organization's members by e-mail address, as ``ListedMember``s."""
-    keys: dict[str, Any] = {"size": size or ROWS_PER_PAGE, "before": before, "after": after}
-    here = [{"$match": {"organization": organization_id}}]
-    found = Membership.objects(organization=organization_id).aggregate(
-        [
-            # One look-up for all accounts at once, which sorts and limits them.
-            {"$group": {"_id": None, "accounts": {"$push": "$account"}}},
-            join(Account, "accounts", "_id", "account", keyset_stages("email_key", **keys)),
-            {"$unwind": "$account"},
-            {"$replaceWith": "$account"},
-            join(Membership, "_id", "account", "membership", here),
-            {"$unwind": "$membership"},
-        ]
-    )
-    page = page_from(list(found), key="email_key", **keys)
-    return Page([_listed_member(row) for row in page.rows], page.before, page.after)
+    keys = _keys(size, before, after)
+    return read(_reading_members(organization_id, keys))
+
+
+def members_and_invitations_of(
+    organization_id: ObjectId, *, before: str | None = None, after: str | None = None
+) -> tuple[Page, Page]:
+    """A page of members as by ``members_of``, and the first one of invitations as by
+    ``invitations_of``; one read."""
+    members = _reading_members(organization_id, _keys(None, before, after))
+    invitations = _reading_invitations(organization_id, _keys(None, None, None))
+    page, invited = read(joined(members, invitations))
+    return page, invited
 
 
 def counts_of(organization_id: ObjectId, page: Page) -> tuple[int, int]:
@@ -134,14 +133,7 @@ def invitations_of(
 ) -> Page:
     """A page of an organization's invitations as ``ListedInvitation``s: open ones first, then the
     ended ones, newest first."""
-    keys: dict[str, Any] = {"size": size or ROWS_PER_PAGE, "before": before, "after": after}
-    chosen = [
-        {"$set": {"key": {"$concat": [_IS_OPEN, {"$toString": "$_id"}]}}},
-        *keyset_stages("key", **keys, descending=True),
-    ]
-    found = Invitation.objects(organization=organization_id).aggregate([*chosen, *_with_inviter()])
-    page = page_from(list(found), key="key", **keys)
-    return Page([_listed(row) for row in page.rows], page.before, page.after)
+    return read(_reading_invitations(organization_id, _keys(size, before, after)))
 
 
 def invitation_of(organization_id: ObjectId, invitation_id: ObjectId) -> ListedInvitation:
@@ -169,6 +161,39 @@ def invitations_for(account: Account) -> list[ListedInvitation]:
         ]
     )
     return [listed for listed in map(_listed, rows) if listed.inviter_may]
+
+
+def _keys(size: int | None, before: str | None, after: str | None) -> dict[str, Any]:
+    return {"size": size or ROWS_PER_PAGE, "before": before, "after": after}
+
+
+def _reading_members(organization_id: ObjectId, keys: dict[str, Any]) -> Part[Page]:
+    here = {"$match": {"organization": organization_id}}
+    stages: Stages = [
+        here,
+        # One look-up for all accounts at once, which sorts and limits them.
+        {"$group": {"_id": None, "accounts": {"$push": "$account"}}},
+        join(Account, "accounts", "_id", "account", keyset_stages("email_key", **keys)),
+        {"$unwind": "$account"},
+        {"$replaceWith": "$account"},
+        join(Membership, "_id", "account", "membership", [here]),
+        {"$unwind": "$membership"},
+    ]
+    [rows] = yield [Read(Membership, stages)]
+    page = page_from(rows, key="email_key", **keys)
+    return Page([_listed_member(row) for row in page.rows], page.before, page.after)
+
+
+def _reading_invitations(organization_id: ObjectId, keys: dict[str, Any]) -> Part[Page]:
+    stages: Stages = [
+        {"$match": {"organization": organization_id}},
+        {"$set": {"key": {"$concat": [_IS_OPEN, {"$toString": "$_id"}]}}},
+        *keyset_stages("key", **keys, descending=True),
+        *_with_inviter(),
+    ]
+    [rows] = yield [Read(Invitation, stages)]
+    page = page_from(rows, key="key", **keys)
+    return Page([_listed(row) for row in page.rows], page.before, page.after)
 
 
 def _listed_member(row: dict[str, Any]) -> ListedMember:

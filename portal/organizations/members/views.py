@@ -35,10 +35,10 @@ replay.install(invitations, "members.show")
 @with_access("members.view")
 def show(access: Access) -> ResponseReturnValue:
     before, after = (sort_key_argument(name, listing.MEMBER_KEY) for name in ("before", "after"))
-    page = listing.members_of(access.organization.id, before=before, after=after)
+    page, invitations = _read(access, before, after)
     if not page.rows and (before or after):  # the page has become empty
         return redirect(url_for(".show", slug=access.organization.slug), 303)
-    return _members_page(access, InviteForm(), page)
+    return _members_page(access, InviteForm(), page, invitations)
 
 
 @blueprint.route("/organizations/<slug>/members/<account_id>/role", methods=["GET", "POST"])
@@ -189,7 +189,7 @@ def invite(access: Access) -> ResponseReturnValue:
     if sent:
         flash(f"An invitation is on its way to {isolated(sent.email)}.", "ok")
         return _to_members(access)
-    return _members_page(access, form, listing.members_of(access.organization.id))
+    return _members_page(access, form, *_read(access))
 
 
 @invitations.post("/organizations/<slug>/invitations/<invitation_id>/resend")
@@ -255,10 +255,21 @@ def accept_mine(invitation_id: str) -> ResponseReturnValue:
     return _welcome(joined) if joined else redirect(url_for(".mine"), 303)
 
 
-def _members_page(access: Access, form: InviteForm, page: listing.Page) -> ResponseReturnValue:
+def _read(
+    access: Access, before: str | None = None, after: str | None = None
+) -> tuple[listing.Page, listing.Page | None]:
+    """A page of members, and the invitations for whoever may see them."""
+    organization_id = access.organization.id
+    if access.can("invitations.manage"):
+        return listing.members_and_invitations_of(organization_id, before=before, after=after)
+    return listing.members_of(organization_id, before=before, after=after), None
+
+
+def _members_page(
+    access: Access, form: InviteForm, page: listing.Page, invitations: listing.Page | None
+) -> ResponseReturnValue:
     organization_id = access.organization.id
     total, owners = listing.counts_of(organization_id, page)
-    may_invite = access.can("invitations.manage")
     return render_page(
         "members/members.html",
         access,
@@ -267,7 +278,7 @@ def _members_page(access: Access, form: InviteForm, page: listing.Page) -> Respo
         total=total,
         owners=owners,
         acting=IdempotentForm(),
-        invitations=listing.invitations_of(organization_id) if may_invite else None,
+        invitations=invitations,
         offered=bool(access.role)
         and listing.member_of(organization_id, current_user.account_id, page.rows).offered,
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from bson import ObjectId
 
+from portal.database.together import Part, Read, Stages
 from portal.documents.moves import Move
 from portal.documents.organizations import Organization
 from portal.organizations.moving.errors import MoveNotFound
@@ -27,12 +28,28 @@ def open_move_of(organization: Organization) -> Move | None:
     return Move.objects(organization=organization.id, open=True).first()
 
 
+def reading_open_move(organization: Organization) -> Part[Move | None]:
+    """Reads the same."""
+    return _reading_first([{"$match": {"organization": organization.id, "open": True}}])
+
+
 def latest_move_of(organization: Organization) -> Move | None:
     """The organization's last move, or its way back, whatever its state."""
     return Move.objects(organization=organization.id).order_by("-created_at").first()
+
+
+def reading_latest_move(organization: Organization) -> Part[Move | None]:
+    """Reads the same."""
+    latest = [{"$match": {"organization": organization.id}}, {"$sort": {"created_at": -1}}]
+    return _reading_first(latest)
 
 
 def list_moves(*, only_open: bool = True, most: int = 100) -> Iterable[Move]:
     """The moves and ways back, newest first."""
     wanted = {"open": True} if only_open else {}
     return Move.objects(**wanted).order_by("-id").limit(most)
+
+
+def _reading_first(stages: Stages) -> Part[Move | None]:
+    [rows] = yield [Read(Move, [*stages, {"$limit": 1}])]
+    return Move._from_son(rows[0]) if rows else None

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, time
 
+from portal.database.together import Part, read
 from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import Organization
 from portal.organizations.access.lookup import Access
@@ -14,7 +15,13 @@ from portal.web.context import RequestContext
 def offered_regions(organization: Organization) -> list[str]:
     """The regions that owners may ask to be moved to; none for one that is bound to a region, or
     that has an open move or way back."""
-    if organization.region or finding.open_move_of(organization):
+    return read(reading_offered_regions(organization))
+
+
+def reading_offered_regions(organization: Organization) -> Part[list[str]]:
+    """Reads the same."""
+    open_move = yield from finding.reading_open_move(organization)
+    if organization.region or open_move:
         return []
     return regions_offered(organization.placement.cluster)
 
