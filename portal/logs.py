@@ -30,6 +30,7 @@ def configure() -> None:
         processors=[*_SHARED, ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,  # else each event looks its module up on the stack
     )
 
 
