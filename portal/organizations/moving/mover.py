@@ -312,6 +312,7 @@ def _verify(run: Run, attempt: Attempt) -> None:
         attempt.follower,
         attempt.apply,
         on_progress=on_progress,
+        throttle=Pace(run).documents_per_second,
     )
     if not found.complete:
         raise Interrupted(str(run.move.id))

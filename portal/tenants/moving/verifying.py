@@ -75,10 +75,12 @@ def verify(
     apply: Callable[[], object],
     *,
     on_progress: Callable[[Verification], bool] = lambda _: True,
+    throttle: Callable[[], int | None] = lambda: None,
 ) -> Verification:
     """Compare all documents, and repair what differs. ``apply`` is called to have the target's
     documents of all dirty ids be as the source's; ``on_progress`` after each group of ranges, with
-    the result so far, and it returns whether to go on.
+    the result so far, and it returns whether to go on; ``throttle`` tells the documents per second
+    that may be compared.
 
     Raises VerificationFailed where documents differ however often they are applied, NotReached
     where the stream can't follow, and what ``apply`` does.
@@ -93,7 +95,7 @@ def verify(
             differing: set[bytes] = set()
             ranges = found.ranges
             try:
-                for each in _group(source, target, follower, after, size, reader):
+                for each in _group(source, target, follower, after, size, reader, throttle):
                     digest.update(b"".join(each.mine.documents))
                     found.ranges += 1
                     found.documents += len(each.mine.ids)
@@ -165,16 +167,18 @@ def _group(
     after: bytes | None,
     size: int,
     reader: ThreadPoolExecutor,
+    throttle: Callable[[], int | None],
 ) -> Iterator[_Range]:
     """Compare some ranges behind ``after`` at one time, once the stream has passed that; the first
     of them of ``size`` documents."""
-    at = time_of(source)
+    at, rate = time_of(source), throttle()
     follower.reach(at, REACH_SECONDS)
-    until = time.monotonic() + GROUP_SECONDS
+    begun = time.monotonic()
+    until = begun + GROUP_SECONDS
 
     def read(behind: bytes | None) -> Page:
         nonlocal size
-        page = read_page(source, behind, size, at=at)
+        page = read_page(source, behind, size if rate is None else _within(rate, size), at=at)
         size = _fitting(page.documents)
         return page
 
@@ -185,8 +189,11 @@ def _group(
         # Not where pages are large: those in memory are many already.
         ahead = reader.submit(read, following.ids[-1]) if bound and _is_small(following) else None
         differing = _differing(page, target, after, bound)
+        if rate := throttle():
+            time.sleep(max(0, begun + len(page.ids) / rate - time.monotonic()))
         yield _Range(page, differing, size, is_last=bound is None)
-        if bound is None or time.monotonic() > until:
+        begun = time.monotonic()
+        if bound is None or begun > until:
             return
         after, page = page.ids[-1], following
         following = ahead.result() if ahead else read(page.ids[-1])
@@ -279,6 +286,11 @@ def _fitting(documents: Sequence[bytes]) -> int:
     """The number of documents, after some, that are read at once."""
     each = sum(map(len, documents)) // max(1, len(documents)) + 1
     return max(1, min(RANGE_BYTES // each, RANGE_DOCUMENTS))
+
+
+def _within(rate: int, size: int) -> int:
+    """The number of documents that are read at once where so many a second may be."""
+    return max(1, min(size, rate // 4))
 
 
 def _unequal(mine: dict[bytes, bytes], theirs: dict[bytes, bytes]) -> set[bytes]:

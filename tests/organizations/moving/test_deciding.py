@@ -9,6 +9,7 @@ from portal.clusters.managing import Changes, change_cluster
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Strategy
 from portal.organizations.lifecycle.trashing import purge_organization
+from portal.organizations.moving import mover
 from portal.organizations.moving.errors import (
     InvalidMoveOption,
     MoveImpossible,
@@ -33,6 +34,7 @@ from portal.organizations.moving.starting import (
 )
 from portal.organizations.moving.ways_back import extend_way_back
 from portal.organizations.storage import tenant_of
+from portal.tenants.moving import verifying
 from portal.web.context import RequestContext
 from tests.clusters.conftest import europe, there  # noqa: F401
 from tests.factories import a_context, an_access, an_organization, fresh
@@ -157,6 +159,19 @@ def test_a_throttled_copy_takes_its_time(acme):
     moved = now(begun)
     assert moved.outcome == Outcome.MOVED
     assert (moved.documents_per_second, moved.neighbours_p99_ms) == (None, 10_000)
+
+
+def test_a_comparison_is_throttled_as_the_copy_is(acme, monkeypatch):
+    rates = []
+
+    def verify(*arguments, throttle, **options):
+        rates.append(throttle())
+        return verifying.verify(*arguments, throttle=throttle, **options)
+
+    monkeypatch.setattr(mover, "verify", verify)
+    moved = move(acme, Strategy.DATABASE, throttle=Throttle(documents_per_second=200))
+    assert moved.outcome == Outcome.MOVED
+    assert rates == [200]
 
 
 def test_a_way_back_is_kept_for_thirty_days_at_most(acme):

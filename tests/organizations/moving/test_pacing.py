@@ -1,4 +1,4 @@
-"""A copy that is limited by what its neighbours feel."""
+"""A copy, and a comparison, that is limited by what its neighbours feel."""
 
 from types import SimpleNamespace
 
@@ -38,10 +38,19 @@ def slow(admin):
 
 
 def test_it_begins_slowly_and_is_faster_while_they_feel_nothing(pace, monkeypatch):
-    monkeypatch.setattr(pacing.Neighbours, "look", lambda self: LIMIT_MS - 1.0)
+    monkeypatch.setattr(pacing.Neighbours, "look", lambda self: LIMIT_MS / 2)
     rates = [pace.documents_per_second() for _ in range(5)]
     assert rates == sorted(rates)
     assert FIRST < rates[0] < rates[-1]
+
+
+def test_it_stays_below_the_limit_where_they_feel_more_the_faster_it_is(pace, monkeypatch):
+    rates = [FIRST]
+    monkeypatch.setattr(pacing.Neighbours, "look", lambda self: rates[-1] / 50)
+    for _ in range(50):
+        rates.append(pace.documents_per_second())
+    assert max(rates) / 50 < LIMIT_MS
+    assert rates[-1] / 50 > 0.8 * LIMIT_MS
 
 
 def test_it_is_slower_once_one_of_their_reads_takes_longer(pace, slow):

@@ -1,6 +1,7 @@
 """A target is compared with its source, byte for byte, while both change."""
 
 import threading
+import time
 
 import bson
 import pytest
@@ -156,6 +157,14 @@ def test_large_documents_are_compared_one_by_one(sides, admin):
     change(admin, both.target, an_id(1), to=of_size(1, 9 * 1024 * 1024 - 1))
     found = both.verify()
     assert (found.documents, found.differences, found.repaired) == (10, 1, 1)
+
+
+def test_it_compares_no_more_documents_a_second_than_it_may(sides):
+    both, begun = sides(COLLECTION, DATABASE, some(100)), time.monotonic()
+    seen = both.verify(throttle=lambda: 200)
+    assert time.monotonic() - begun > 0.4
+    assert (seen.documents, seen.differences, seen.complete) == (100, 0, True)
+    assert seen.ranges == 3  # no range is more than a quarter of a second's
 
 
 def test_what_is_written_meanwhile_is_no_difference(sides, admin, monkeypatch):
