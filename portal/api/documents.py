@@ -47,6 +47,7 @@ from portal.data.errors import (
 )
 from portal.data.etags import etag_of
 from portal.data.queries import Query
+from portal.data.reading import Caller
 from portal.documents.organizations import Organization
 from portal.tenants.elements import id_of
 from portal.web import bodies, hangups
@@ -278,7 +279,9 @@ def update_documents(name: str) -> Response:
     return _write_many(
         access.organization,
         "update",
-        lambda key: writing.update_many(access, body["filter"], body["update"], key),
+        lambda key, caller: writing.update_many(
+            access, body["filter"], body["update"], key, caller
+        ),
     )
 
 
@@ -296,7 +299,7 @@ def delete_documents(name: str) -> Response:
     return _write_many(
         access.organization,
         "delete",
-        lambda key: writing.delete_many(access, body["filter"], key),
+        lambda key, caller: writing.delete_many(access, body["filter"], key, caller),
     )
 
 
@@ -332,8 +335,10 @@ def _write_one(
 def _write_many(
     organization: Organization,
     below: str,
-    write: Callable[[IdempotencyKey | None], tuple[dict[str, int], bool]],
+    write: Callable[[IdempotencyKey | None, Caller], tuple[dict[str, int], bool]],
 ) -> Response:
     key = key_for(organization, f"documents/{below}", bodies.read())
-    counts, repeated = in_parts(lambda: write(key))
+    caller = Caller(g.request_id)
+    with hangups.on_hang_up(caller.leave):
+        counts, repeated = in_parts(lambda: write(key, caller))
     return answer(counts, repeated=repeated)

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from uuid import UUID
 
 import pymongo
 
 from portal.data import plans
 from portal.data.access import DocumentAccess
 from portal.data.document_ids import decoded
-from portal.data.errors import DocumentNotFound, InvalidQuery
+from portal.data.errors import DocumentNotFound, InvalidQuery, QueryCancelled
 from portal.data.handles import documents_of
 from portal.data.queries import (
     LARGEST_PAGE,
@@ -152,14 +153,37 @@ def text_paths(handle: Tenant) -> list[str]:
     return [path for index in handle.list_indexes() for path in index.get("weights", ())]
 
 
+@dataclass(slots=True)
+class Caller:
+    """A client that waits for what is done in several commands: reads have the ``comment``, and
+    writes the ``session``, since the server tells no comment of an update or delete."""
+
+    comment: str | None = None
+    session: UUID | None = None
+    left: bool = False
+
+    def leave(self) -> None:
+        """Note that the client hung up, and end what runs for it."""
+        self.left = True
+        _end({"$or": [{"command.comment": self.comment}, {"lsid.id": self.session}]})
+
+    def check(self) -> None:
+        """Raise QueryCancelled once the client hung up."""
+        if self.left:
+            raise QueryCancelled
+
+
 def end_query(comment: str) -> None:
     """End what runs with this ``comment``, in whichever cluster."""
-    own = {"$currentOp": {"allUsers": False}}
-    match = {"$match": {"command.comment": comment}}
+    _end({"command.comment": comment})
+
+
+def _end(operations: dict[str, Any]) -> None:
+    own = {"$currentOp": {"allUsers": False, "idleSessions": False}}
     for known in known_clusters():
         if is_available(known.name):
             server = client_of(known.name).admin
-            for running in server.aggregate([own, match]):
+            for running in server.aggregate([own, {"$match": operations}]):
                 server.command("killOp", op=running["opid"])
 
 

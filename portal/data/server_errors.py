@@ -79,6 +79,8 @@ def _of_write(error: OperationFailure) -> Exception:
     details: Any = error.details or {}
     if isinstance(error, BulkWriteError):
         details = (details.get("writeErrors") or [{}])[0]
+    elif error.code in _INTERRUPTED:
+        return QueryCancelled()
     elif is_transient(error):
         return error
     code = details.get("code")

@@ -33,7 +33,7 @@ from portal.data.handles import documents_of
 from portal.data.idempotency import Answer, Progress, records_beside, write_once
 from portal.data.patching import elements, with_document_id
 from portal.data.queries import beyond, cursor_of
-from portal.data.reading import READ_SECONDS, text_paths
+from portal.data.reading import READ_SECONDS, Caller, text_paths
 from portal.data.recording import (
     BATCH_BYTES,
     MOST_FIELDS,
@@ -170,10 +170,11 @@ def update_many(
     query: dict[str, Any],
     update: dict[str, Any] | list[dict[str, Any]],
     key: IdempotencyKey | None,
+    caller: Caller | None = None,
 ) -> tuple[Answer, bool]:
     """Update all documents that match, each once, in atomic batches. With a key a repeated call
-    goes on after the last batch. Raises InvalidQuery, FieldMasked, FieldTwice, IndexNeeded, and
-    what writes raise."""
+    goes on after the last batch. Raises InvalidQuery, FieldMasked, FieldTwice, IndexNeeded,
+    QueryCancelled once the ``caller`` hung up, and what writes raise."""
     with writing():
         check_update(update)
     access.mask.check_update(update)
@@ -184,19 +185,23 @@ def update_many(
         result = handle.update_many(among, update)
         return {"matched": result.matched_count, "modified": result.modified_count}
 
-    many = _Many(access, query, change, "Changed all that match a filter", updated_fields(update))
+    title = "Changed all that match a filter"
+    many = _Many(access, query, change, caller or Caller(), title, updated_fields(update))
     return _write_many(many, key, {"matched": 0, "modified": 0})
 
 
 def delete_many(
-    access: DocumentAccess, query: dict[str, Any], key: IdempotencyKey | None
+    access: DocumentAccess,
+    query: dict[str, Any],
+    key: IdempotencyKey | None,
+    caller: Caller | None = None,
 ) -> tuple[Answer, bool]:
     """Delete all documents that match, in atomic batches, like ``update_many``."""
 
     def delete(handle: Any, among: dict[str, Any]) -> dict[str, int]:
         return {"deleted": handle.delete_many(among).deleted_count}
 
-    many = _Many(access, query, delete, "Deleted all that match a filter")
+    many = _Many(access, query, delete, caller or Caller(), "Deleted all that match a filter")
     return _write_many(many, key, {"deleted": 0})
 
 
@@ -286,6 +291,7 @@ class _Many:
     access: DocumentAccess
     query: dict[str, Any]
     write: Callable[[Any, dict[str, Any]], dict[str, int]]
+    caller: Caller
     title: str
     fields: Sequence[str] = ()
 
@@ -304,7 +310,8 @@ def _write_many(
         many.access.mask.check_filter(many.query, lambda: text_paths(handle))
         plans.check_find(organization, handle, many.query, {"_id": 1})
     try:
-        while ids := _ids_after(handle, many.query, progress.after):
+        while ids := _ids_after(handle, many, progress.after):
+            many.caller.check()
             progress = _write_batch(handle, many, ids, key, progress)
     except PortalError as error:
         if not any(progress.counts.values()):
@@ -323,6 +330,7 @@ def _write_batch(
     handle: Any, many: _Many, ids: list[bytes], key: IdempotencyKey | None, progress: Progress
 ) -> Progress:
     def write_and_record(handle: Any) -> Progress:
+        many.caller.session = handle.session.session_id["id"].as_uuid()
         chosen, edit_id = ids, progress.edit
         if many.access.recorded:
             before, chosen = _before(handle, many.query, ids)
@@ -362,10 +370,14 @@ def _before(
     return before, ids
 
 
-def _ids_after(handle: Any, query: dict[str, Any], after: bytes | None) -> list[bytes]:
+def _ids_after(handle: Any, many: _Many, after: bytes | None) -> list[bytes]:
     cursor = None if after is None else cursor_of(framed_id(after), _BY_ID)
     with reading(), pymongo.timeout(READ_SECONDS):
         found = handle.find(
-            beyond(query, _BY_ID, cursor), {"_id": 1}, sort=[("_id", 1)], limit=BATCH_DOCUMENTS
+            beyond(many.query, _BY_ID, cursor),
+            {"_id": 1},
+            sort=[("_id", 1)],
+            limit=BATCH_DOCUMENTS,
+            comment=many.caller.comment,
         )
         return [id_of(bytes(document.raw)) for document in found]

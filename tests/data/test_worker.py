@@ -16,6 +16,10 @@ from tests.visitor import PASSWORD
 pytestmark = pytest.mark.processes
 NDJSON = "application/x-ndjson"
 SLOW = 3
+# Work for minutes on 500 documents.
+SLOW_CHANGE = json.dumps(
+    {"filter": {}, "update": [{"$set": {"changed": {"$size": {"$range": [0, 1_000_000]}}}}]}
+)
 # Hours of work for the server, which may stop at each document.
 LONG = json.dumps(
     {
@@ -122,6 +126,13 @@ def running(bare_client):
     return [each for each in found if each["command"].get("comment")]
 
 
+def changing(bare_client):
+    updates = {"op": "update", "ns": {"$regex": r"\.org_acme_corp$"}}
+    return list(
+        bare_client.admin.aggregate([{"$currentOp": {"allUsers": True}}, {"$match": updates}])
+    )
+
+
 @pytest.mark.attack("D4")
 def test_who_hangs_up_ends_their_query_in_the_server(remote, bare_client):
     body = LONG.encode()
@@ -138,6 +149,27 @@ def test_who_hangs_up_ends_their_query_in_the_server(remote, bare_client):
 
     # By the limit of a request it would end as well, a second later; a machine may stand still.
     assert any(seconds_to_its_end() < SLOW for _ in range(3))
+
+
+@pytest.mark.attack("D4")
+def test_who_hangs_up_ends_their_change_of_many_documents_in_the_server(remote, bare_client):
+    body = SLOW_CHANGE.encode()
+    assert remote.insert(lines(60_000, 60_500)).status_code == 200
+
+    def seconds_to_its_end():
+        with remote.open(
+            "/update", body, f"Content-Length: {len(body)}", "Content-Type: application/json"
+        ):
+            wait_until(lambda: changing(bare_client))
+        began = time.monotonic()
+        wait_until(lambda: not changing(bare_client))
+        return time.monotonic() - began
+
+    assert any(seconds_to_its_end() < SLOW for _ in range(3))
+    changed = remote.http.post(
+        f"{remote.documents}/count", json={"filter": {"changed": {"$exists": True}}}
+    )
+    assert changed.json()["count"] == 0
 
 
 def test_two_lengths_of_one_body_are_refused(remote):
