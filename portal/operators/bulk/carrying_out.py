@@ -2,11 +2,9 @@
 
 import hashlib
 import time
-from collections import Counter
 from typing import Any
 
 import structlog
-from bson import ObjectId
 
 from portal import clock
 from portal.database.errors import ClusterLost, ClusterUnavailable
@@ -39,7 +37,7 @@ def _work(run: Run) -> dict[str, Any]:
     waiting = BulkItem.objects(bulk=bulk.id, outcome=BulkOutcome.WAITING)
     # One more, which tells that there is a rest.
     items = list(waiting.order_by("tries", "number").limit(share + 1))
-    before = done = bulk.total - waiting.count()
+    before = done = bulk.total - _number_waiting(bulk)
     away = None
     for item in items[:share]:
         run.check()
@@ -55,7 +53,7 @@ def _work(run: Run) -> dict[str, Any]:
     if away or len(items) > share:
         left = SLICE_SECONDS - (time.monotonic() - begun)
         raise NotNow(f"its share, {bulk.per_minute:,} a minute", max(1, round(left)))
-    return outcomes_of(bulk.id)
+    return outcomes_of(bulk)
 
 
 BULK = JobKind("bulk", goes_on="goes on by itself", work=_work)
@@ -64,13 +62,23 @@ BULK = JobKind("bulk", goes_on="goes on by itself", work=_work)
 KINDS = (BULK,)
 
 
-def outcomes_of(bulk_id: ObjectId) -> dict[str, int]:
+def outcomes_of(bulk: BulkAction) -> dict[str, int]:
     """The number of organizations by what became of them."""
-    rows = BulkItem.objects(bulk=bulk_id).aggregate(
-        [{"$group": {"_id": "$outcome", "n": {"$sum": 1}}}]
-    )
-    counted = Counter({row["_id"]: row["n"] for row in rows})
-    return {outcome: counted[outcome] for outcome in BulkOutcome}
+    waiting = _number_waiting(bulk)
+    failed = BulkItem.objects(bulk=bulk.id, outcome=BulkOutcome.FAILED).count()
+    return {
+        BulkOutcome.WAITING: waiting,
+        BulkOutcome.DONE: bulk.total - waiting - failed,
+        BulkOutcome.FAILED: failed,
+    }
+
+
+def _number_waiting(bulk: BulkAction) -> int:
+    """They are done in their order, but for those whose cluster didn't answer: so the first one
+    that was not tried tells how many wait behind it, and a million are not counted for a page."""
+    waiting = BulkItem.objects(bulk=bulk.id, outcome=BulkOutcome.WAITING)
+    first = waiting.filter(tries=None).order_by("number").only("number").first()
+    return (bulk.total - first.number if first else 0) + waiting.filter(tries__gt=0).count()
 
 
 def _check_author(bulk: BulkAction) -> None:
@@ -84,7 +92,7 @@ def _check_author(bulk: BulkAction) -> None:
     role = account.operator_role if account else key.role if valid else None
     if "console.act" not in OPERATOR_ROLES.get(role or "", frozenset()):
         reason = "Whoever started it may no longer act as an operator: plan the rest again."
-        raise JobFailed(reason, outcomes_of(bulk.id))
+        raise JobFailed(reason, outcomes_of(bulk))
 
 
 def _carry_out(bulk: BulkAction, kind: BulkKind, item: BulkItem, job: Job) -> str | None:

@@ -97,7 +97,7 @@ def plan_again(bulk_id: str | ObjectId, context: RequestContext) -> BulkAction:
     former = find_bulk(bulk_id)
     if former.state != BulkState.STARTED or Job.objects(id=former.job, open=True).first():
         raise BulkNotEnded
-    outcomes = outcomes_of(former.id)
+    outcomes = outcomes_of(former)
     if outcomes[BulkOutcome.DONE] == former.total:
         raise InvalidSelection("All of them were done: none is left over.")
     title = f"{kind_named(former.action).words}: {counted(former.total, 'organization')}"

@@ -85,7 +85,7 @@ def shown_bulk(bulk: BulkAction) -> ShownBulk:
     """The action as it is now."""
     kind = kind_named(bulk.action)
     job = Job.objects(id=bulk.job or bulk.counting).first() if bulk.job or bulk.counting else None
-    outcomes = outcomes_of(bulk.id)
+    outcomes = outcomes_of(bulk)
     beside = sum(number for _, number in _beside(bulk, kind))
     return ShownBulk(
         bulk=bulk,
