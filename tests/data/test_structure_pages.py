@@ -97,6 +97,8 @@ def test_an_index_is_built_hidden_and_dropped(mara, filled):
         )
         assert words in row(page, "number_1_hours_-1").get_text()
     path = f"{DATA}/indexes/number_1_hours_-1/drop"
+    told = mara.get(f"{DATA}/indexes").text
+    assert f"It reads all {filled.count_documents({})} documents" in told
     asked = mara.get(path)
     assert "Hide it first" in asked.text
     mara.post(path)

@@ -19,7 +19,7 @@ from portal.documents.organizations import Organization, Strategy
 from portal.errors import PortalError
 from portal.organizations.access.lookup import Access, begin_change
 from portal.organizations.storage import stored_by, tenant_of
-from portal.tenants.collections import CollectionError, send
+from portal.tenants.collections import CollectionError, Figures, send
 from portal.tenants.queries import check_filter
 from portal.web.context import RequestContext
 from portal.web.counting import counted
@@ -164,9 +164,12 @@ def ready_indexes(organization: Organization) -> list[ListedIndex]:
     return [_listed(dict(row)) for row in rows if "buildUUID" not in row]
 
 
-def with_figures(organization: Organization, indexes: list[ListedIndex]) -> list[ListedIndex]:
-    """The indexes with their sizes, and with their use where the portal may read that."""
-    figures = stored_by(organization).figures
+def with_figures(
+    organization: Organization, indexes: list[ListedIndex], figures: Figures | None = None
+) -> list[ListedIndex]:
+    """The indexes with their sizes, from the ``figures`` where somebody has them, and with their
+    use where the portal may read that."""
+    figures = figures or stored_by(organization).figures
     sizes = {index.name: index.size_bytes for index in figures.indexes} if figures else {}
     uses = _uses(organization)
     return [

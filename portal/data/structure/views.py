@@ -38,6 +38,8 @@ from portal.data.structure.forms import (
 from portal.documents.organizations import Strategy
 from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access
+from portal.organizations.storage import stored_by
+from portal.tenants.collections import Figures
 from portal.web.forms import see_other
 from portal.web.requests import request_context
 
@@ -200,20 +202,22 @@ def _check_expiring(expiring: Expiring | None) -> None:
         raise WouldExpire(f"{more}{expiring.at_once.count:,} documents")
 
 
-def _listed(access: Access) -> list[ListedIndex]:
+def _listed(access: Access, figures: Figures | None = None) -> list[ListedIndex]:
     found = index_builds.list_indexes(access.organization)
-    return indexes.with_figures(access.organization, found)
+    return indexes.with_figures(access.organization, found, figures)
 
 
 def _indexes_page(
     access: Access, form: NewIndexForm, found: _Found | None = None
 ) -> ResponseReturnValue:
-    listed = _listed(access)
+    figures = stored_by(access.organization).figures
+    listed = _listed(access, figures)
     return render_page(
         "structure/indexes.html",
         access,
         form,
         indexes=listed,
+        figures=figures,
         most=MOST_INDEXES,
         found=found or _Found(),
         hiding=IndexForm(),
