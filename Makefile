@@ -21,7 +21,7 @@ APT_INSTALL := test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get 
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing. Install it: apt-get install $(2)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast faults check format sync-tenants wheel settings lock sbom bench lighthouse screenshots html openapi scan clean
+.PHONY: help run test test-fast faults faults-alone faults-moves faults-rest check format sync-tenants wheel settings lock sbom bench lighthouse screenshots html openapi scan clean
 
 help:  ## lists the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,9 +35,19 @@ test: $(VENV)/installed-test $(VENV)/libraries $(VENV)/browser $(VENV)/nginx $(A
 test-fast: $(VENV)/installed-test $(VENV)/libraries $(ASSETS)  ## runs the tests that need no browser and no process and take no time, one case of each
 	$(BIN)/pytest -n logical -m "not (browser or processes or slow or further or full)" $(T)
 
-faults: $(VENV)/installed-test $(VENV)/libraries $(VENV)/browser $(VENV)/nginx $(ASSETS)  ## runs the long rest: kills and stops processes and servers wherever it can, and tells figures
-	$(BIN)/pytest -m full --ignore tests/faults
-	$(BIN)/pytest -n 0 -m "full or not full" tests/faults
+faults: faults-alone faults-moves faults-rest  ## runs the long rest: kills and stops processes and servers wherever it can, and tells figures
+
+# Each part is run by itself too, and by make -k also when another failed.
+LONG = $(BIN)/pytest --timeout 900
+
+faults-alone: $(VENV)/installed-test $(VENV)/libraries $(ASSETS)
+	$(LONG) -n 0 -m "full or not full" --ignore tests/faults/test_moves.py tests/faults
+
+faults-moves: $(VENV)/installed-test $(VENV)/libraries $(ASSETS)
+	$(LONG) -m "full or not full" tests/faults/test_moves.py
+
+faults-rest: $(VENV)/installed-test $(VENV)/libraries $(VENV)/browser $(VENV)/nginx $(ASSETS)
+	$(LONG) -m full --ignore tests/faults
 
 check: $(VENV)/installed-test  ## format, lint, types, templates, dependencies, packaging
 	$(BIN)/ruff format --check .

@@ -116,6 +116,20 @@ def pytest_itemcollected(item):
         _tried.add(test)
 
 
+def pytest_terminal_summary(terminalreporter):
+    told = [
+        (report.nodeid, words)
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, [])
+        for name, words in getattr(report, "user_properties", ())
+        if name == "figure" and report.when == "call"
+    ]
+    if told:
+        terminalreporter.section("figures")
+    for nodeid, words in sorted(told):
+        terminalreporter.line(f"{nodeid.partition('::')[2]}: {words}")
+
+
 def pytest_runtest_logreport(report):
     _took[report.nodeid] = _took.get(report.nodeid, 0) + report.duration
 
@@ -675,3 +689,9 @@ def command(app):
         return subprocess.CompletedProcess(arguments, ended.exit_code, ended.stdout, ended.stderr)
 
     return run
+
+
+@pytest.fixture
+def figure(record_property):
+    """Has a figure told at the end of the run."""
+    return lambda words: record_property("figure", words)

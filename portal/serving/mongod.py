@@ -315,9 +315,12 @@ def _write_portal_user(
 
 
 def _client(port: int, user: str | None = None, password: str | None = None) -> MongoClient:
-    own: dict[str, Any] = {"username": user, "password": password, "authSource": "admin"}
-    options = own if user else {}
-    return MongoClient("127.0.0.1", port, directConnection=True, timeoutMS=5000, **options)
+    # A command may take as long as the start may, on a machine that is busy. It is sent only to a
+    # server that is up, so one that isn't found has ended.
+    own: dict[str, Any] = {"timeoutMS": 1000 * START_SECONDS, "serverSelectionTimeoutMS": 5000}
+    if user:
+        own |= {"username": user, "password": password, "authSource": "admin"}
+    return MongoClient("127.0.0.1", port, directConnection=True, **own)
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], port: int, deadline: float) -> None:

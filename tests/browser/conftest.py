@@ -6,11 +6,11 @@ from playwright.sync_api import expect
 from portal.documents.accounts import Account
 from tests.browser.chromium import ARGUMENTS, HELP, find_chromium
 from tests.factories import an_account
-from tests.processes import PATIENCE_SECONDS, portal
+from tests.processes import portal
 from tests.visitor import Visitor
 
 # Playwright waits for five seconds, or thirty: little where the machine stands still for a while.
-MILLISECONDS = 1000 * PATIENCE_SECONDS
+MILLISECONDS = 60_000
 expect.set_options(timeout=MILLISECONDS)
 
 

@@ -51,9 +51,3 @@ def empty_everything(empty_database, there, second_cluster):
         Cluster._get_collection().insert_many(registered)
 
     return empty
-
-
-@pytest.fixture
-def figure(record_property):
-    """Has a figure told at the end of the run."""
-    return lambda words: record_property("figure", words)

@@ -76,23 +76,3 @@ def check_whole(bare_client, databases):
 def world(empty_database, settings, admin):
     """What processes that die leave behind, and what becomes of it."""
     return World(empty_database, settings, admin)
-
-
-@pytest.fixture
-def figure(record_property):
-    """Has a figure told at the end of the run."""
-    return lambda words: record_property("figure", words)
-
-
-def pytest_terminal_summary(terminalreporter):
-    told = [
-        (report.nodeid, words)
-        for outcome in ("passed", "failed")
-        for report in terminalreporter.stats.get(outcome, [])
-        for name, words in getattr(report, "user_properties", ())
-        if name == "figure" and report.when == "call"
-    ]
-    if told:
-        terminalreporter.section("figures")
-    for nodeid, words in sorted(told):
-        terminalreporter.line(f"{nodeid.partition('::')[2]}: {words}")

@@ -268,7 +268,7 @@ class Writers:
         )
         self.process.start()
         telling.close()
-        wait_until(begun.is_set, 30)
+        wait_until(begun.is_set)
         return self
 
     def __exit__(self, *_):
@@ -367,6 +367,13 @@ class Installation:
             error.add_note(f"{self.moves()} {self.master.organizations.find_one()}")
             raise
         return time.monotonic() - begun
+
+    def seconds_ahead(self):
+        """Of the first cluster's clock the second one's is so much ahead."""
+        here, there = (
+            each.admin.command("hello")["localTime"] for each in (self.client, self.there)
+        )
+        return (there - here).total_seconds()
 
     def time_passes(self):
         """Until all that somebody holds is anybody's."""

@@ -71,7 +71,7 @@ class Customers:
     def more(self, orders):
         """Wait until so many more were placed."""
         enough = len(self.placed) + orders
-        wait_until(lambda: len(self.placed) >= enough, 120)
+        wait_until(lambda: len(self.placed) >= enough)
 
     def _order(self, writer):
         session, n, last = requests.Session(), 0, time.monotonic()

@@ -119,28 +119,41 @@ class Owner:
 
     def change(self, method, path, done, body=None):
         """Until it is done, whatever is killed meanwhile."""
-        wait_until(lambda: self._ask(method, path, body) in done, 60)
+        answers = Counter()
+
+        def is_done():
+            answer = self._ask(method, path, body)
+            answers[answer] += 1
+            return answer.partition(" ")[0] in done
+
+        try:
+            wait_until(is_done)
+        except AssertionError as error:
+            error.add_note(f"{method} {path}: {answers}")
+            raise
 
     def _ask(self, method, path, body):
+        """Its status, and what is told where that isn't success."""
         try:
-            return requests.request(
+            answer = requests.request(
                 method, self.url + path, json=body or {}, headers=self.headers, timeout=30
-            ).status_code
-        except requests.RequestException:
-            return None
+            )
+        except requests.RequestException as error:
+            return type(error).__name__
+        return str(answer.status_code) if answer.ok else f"{answer.status_code} {answer.text}"
 
     def rename(self):
         self.renamed += 1
         # 409: an earlier try was carried out, or is still.
         body = {"new_organization_name": NAMES[self.renamed % 2]}
-        self.change("PUT", f"/org/update/by-id/{self.id}", (200, 409), body)
+        self.change("PUT", f"/org/update/by-id/{self.id}", ("200", "409"), body)
 
     def trash(self):
-        self.change("DELETE", f"/org/delete/by-id/{self.id}", (200, 404, 409))
+        self.change("DELETE", f"/org/delete/by-id/{self.id}", ("200", "404", "409"))
 
     def restore(self):
         body = {"organization_name": NAMES[self.renamed % 2]}
-        self.change("POST", f"/org/trash/{self.id}/restore", (200, 409), body)
+        self.change("POST", f"/org/trash/{self.id}/restore", ("200", "409"), body)
 
 
 @pytest.mark.full
@@ -168,7 +181,7 @@ def test_orders_are_placed_once_for_minutes_while_everything_happens(
                 port = three_members.kill_primary()
                 customers.more(100)
                 three_members.start(port)
-                wait_until(three_members.all_are_well, 120)
+                wait_until(three_members.all_are_well)
                 figure(f"killed {killed + 1}: {dict(customers.refused)}")
             customers.more(100)
             refused = customers.refused.copy()

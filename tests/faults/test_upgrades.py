@@ -91,7 +91,7 @@ def test_two_versions_beside_each_other_lose_nothing(
                 while time.monotonic() < end:
                     _log_in_at_one_and_read_at_the_other(old.url, new.url)
                     _log_in_at_one_and_read_at_the_other(new.url, old.url)
-            wait_until(lambda: not master.organizations.find_one({"operation": {"$ne": None}}), 60)
+            wait_until(lambda: not master.organizations.find_one({"operation": {"$ne": None}}))
             crowd.check(master)
             before.url = new.url
             assert before.get("/organizations/acme-corp").status_code == 200
