@@ -191,6 +191,8 @@ def test_the_first_link_makes_one_operator_admin_who_then_needs_a_second_factor(
     assert entered.response.location == "/account/security"
     assert Account.objects.get().operator_role == OperatorRole.ADMIN
     assert "The console needs a second factor" in visitor.get(PAGE).text
+    ways_in = visitor.get("/organizations").html.select(".look-further a")
+    assert ways_in[-1]["href"] == PAGE.removesuffix("/operators")
 
 
 @pytest.mark.attack("O2")
