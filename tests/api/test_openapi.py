@@ -258,7 +258,7 @@ CHECKED = schemathesis.Config.from_dict(
     {"checks": {"negative_data_rejection": {"expected-statuses": REFUSED}}}
 )
 MANY = 30
-EXAMPLES = pytest.mark.parametrize("examples", [2, pytest.param(MANY, marks=pytest.mark.full)])
+EXAMPLES = pytest.mark.parametrize("examples", [1, pytest.param(MANY, marks=pytest.mark.full)])
 MODES = pytest.mark.parametrize("mode", list(GenerationMode))
 
 
