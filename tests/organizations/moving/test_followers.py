@@ -26,7 +26,7 @@ def tenants(app):
     ("source", "target"),
     [
         (Strategy.COLLECTION, Strategy.SHARED),
-        (Strategy.COLLECTION, Strategy.DATABASE),
+        pytest.param(Strategy.COLLECTION, Strategy.DATABASE, marks=pytest.mark.full),
         pytest.param(Strategy.SHARED, Strategy.DATABASE, marks=pytest.mark.full),
         pytest.param(Strategy.DATABASE, Strategy.COLLECTION, marks=pytest.mark.full),
     ],
