@@ -226,11 +226,8 @@ FIGURES = {
         "filling the listing anew",
     ],
 }
-# One starts what ``test_serve`` starts, two many processes that write, others portals of their own;
-# the rest fills collections, or asks for all that there are.
-LONG = (
-    "start", "lifecycle", "move", "pages", "documents", "files", "browsing", "limits", "console",
-)  # fmt: skip
+# The others start portals, or many processes, or fill collections.
+QUICK = ("sign-up", "store", "audit", "scripts")
 SURROUNDINGS = machine.look("6.0.5")
 
 
@@ -251,7 +248,7 @@ def environment(app, server, tmp_path_factory):
 @pytest.mark.parametrize(
     "part",
     [
-        pytest.param(part, id=part.name, marks=pytest.mark.full if part.name in LONG else ())
+        pytest.param(part, id=part.name, marks=() if part.name in QUICK else pytest.mark.full)
         for part in PARTS
     ],
 )
