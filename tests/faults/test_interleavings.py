@@ -186,7 +186,7 @@ class Interleavings(RuleBasedStateMachine):
         return frozenset(found)
 
 
-ROUNDS = 5
+ROUNDS = 10
 """The most tries until a change of each kind was acknowledged, which is a matter of chance."""
 
 
@@ -221,7 +221,7 @@ def interleave(empty_database, admin, figure, strategies, examples, steps):
 
 @pytest.mark.attack("N2")
 def test_what_is_done_at_once_comes_out_as_if_done_in_turn(empty_database, admin, figure):
-    interleave(empty_database, admin, figure, tuple(Strategy), examples=20, steps=10)
+    interleave(empty_database, admin, figure, tuple(Strategy), examples=10, steps=10)
 
 
 @pytest.mark.attack("N2")
