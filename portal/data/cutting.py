@@ -46,6 +46,14 @@ class CutPage:
     after: str | None
     index: str | None
 
+    def first(self, limit: int) -> "CutPage":
+        """The page of the first ``limit`` documents of this one, which is sorted by ``_id``."""
+        if len(self.documents) <= limit:
+            return self
+        shown = self.documents[:limit]
+        after = cursor_of_values({"_id": shown[-1].document_id})
+        return CutPage(shown, self.before, after, self.index)
+
 
 def list_cut(
     access: DocumentAccess,

@@ -1,21 +1,18 @@
 """Fields of an organization's newest documents: for columns, and for what a filter offers."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from portal.data.access import DocumentAccess
 from portal.data.bson_types import ALIASES, LIST, OBJECT
-from portal.data.cutting import list_cut
+from portal.data.cutting import CutDocument
 from portal.data.literal_fields import field_of, is_plain
 from portal.data.nodes import EMPTY_TEXT, Node
 from portal.data.texts import type_words
 
-SAMPLED = 100
 MOST_COLUMNS = 10
 _MOST_FIELDS = 400
 _LEVELS = 3
-_NEWEST_FIRST = {"_id": -1}
 _KINDS = {
     "string": "text", "double": "number", "int": "number", "long": "number", "decimal": "number",
     "date": "date", "bool": "boolean", "objectId": "objectid", "binData": "uuid",
@@ -52,14 +49,13 @@ class Sample:
         return tuple(path for path in top if path in common)
 
 
-def sample_fields(access: DocumentAccess) -> Sample:
+def sample_fields(newest: Sequence[CutDocument]) -> Sample:
     """The fields of the newest documents."""
-    page = list_cut(access, {}, _NEWEST_FIRST, limit=SAMPLED)
     found: dict[str, SampledField] = {}
-    for document in page.documents:
+    for document in newest:
         if document.node is not None:
             _count(found, document.node)
-    return Sample(len(page.documents), found)
+    return Sample(len(newest), found)
 
 
 def _count(found: dict[str, SampledField], document: Node) -> None:

@@ -14,6 +14,7 @@ from portal import clock
 from portal.data import extended_json, reading
 from portal.data.access import DocumentAccess, document_access
 from portal.data.browsing import browsing, builder, rows, saved_views
+from portal.data.browsing.browsing import Newest
 from portal.data.browsing.builder import Builder
 from portal.data.browsing.errors import ValueNotFound
 from portal.data.browsing.fields import Sample, sample_fields
@@ -56,7 +57,8 @@ def show(access: Access) -> ResponseReturnValue:
         return redirect(f"{request.path}?{view.query}&view={view.id}")
     selection = _with_columns(selection_from(request.args, building=True))
     links = _links(access, selection)
-    sample = sample_fields(seen)
+    newest = browsing.read_newest(seen)
+    sample = sample_fields(newest.page.documents)
     begun = builder.builder_from(request.args, selection, sample)
     if "add" in request.args and begun.is_open:
         try:
@@ -66,7 +68,7 @@ def show(access: Access) -> ResponseReturnValue:
             begun = replace(begun, fault=error.reason)
     elif "apply" in request.args:
         return redirect(links.here())
-    return _page(access, seen, selection, begun, links, sample, views)
+    return _page(access, seen, selection, begun, links, newest, sample, views)
 
 
 @blueprint.get("/selected")
@@ -130,11 +132,12 @@ def _page(
     selection: Selection,
     begun: Builder,
     links: Links,
+    newest: Newest,
     sample: Sample,
     views: list[ListedView],
 ) -> ResponseReturnValue:
     reader = Reader(clock.zone_of(page_zone()), links.legacy_uuid)
-    found, fault = _browsed(seen, selection, links)
+    found, fault = _browsed(seen, selection, links, newest)
     documents = found.page.documents if found and found.page else []
     columns, table = rows.table_of(
         documents, selection.columns or sample.columns, reader, seen.mask
@@ -174,7 +177,7 @@ def _status(found: browsing.Browsed | None, fault: str) -> int:
 
 
 def _browsed(
-    seen: DocumentAccess, selection: Selection, links: Links
+    seen: DocumentAccess, selection: Selection, links: Links, newest: Newest
 ) -> tuple[browsing.Browsed | None, str]:
     """The documents, or what is wrong with the filter that was typed."""
     try:
@@ -189,6 +192,7 @@ def _browsed(
             before=request.args.get("before"),
             limit=_ROWS[links.form],
             comment=comment,
+            newest=newest,
         )
     return found, ""
 
