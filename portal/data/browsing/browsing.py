@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from portal.data import plans, reading
 from portal.data.access import DocumentAccess
-from portal.data.cutting import CutPage, list_cut
+from portal.data.cutting import CutDocument, CutPage, list_cut
 from portal.data.errors import (
     IndexNeeded,
     InvalidQuery,
@@ -20,6 +20,7 @@ from portal.errors import PortalError
 
 NEWEST_FIRST = {"_id": -1}
 SAMPLED = 100
+_FEWER = 5
 _REFUSALS = (FieldMasked, IndexNeeded, InvalidQuery, NeedsOwnPlacement, QueryTooSlow)
 
 
@@ -42,17 +43,26 @@ class Browsed:
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """The newest documents, SAMPLED at most, and in how many milliseconds they were read."""
+    """The newest documents, SAMPLED at most, and in how many milliseconds they were read; without a
+    ``page`` some of them, or none, since all took too long."""
 
-    page: CutPage
-    milliseconds: int
+    documents: list[CutDocument]
+    page: CutPage | None = None
+    milliseconds: int = 0
 
 
 def read_newest(access: DocumentAccess) -> Newest:
     """The newest documents: each page tells of their fields, and most first pages show them."""
     began = time.monotonic()
-    page = list_cut(access, {}, NEWEST_FIRST, limit=SAMPLED)
-    return Newest(page, _milliseconds_since(began))
+    try:
+        page = list_cut(access, {}, NEWEST_FIRST, limit=SAMPLED)
+        return Newest(page.documents, page, _milliseconds_since(began))
+    except QueryTooSlow:
+        pass
+    try:
+        return Newest(list_cut(access, {}, NEWEST_FIRST, limit=_FEWER).documents)
+    except QueryTooSlow:
+        return Newest([])
 
 
 def browse(
@@ -69,7 +79,7 @@ def browse(
     that needs an index is left out, and told. Raises InvalidQuery for a cursor that isn't one."""
     query = selection.filter
     asked = dict(selection.sort) or NEWEST_FIRST
-    if not query and asked == NEWEST_FIRST and not (after or before):
+    if newest.page and not query and asked == NEWEST_FIRST and not (after or before):
         return Browsed(newest.page.first(limit), asked, milliseconds=newest.milliseconds)
     try:
         return _browse(access, query, asked, after, before, limit, comment)

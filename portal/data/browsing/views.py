@@ -58,7 +58,7 @@ def show(access: Access) -> ResponseReturnValue:
     selection = _with_columns(selection_from(request.args, building=True))
     links = _links(access, selection)
     newest = browsing.read_newest(seen)
-    sample = sample_fields(newest.page.documents)
+    sample = sample_fields(newest.documents)
     begun = builder.builder_from(request.args, selection, sample)
     if "add" in request.args and begun.is_open:
         try:

@@ -377,7 +377,7 @@ def _unseen(text: str) -> str:
     if visible_lines(text) != text:
         place = next(i for i, (a, b) in enumerate(zip(text, visible_lines(text), strict=False))
                      if a != b)  # fmt: skip
-        told.append(f"Has {visible(text[place])} after {place} characters.")
+        told.append(f"Has {visible(text[place])} at character {place + 1}.")
     spaces = [where for where, end in (("Begins", text[:1]), ("Ends", text[-1:])) if end == " "]
     return " ".join([*told, *(f"{where} with a space." for where in spaces)])
 

@@ -7,6 +7,8 @@ import pytest
 from bson import Binary, Decimal128, Int64, ObjectId
 from bson.datetime_ms import DatetimeMS
 
+from portal.data import cutting
+from portal.data.errors import QueryTooSlow
 from portal.data.queries import beyond, cursor_of
 from portal.documents.accounts import Account
 from portal.tenants.elements import framed
@@ -92,6 +94,20 @@ def test_dates_are_in_the_zone_of_the_reader_with_the_offset_of_their_day(onlook
     ]  # fmt: skip
     [time] = onlooker.page(sort="_id").html.select("td time")[:1]
     assert time["title"] == "2026-07-01T12:00:00Z"
+
+
+@pytest.mark.parametrize(("slow", "row"), [((100,), ["2", "2"]), ((100, 5), ["2"])])
+def test_documents_are_shown_where_a_sample_takes_too_long(
+    onlooker, stored, monkeypatch, slow, row
+):
+    def list_cut(*args, limit, **options):
+        if limit in slow:
+            raise QueryTooSlow
+        return cutting.list_cut(*args, limit=limit, **options)
+
+    stored.insert_many([{"_id": n, "a": n} for n in range(3)])
+    monkeypatch.setattr("portal.data.browsing.browsing.list_cut", list_cut)
+    assert onlooker.rows()[0] == row
 
 
 def test_what_no_table_can_show_is_one_row_with_the_reason(onlooker, insert_encoded, stored):

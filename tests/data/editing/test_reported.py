@@ -80,9 +80,9 @@ def test_what_can_not_be_seen_in_a_text_is_told(editor, stored):
         if (remark := row.select_one(".remark")) and row.select_one(".key").text != "_id"
     }
     assert told == {
-        "a": "Has \\u00a0 after 1 characters.",
+        "a": "Has \\u00a0 at character 2.",
         "b": "Ends with a space.",
-        "d": "Has \\u202e after 0 characters.",
+        "d": "Has \\u202e at character 1.",
     }
     values = [each.text for each in editor.open(1, "").html.select(".row-of .value")]
     assert values[1:] == ["x\\u00a0y", "test ", "plain text", "\\u202eevil"]
