@@ -15,6 +15,7 @@ from pymongo.errors import (
     DuplicateKeyError,
     OperationFailure,
     PyMongoError,
+    ServerSelectionTimeoutError,
     WriteConcernError,
     WriteError,
     WTimeoutError,
@@ -32,6 +33,8 @@ _TRANSIENT = frozenset(
     {6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436,
      _QUERY_PLAN_KILLED, _WRITE_CONCERN_TIMEOUT}
 )  # fmt: skip
+# Not a primary: it was refused before it ran.
+_NOT_RUN = frozenset({10107, 13435, 13436})
 _LONGEST_PAUSE_SECONDS = 0.25
 # Between two places of an organization, mostly for 20 to 80 ms.
 _SHORTEST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.004, 0.1
@@ -86,6 +89,14 @@ def is_transient(error: PyMongoError) -> bool:
         or code in _TRANSIENT
         or error.has_error_label("RetryableWriteError")
     )
+
+
+def may_have_run(error: PyMongoError) -> bool:
+    """Tell whether a command that ended with the error may have been executed."""
+    if isinstance(error, ServerSelectionTimeoutError):
+        return False  # it was never sent
+    details = getattr(error, "details", None)
+    return not isinstance(details, Mapping) or details.get("code") not in _NOT_RUN
 
 
 def lost_cursor(error: PyMongoError) -> bool:

@@ -19,7 +19,7 @@ from .. import limits
 from ..bulk import Sending
 from ..directory import Located
 from ..errors import NotOffered, PartialWrite, StateError
-from ..fence import Moved, check_write, is_transient, pauses
+from ..fence import Moved, check_write, is_transient, may_have_run, pauses
 from ..runtime import Attempt, Body, Result, sleep
 from ..usage import statements_of
 from .channels import Channel, Opened
@@ -192,7 +192,7 @@ class Fenced:
             except PyMongoError as error:
                 if unknown and isinstance(error, OperationFailure) and error.code == done:
                     return {}
-                unknown = True
+                unknown = unknown or may_have_run(error)
                 raise
             return reply
 

@@ -56,6 +56,13 @@ def test_an_index_is_dropped_though_the_answer_was_lost(over_the_line, line, sto
         store.drop_index(name)
 
 
+def test_an_index_that_never_was_is_not_told_as_dropped_where_no_primary_was_there(store, failing):
+    store.create_index("n")
+    failing("dropIndexes", {"times": 1}, errorCode=10107)
+    with pytest.raises(OperationFailure, match="index not found"):
+        store.drop_index("m_1")
+
+
 @pytest.mark.parametrize("verb", ["update", "commitTransaction", "find"])
 def test_a_batch_whose_answer_was_lost_is_executed_once(over_the_line, line, stored, acme, verb):
     stored.insert_many(FEW)
