@@ -246,6 +246,18 @@ class ChangesLost(TenantError):
 
 
 @dataclass(eq=False)
+class ChangeTooLarge(TenantError):
+    """A change takes more than 16 MB with what the server adds to it, as where an ``_id`` has more
+    than 3 MB. The stream is closed: no stream tells this change, nor goes on by a token from before
+    it."""
+
+    words = (
+        "a change is larger than the 16 MB that a stream tells: read the documents, and watch "
+        "again from now on"
+    )
+
+
+@dataclass(eq=False)
 class TooManyStreams(TenantError):
     """The limit of open change streams that Tenants was given is reached."""
 

@@ -12,7 +12,8 @@ others there are the move's. So the stream is left at the first time, and begun 
 the same database it goes on at the first for all. What can't be told whole is ChangesLost.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from threading import Semaphore
 from typing import Any
 
@@ -22,7 +23,7 @@ from pymongo.asynchronous.change_stream import AsyncChangeStream
 from pymongo.errors import OperationFailure
 
 from ..directory import Located
-from ..errors import ChangesLost, NotOffered, TenantError
+from ..errors import ChangesLost, ChangeTooLarge, NotOffered, TenantError
 from ..fence import polls
 from ..placements import DATABASE
 from ..placements.database import ARRIVING, DOCUMENTS
@@ -41,6 +42,7 @@ _TOKENS = ("resume_after", "start_after")
 _BEGINNINGS = frozenset({*_TOKENS, "start_at_operation_time"})
 # InvalidResumeToken, ChangeStreamFatalError, ChangeStreamHistoryLost.
 _UNRESUMABLE = frozenset({260, 280, 286})
+_TOO_LARGE = 10334
 _OPTIONS = frozenset(
     {"full_document", "full_document_before_change", "resume_after", "start_after",
      "start_at_operation_time", "max_await_time_ms", "batch_size", "comment"}
@@ -54,7 +56,7 @@ class AsyncStream:
     Renames and moves are not noticed. What is in the trash doesn't change; after it was restored
     the stream goes on. A purge is a ``drop``, or in a shared collection the deletion of each
     document. On a connection of its own, so that nothing else waits for it. Raises ChangesLost
-    where the organization has moved and changes would be left out.
+    where the organization has moved and changes would be left out, and ChangeTooLarge.
     """
 
     def __init__(
@@ -163,7 +165,8 @@ class AsyncStream:
         stream, until = self._stream, self._left_at
         before = None if stream is None else stream.resume_token
         left = until is not None and before is not None and time_of(before) >= until
-        change = None if stream is None or left else await stream.try_next()
+        with _sized():
+            change = None if stream is None or left else await stream.try_next()
         if until is not None and (left or (change and time_of(change["_id"]) > until)):
             await self._leave(until)
         elif change is not None:
@@ -297,11 +300,12 @@ class AsyncStream:
                     # The server finds no change that other organizations' streams leave out.
                     after = token["_data"]
                     options["start_at_operation_time"] = time_of(token)
-        self._stream = await watched.watch(
-            stages,
-            show_expanded_events=True,  # with the UUID
-            **options,
-        )
+        with _sized():
+            self._stream = await watched.watch(
+                stages,
+                show_expanded_events=True,  # with the UUID
+                **options,
+            )
         self._located, self._name, self._after = located, name, after
         self._ids = {bytes(each.uuid): each.entry.id for each in located if each.pool is None}
         if former is not None:
@@ -331,6 +335,17 @@ class AsyncStream:
             {"operationType": _INVALIDATE},
         ]
         return [{"$match": {"$or": told}}, *unwrapping_changes(shared), *self._pipeline]
+
+
+@contextmanager
+def _sized() -> Iterator[None]:
+    """Raise ChangeTooLarge where the server can't tell a change."""
+    try:
+        yield
+    except OperationFailure as error:
+        if error.code != _TOO_LARGE:
+            raise
+        raise ChangeTooLarge from error
 
 
 def _same(former: list[Located], now: list[Located]) -> bool:

@@ -46,6 +46,30 @@ def test_a_pipeline_sees_no_rename_and_stays_inside(store, fake, acme, quick):
         store.watch(session=object())
 
 
+def test_a_change_that_the_server_can_not_tell_ends_the_stream_by_name(store, quick):
+    with store.watch(**quick) as stream:
+        store.insert_one({"_id": 1})
+        assert the_next(stream, 1) == [1]
+        store.insert_one({"_id": "x" * (4 * 1024 * 1024)})
+        with pytest.raises(errors.ChangeTooLarge):
+            next(stream)
+        assert not stream.alive
+    with store.watch(**quick) as again:
+        store.insert_one({"_id": 2})
+        assert the_next(again, 1) == [2]
+
+
+def test_a_neighbours_change_that_the_server_can_not_tell_ends_no_other_stream(
+    tenants, store, fake, strategy, quick
+):
+    neighbour = tenants.by_id(fake.create("globex", strategy))
+    with store.watch(**quick) as stream:
+        store.insert_one({"_id": 1})
+        neighbour.insert_one({"_id": "x" * (4 * 1024 * 1024)})
+        store.insert_one({"_id": 2})
+        assert the_next(stream, 2) == [1, 2]
+
+
 @own_collection
 def test_a_strangers_changes_under_the_name_are_not_seen(store, fake, acme, raw, quick):
     with store.watch(**quick) as stream:
