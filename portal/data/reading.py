@@ -165,7 +165,9 @@ class Caller:
     def leave(self) -> None:
         """Note that the client hung up, and end what runs for it."""
         self.left = True
-        _end({"$or": [{"command.comment": self.comment}, {"lsid.id": self.session}]})
+        # What isn't known is in no filter: without a session are operations of others.
+        known = {"command.comment": self.comment, "lsid.id": self.session}
+        _end({"$or": [{field: value} for field, value in known.items() if value is not None]})
 
     def check(self) -> None:
         """Raise QueryCancelled once the client hung up."""

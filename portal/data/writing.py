@@ -311,7 +311,6 @@ def _write_many(
         plans.check_find(organization, handle, many.query, {"_id": 1})
     try:
         while ids := _ids_after(handle, many, progress.after):
-            many.caller.check()
             progress = _write_batch(handle, many, ids, key, progress)
     except PortalError as error:
         if not any(progress.counts.values()):
@@ -331,6 +330,7 @@ def _write_batch(
 ) -> Progress:
     def write_and_record(handle: Any) -> Progress:
         many.caller.session = handle.session.session_id["id"].as_uuid()
+        many.caller.check()  # who left before this ended nothing
         chosen, edit_id = ids, progress.edit
         if many.access.recorded:
             before, chosen = _before(handle, many.query, ids)
@@ -351,7 +351,10 @@ def _write_batch(
             progress.advance(many.access.organization, key, advanced, handle.session)
         return advanced
 
-    return handle.with_transaction(write_and_record)
+    try:
+        return handle.with_transaction(write_and_record)
+    finally:
+        many.caller.session = None  # the next to have it may be another request
 
 
 def _before(
