@@ -1,12 +1,16 @@
 """The operators' console: its pages, the list of organizations, search, what following it costs."""
 
+import os
 import statistics
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from unittest.mock import patch
 from urllib.parse import urlencode
 
+from bson import ObjectId
 from pymongo.database import Database
 
 from bench import seed
@@ -14,13 +18,17 @@ from bench.environment import Environment
 from bench.report import Figure
 from bench.scale import Scale
 from bench.timing import interleaved_medians, seconds_of, timed
+from bench.usage import resident_mb
+from portal import clock
 from portal.audit import trail
 from portal.database.connection import master_database
 from portal.documents.accounts import OperatorRole
+from portal.documents.bulk_actions import BulkAction
 from portal.documents.listing import ListedOrganization
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Strategy
-from portal.operators.listing import feeding
+from portal.operators.bulk.freezing import discard_items, freeze
+from portal.operators.listing import checking, feeding
 from portal.operators.listing.filters import OrganizationFilter
 from portal.operators.listing.reading import ROWS_PER_PAGE, read_page
 from portal.operators.listing.sorting import FIELDS, Order
@@ -58,7 +66,14 @@ def measure(environment: Environment, scale: Scale) -> list[Figure]:
     seed.fill(master, scale.listed, scale.listed * 6 // 5)
     seed.fill_listing(master)
     seed.fill_work(master)
-    return [*costs(environment, scale), *pages(scale), *searches(scale), *_following(scale)]
+    return [
+        *costs(environment, scale),
+        *pages(environment, scale),
+        *searches(environment, scale),
+        *_following(scale),
+        *_filling(),
+        *_freezing(),
+    ]
 
 
 def costs(environment: Environment, scale: Scale) -> list[Figure]:
@@ -113,13 +128,13 @@ def _get(desk: Visitor, path: str) -> None:
     assert answer.status_code == 200, f"{path} was answered {answer.status_code}"
 
 
-def _latency_seconds(environment: Environment) -> float:
-    """The time that the server has taken for commands."""
+def _latency_seconds(environment: Environment, *kinds: str) -> float:
+    """The time that the server has taken for commands of these kinds, or of all."""
     told = environment.client.admin.command("serverStatus")["opLatencies"]
-    return sum(told[kind]["latency"] for kind in ("reads", "writes", "commands")) / 1e6
+    return sum(told[kind]["latency"] for kind in kinds or ("reads", "writes", "commands")) / 1e6
 
 
-def pages(scale: Scale) -> list[Figure]:
+def pages(environment: Environment, scale: Scale) -> list[Figure]:
     """Pages by each order, with each of the filters."""
     figures = []
     for name in FIELDS:
@@ -133,18 +148,19 @@ def pages(scale: Scale) -> list[Figure]:
                 )
                 for wanted in _FILTERS
             ]
-            figures.append(_p95(f"{which} page by {name}", scale.rounds, works))
+            figures += _p95(environment, f"{which} page by {name}", scale.rounds, works)
     return figures
 
 
-def searches(scale: Scale) -> list[Figure]:
+def searches(environment: Environment, scale: Scale) -> list[Figure]:
     """Search by words of each length, and with a filter."""
-    found = [
-        _p95(f"search by {what}", scale.rounds, [_search(OrganizationFilter(one)) for one in typed])
-        for what, typed in _SEARCHES.items()
-    ]
+    figures = []
+    for what, typed in _SEARCHES.items():
+        works = [_search(OrganizationFilter(one)) for one in typed]
+        figures += _p95(environment, f"search by {what}", scale.rounds, works)
     narrowed = [OrganizationFilter(one, state="active", size="tiny") for one in ("ver", "con", "s")]
-    return [*found, _p95("search with filters", scale.rounds, list(map(_search, narrowed)))]
+    works = list(map(_search, narrowed))
+    return [*figures, *_p95(environment, "search with filters", scale.rounds, works)]
 
 
 def _search(wanted: OrganizationFilter) -> Callable[[], object]:
@@ -164,24 +180,78 @@ def _following(scale: Scale) -> list[Figure]:
 
     without, fed = interleaved_medians(3 * scale.rounds, create_unlisted, lambda _: create())
     caught_up = timed(lambda _: feeding.feed_marked())(0)
-    rows = ListedOrganization._get_collection().find({}, {"_id": 1}).limit(_FILLED)
-    ids = [row["_id"] for row in rows]
-    filled = seconds_of(
-        lambda: [
-            feeding.list_organizations(ids[first : first + feeding.AT_ONCE], all_words=True)
-            for first in range(0, len(ids), feeding.AT_ONCE)
-        ]
-    )
     return [
         Figure.in_ms("sign-up that the listing follows", fed, without, "one that it doesn’t"),
         Figure("listing what signed up", 3 * scale.rounds / caught_up, "organizations/s"),
-        Figure("filling the listing anew", len(ids) / filled, "organizations/s"),
     ]
 
 
-def _p95(what: str, rounds: int, works: Sequence[Callable[[], object]]) -> Figure:
-    """The 95th percentile of all of the works, after each was done once."""
+def _filling() -> list[Figure]:
+    """Filling the listing anew while people sign up; raises AssertionError unless it is true at the
+    end."""
+    numbers, owner, over = count(), an_account("meanwhile@bench.example"), threading.Event()
+    rows = ListedOrganization._get_collection().find({}, {"_id": 1}).limit(_FILLED)
+    ids = [row["_id"] for row in rows]
+
+    def sign_up() -> list[ObjectId]:
+        created = []
+        while not over.is_set():
+            name = f"Meanwhile {next(numbers)}"
+            created.append(an_organization(name, owner, strategy=Strategy.SHARED).id)
+        return created
+
+    def fill() -> None:
+        for first in range(0, len(ids), feeding.AT_ONCE):
+            feeding.list_organizations(ids[first : first + feeding.AT_ONCE], all_words=True)
+
+    with ThreadPoolExecutor(1) as pool:
+        signing_up = pool.submit(sign_up)
+        filled = seconds_of(fill)
+        over.set()
+        created = signing_up.result()
+    feeding.feed_marked()
+    untrue = [words for one in (*ids, *created) if (words := checking.judge(one))]
+    assert not untrue, untrue[0]
+    return [
+        Figure("filling the listing anew, sign-ups going on", len(ids) / filled, "organizations/s"),
+        Figure("sign-ups meanwhile", len(created) / filled, "organizations/s"),
+    ]
+
+
+def _freezing() -> list[Figure]:
+    """Freezing all organizations for a bulk action: the time, and the memory that it needs more."""
+    now = clock.now()
+    bulk = BulkAction(id=ObjectId(), action="note", arguments={"text": "-"}, created_at=now)
+    before = most = resident_mb(os.getpid())
+
+    def look(_: int) -> None:
+        nonlocal most
+        most = max(most, resident_mb(os.getpid()))
+
+    begun = time.perf_counter()
+    frozen = freeze(bulk, OrganizationFilter().matching_ids(), look)["total"]
+    taken = time.perf_counter() - begun
+    discard_items(bulk.id)
+    return [
+        Figure("freezing all for a bulk action", frozen / taken, "organizations/s"),
+        Figure("memory that it takes", most - before, "MB"),
+    ]
+
+
+def _p95(
+    environment: Environment, what: str, rounds: int, works: Sequence[Callable[[], object]]
+) -> list[Figure]:
+    """The 95th percentile of all of the works, after each was done once: of what they took, and of
+    what the server took for their reads."""
     for work in works:
         work()
-    took = [seconds_of(work) for _ in range(rounds) for work in works]
-    return Figure.in_ms(f"{what}, p95", statistics.quantiles(took, n=20)[-1])
+    took, read = [], []
+    for _ in range(rounds):
+        for work in works:
+            before = _latency_seconds(environment, "reads")
+            took.append(seconds_of(work))
+            read.append(_latency_seconds(environment, "reads") - before)
+    return [
+        Figure.in_ms(f"{what}, p95", statistics.quantiles(took, n=20)[-1]),
+        Figure.in_ms(f"{what}, in the database, p95", statistics.quantiles(read, n=20)[-1]),
+    ]

@@ -206,12 +206,13 @@ FIGURES = {
             for where in ("CPU", "in the database")
         ),
         *(
-            f"{which} page by {order}, p95"
+            f"{which} page by {order}, {what}"
             for order in ("name", "created", "documents", "size", "used")
             for which in ("first", "1,000th")
+            for what in ("p95", "in the database, p95")
         ),
         *(
-            f"search {how}, p95"
+            f"search {how}, {what}"
             for how in (
                 "by 1 letter",
                 "by 3 letters",
@@ -220,10 +221,14 @@ FIGURES = {
                 "by an address",
                 "with filters",
             )
+            for what in ("p95", "in the database, p95")
         ),
         "sign-up that the listing follows",
         "listing what signed up",
-        "filling the listing anew",
+        "filling the listing anew, sign-ups going on",
+        "sign-ups meanwhile",
+        "freezing all for a bulk action",
+        "memory that it takes",
     ],
 }
 # The others start portals, or many processes, or fill collections.

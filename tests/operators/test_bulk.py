@@ -22,7 +22,7 @@ from portal.documents.organizations import Organization, OrganizationState, Rest
 from portal.documents.restrictions import Cause, Suspension
 from portal.jobs import runner
 from portal.jobs.running import KINDS as JOB_KINDS
-from portal.operators.bulk import carrying_out, kinds, managing
+from portal.operators.bulk import carrying_out, freezing, kinds, managing
 from portal.operators.bulk.errors import (
     BulkNotEnded,
     BulkNotPlanned,
@@ -455,6 +455,30 @@ def test_what_speaks_against_a_move_or_was_changed_since_is_told(three):
     assert any("One is open at a time" in reason for reason in reasons)
     assert any("somebody has changed it" in reason for reason in reasons)
     assert any("It already has a collection of its own on main" in reason for reason in reasons)
+
+
+def test_counted_anew_no_command_deletes_more_than_a_batch_of_what_was_frozen(
+    three, monkeypatch, commands
+):
+    monkeypatch.setattr(freezing, "AT_ONCE", 1)
+    bulk = managing.plan_these("note", NOTE, ids(three), BY_OPERATOR)
+    commands.clear()
+    again = freezing.freeze(bulk, [organization.id for organization in three])
+    assert commands.count("delete") == 3
+    assert (again["total"], again["digest"]) == (3, bulk.digest)
+    assert list(BulkItem.objects(bulk=bulk.id).order_by("number").scalar("number")) == [0, 1, 2]
+
+
+def test_what_became_of_all_is_told_without_reading_each(three, commands):
+    bulk = managing.plan_these("note", NOTE, ids(three), BY_OPERATOR)
+    for number, outcome in enumerate((BulkOutcome.DONE, BulkOutcome.FAILED)):
+        BulkItem.objects(bulk=bulk.id, number=number).update_one(set__outcome=outcome)
+        told = carrying_out.outcomes_of(bulk)
+        assert told == {"waiting": 2 - number, "done": 1, "failed": number}
+    BulkItem.objects(bulk=bulk.id, number=2).update_one(set__outcome=BulkOutcome.DONE)
+    commands.clear()
+    assert carrying_out.outcomes_of(bulk) == {"waiting": 0, "done": 2, "failed": 1}
+    assert len(commands) == 2
 
 
 def test_killed_while_counting_it_is_counted_anew(three, monkeypatch):
