@@ -541,6 +541,7 @@ def test_it_is_chosen_planned_started_and_told_on_pages(desk, three):
         ("kestrel", "done"),
     ]
     assert "Delete: 2 organizations" in desk.get("/operator/bulk").text
+    assert desk.get("/operator/operations").html.find("a", href=planned.location)
 
 
 def test_all_is_chosen_on_a_page_only_when_it_is_said(desk, three):

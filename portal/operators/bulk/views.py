@@ -60,7 +60,7 @@ def plan(operator: Operator) -> ResponseReturnValue:
     names = [cluster.name for cluster in known_clusters() if not cluster.lost_at]
     form.cluster.choices = [SelectChoice(name, name) for name in names]
     form.which.choices = [
-        *([SelectChoice(THESE, f"These {len(set(ids)):,}, which were chosen")] if ids else []),
+        *([SelectChoice(THESE, _these(len(set(ids))))] if ids else []),
         SelectChoice(ALL, f"All that match: {wanted.in_words}"),
     ]
     if not form.is_submitted() and ids:
@@ -135,6 +135,11 @@ def results(operator: Operator, bulk_id: str) -> ResponseReturnValue:
     name = f"{bulk.action}-{clock.now():%Y-%m-%d}.csv"
     answer.headers.set("Content-Disposition", "attachment", filename=name)
     return answer
+
+
+def _these(number: int) -> str:
+    one = "This one, which was chosen"
+    return one if number == 1 else f"These {number:,}, which were chosen"
 
 
 def _page(operator: Operator, bulk_id: str, form: StartForm) -> ResponseReturnValue:

@@ -76,12 +76,14 @@ class OpenMove:
 
 @dataclass(frozen=True, slots=True)
 class ListedJob:
-    """A job: of operators, or of the members of an ``organization``."""
+    """A job: of operators, or of the members of an ``organization``; ``bulk`` is the action on many
+    organizations that it counts or carries out."""
 
     id: ObjectId
     kind: str
     title: str
     organization: ObjectId | None
+    bulk: ObjectId | None
     state: str
     done: int
     total: int
@@ -155,6 +157,7 @@ def listed(job: Job) -> ListedJob:
         kind=job.kind,
         title=job.title,
         organization=job.organization,
+        bulk=job.parameters.get("bulk"),
         state=job.state,
         done=job.progress.done,
         total=job.progress.total,
