@@ -199,8 +199,9 @@ def _carry_out(
             number = min(most, fitting)
             images, end = _images_before(handle, organization, undone_id, undo.position, number)
             stored = read_among(handle, {image.id for image in images}, most_bytes=BATCH_BYTES)
-            size_bytes = sum(map(len, stored.values())) or 1
-            fitting = max(BATCH_BYTES * len(stored) // (2 * size_bytes), 1)
+            size_bytes = sum(map(len, stored.values()))
+            if stored:
+                fitting = max(BATCH_BYTES * len(stored) // (2 * size_bytes), 1)
             if size_bytes <= BATCH_BYTES or len(images) == 1:
                 break
         images = _without_erased(handle, organization, undone_id, images)

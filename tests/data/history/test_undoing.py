@@ -121,6 +121,8 @@ def test_deletions_share_rows_and_come_back_from_any_place_in_them(desk, monkeyp
     monkeypatch.setattr("portal.data.history.working.BATCH_DOCUMENTS", 3)
     undo = desk.undo(deleted)
     assert (undo.documents, desk.stored()) == (19, before)
+    batches = desk.beside("edits").find_one({"_id.i": undo.id})["batch"]
+    assert batches <= 19 // 3 + len(rows) + 1
     again = desk.undo(undo)
     assert (again.documents, set(desk.stored())) == (19, {7})
     desk.undo(again)
