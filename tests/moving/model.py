@@ -7,6 +7,7 @@ and wake, the model's may.
 
 import math
 from collections import Counter
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -230,7 +231,7 @@ class World:
         return unread
 
     def pool_record(self, place):
-        return replace(self.pool_records[place.uuid])
+        return copy(self.pool_records[place.uuid])
 
     def change_pool(self, place, before, after):
         if self.pool_records[place.uuid] == before:
@@ -239,7 +240,7 @@ class World:
     # Moves.
 
     def open_move(self):
-        return next((move for move in self.moves.values() if move.open), None)
+        return next((move for move in reversed(self.moves.values()) if move.open), None)
 
     def start(self, without_way_back, switch_wanted, state):
         """As a person does: to the side where the organization isn't."""
@@ -263,7 +264,7 @@ class World:
             self._follow(move, MoveState.COPYING)
 
     def read_open(self):
-        return replace(move) if (move := self.open_move()) else None
+        return copy(move) if (move := self.open_move()) else None
 
     def abort(self, seen):
         """As a person does who saw the move in that state: a compare-and-set."""
@@ -302,12 +303,12 @@ class World:
         return self.name_of(entry.place) if entry == self.entry() else None
 
     def acquire(self):
-        for move in self.moves.values():
-            if move.open and move.state != MoveState.REQUESTED and not move.leased:
-                move.attempt += 1
-                move.leased = True
-                return replace(move)
-        return None
+        move = self.open_move()
+        if move is None or move.state == MoveState.REQUESTED or move.leased:
+            return None
+        move.attempt += 1
+        move.leased = True
+        return copy(move)
 
     def release(self, move):
         self.held(move)
@@ -317,7 +318,7 @@ class World:
         record = self.moves[move.id]
         if record.attempt != move.attempt:
             raise Overtaken
-        return replace(record)
+        return copy(record)
 
     def update(self, move, **changes):
         record = self._held_as(move)
@@ -325,7 +326,7 @@ class World:
             self._follow(record, state)
         for name, value in changes.items():
             setattr(record, name, value)
-        return replace(record)
+        return copy(record)
 
     def _held_as(self, move):
         self.held(move)

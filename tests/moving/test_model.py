@@ -138,6 +138,16 @@ class Moves(RuleBasedStateMachine):
                 self.person = Actor(self.world, self._abort())
             self.person.step()
 
+    def carry_on(self, steps):
+        """One mover alone, who goes back if that is wanted; whether it isn't at the end."""
+        for _ in range(steps):
+            move = self.world.open_move()
+            if move is None or (move.state == MoveState.SHADOW and not self.goes_back):
+                return False
+            self.want_switch()
+            self.movers[0].step()
+        return True
+
     def fall_asleep(self):
         """For so long that the other may go on."""
         if move := self.world.open_move():
@@ -259,6 +269,51 @@ def test_a_move_loses_nothing_and_ends(places):
 @each
 def test_many_moves_lose_nothing_and_end(places):
     explore(places, 3000)
+
+
+# What becomes of the mover at a point, and whether the command that it has in hand is executed then.
+FATES = (None, True), ("asleep", True), ("mover dies", True), ("mover dies", False)
+# How far a writer comes there with a statement: it has it in hand, has no answer, or has one.
+WRITTEN = "in hand", "no answer", "answered"
+STATEMENTS = tuple(itertools.product(KINDS, (min(IDS), max(IDS))))
+
+
+def sweep(places, *, one_cluster, **mistake):
+    """Try each of these at every point of a move and its way back; the number of tries."""
+    machine = type("Machine", (Moves,), {"pools": PLACES[places], "seen": Counter(), **mistake})
+    tried = 0
+    for each in itertools.product((False, True), FATES, WRITTEN, STATEMENTS):
+        for point in itertools.count():
+            tried += 1
+            if not try_at(machine(), point, one_cluster, *each):
+                break
+    return tried
+
+
+def try_at(moves, point, one_cluster, goes_back, fate, written, statement):
+    """Tell whether anything goes on at that point."""
+    moves.begin(one_cluster=one_cluster, goes_back=goes_back, documents=IDS)
+    moves.start(without=False, at_once=True, approved=True)
+    going_on = moves.carry_on(point)
+    moves.write(0, *statement, 20 if written == "answered" else 0)
+    if written == "no answer":
+        moves.writers[0].lose_answer(executed=True)
+    fault, executed = fate
+    if fault:
+        moves.interrupt(fault, executed, 0)
+    else:
+        moves.carry_on(MANY_STEPS)
+    moves.teardown()
+    return going_on
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("one_cluster", [True, False], ids=["one cluster", "two clusters"])
+@each
+def test_at_no_point_of_a_move_is_anything_lost(places, one_cluster, figure):
+    tried = sweep(places, one_cluster=one_cluster)
+    figure(f"{tried} tries")
 
 
 # Mistakes, each of which somebody made: numbers are those of the ways that a prototype failed.
@@ -384,6 +439,9 @@ QUICK = [
 RARE = [
     ("world_type", WritesWithoutToken, "own to own"),
     ("world_type", NamesFencesAlike, "own to pool"),
+]
+# Rarely found by chance, and always where each point is tried.
+AT_ONE_POINT = [
     ("mover", ReadsAhead, "pool to own"),
     ("mover", KeepsWhatWasBeyond, "own to own"),
     ("writer", AsksElsewhere, "own to own"),
@@ -394,10 +452,20 @@ RARE = [
     ("part", "mistake", "places"),
     [
         pytest.param(*row, id=f"{row[1].__name__}, {row[2]}", marks=marks)
-        for rows, marks in ((QUICK, ()), (RARE, pytest.mark.full))
+        for rows, marks in ((QUICK, ()), (RARE, (pytest.mark.full, pytest.mark.timeout(1800))))
         for row in rows
     ],
 )
 def test_the_model_finds_each_mistake(part, mistake, places):
     with pytest.raises(AssertionError):
         explore(places, 5000, steps=30, **{part: mistake})
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("part", "mistake", "places"), AT_ONE_POINT, ids=lambda given: getattr(given, "__name__", given)
+)
+def test_a_mistake_that_shows_at_one_point_is_found_there(part, mistake, places):
+    with pytest.raises(AssertionError):
+        sweep(places, one_cluster=False, **{part: mistake})
