@@ -73,6 +73,7 @@ def test_an_operator_holds_and_releases_on_pages(desk, acme, path):  # noqa: F81
     assert desk.post(f"{path}/hold", {**fields, "contact": CONTACT}).status == 303
     assert (fresh(acme).held, fresh(acme).restricted) == (True, Restriction.READ_ONLY)
     assert "Case 4711" in desk.get(f"{path}/restrictions").text
+    assert "Legal hold" in desk.get(path).html.select_one(".plate").get_text()
     release = f"{path}/hold/{Hold.objects.get().id}/release"
     assert "Case 4711" in desk.get(release).text
     assert desk.post(release).status == 303
