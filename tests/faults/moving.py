@@ -1,6 +1,7 @@
 """An organization that moves between two clusters: who carries it, and who writes meanwhile."""
 
 import asyncio
+import json
 import os
 import signal
 import threading
@@ -9,6 +10,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from urllib.parse import quote
 
 from bson import ObjectId
 from pymongo import MongoClient
@@ -143,7 +145,9 @@ def write_until(active, uris, organization, key, stopped, begun, telling):
         threads.append(threading.Thread(target=waiting))
         for thread in threads:
             thread.start()
-        while not all(each.there for each in known.values()) and not stopped.is_set():
+        while not all(each.there and each.added for each in known.values()):
+            if stopped.is_set():
+                break
             time.sleep(0.02)
         begun.set()
         for thread in threads:
@@ -189,11 +193,14 @@ def _requests(app, key):
             answer = program.ask(method, at, body, headers=for_once)
         assert answer.status_code in (200, 201), answer.text
 
+    def path_of(i):
+        return f"{path}/{quote(json.dumps(i))}"
+
     ask("POST", path, {"_id": "data API sum", "n": 0})
     return {
         "insert": lambda number: ask("POST", path, {"_id": f"data API {number}"}),
-        "add": lambda _: ask("PATCH", f"{path}/data API sum", {"$inc": {"n": 1}}),
-        "delete": lambda number: ask("DELETE", f"{path}/data API {number}", None),
+        "add": lambda _: ask("PATCH", path_of("data API sum"), {"$inc": {"n": 1}}),
+        "delete": lambda number: ask("DELETE", path_of(f"data API {number}"), None),
     }
 
 
@@ -293,6 +300,7 @@ class Writers:
             assert known.there - known.open <= numbers, f"{name}: lost"
             assert not numbers - known.there - known.open, f"{name}: came back"
             added = found[f"{name} sum"]["n"]
+            assert known.added, (name, known.errors)
             assert known.added <= added <= known.added + known.perhaps_added, (name, added, known)
             if known.paired:
                 left, right = (found[f"{name} {one}"]["n"] for one in ("left", "right"))

@@ -195,8 +195,8 @@ def test_whatever_fails_in_a_state_nothing_is_lost(installed, figure, state, fau
             forward, back = end_it(installation, goes_back=time_ != 1)
         total = installation.check()
     figure(
-        f"{source} to {target}: {total} acknowledged, 0 lost, 0 doubled; {sum(writers.errors.values())} "
-        f"refused; ended {forward:.1f} s after the fault, and back {back:.1f} s"
+        f"{source} to {target}: {total} acknowledged, 0 lost, 0 doubled; "
+        f"refused: {dict(writers.errors)}; ended {forward:.1f} s after the fault, and back {back:.1f} s"
     )
 
 
