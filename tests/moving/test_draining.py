@@ -1,5 +1,6 @@
 """``flask moves run``: a cluster is emptied, or the policy's proposals are carried out."""
 
+import statistics
 from datetime import timedelta
 
 import pytest
@@ -19,11 +20,13 @@ from portal.placement import policies
 from portal.placement.policies import current_policy
 from portal.placement.proposals import propose_moves
 from portal.web.context import RequestContext
-from tests.factories import a_context, an_organization, fresh
+from tests.factories import a_context, an_account, an_organization, fresh
 from tests.moving.records import a_move, a_way_back, moved
 from tests.processes import wait_until
 
 pytestmark = pytest.mark.slow
+
+MANY, DOCUMENTS = 1000, 10
 
 
 @pytest.fixture
@@ -77,6 +80,30 @@ def test_a_cluster_is_emptied_smallest_first_and_held_by_ways_back(organizations
     again = run(command)
     assert "europe is empty: flask clusters remove europe" in again.stdout
     assert command("clusters", "remove", "europe").returncode == 0
+
+
+@pytest.mark.full
+@pytest.mark.timeout(3600)
+def test_a_cluster_of_a_thousand_small_organizations_is_emptied(europe, command, movers, figure):
+    owner = an_account("mara@acme.example")
+    for n in range(MANY):
+        organization = an_organization(f"Organization {n}", owner, cluster="europe")
+        tenant_of(organization).insert_many([{"n": n} for n in range(DOCUMENTS)])
+    clusters.change_cluster("europe", Changes(weight=0), RequestContext())
+    begun = clock.now()
+    told = run(command, "--without-way-back")
+    seconds = (clock.now() - begun).total_seconds()
+    assert f"{MANY} moved." in told.stdout.replace(",", ""), told.stdout[-500:] + told.stderr[-500:]
+    assert Move.objects(outcome=Outcome.MOVED).count() == MANY
+    assert Organization.objects(placement__cluster="europe").count() == 0
+    for organization in Organization.objects:
+        assert tenant_of(organization).count_documents({}) == DOCUMENTS
+    each = [(one.ended_at - one.created_at).total_seconds() for one in Move.objects]
+    pauses = [one.pause_ms for one in Move.objects]
+    figure(
+        f"{MANY} organizations in {seconds:.0f} s, each in {statistics.median(each):.1f} s (median); "
+        f"pauses {statistics.median(pauses):.0f} ms (median), {max(pauses):.0f} ms at most"
+    )
 
 
 def test_one_that_cannot_move_is_found_before_the_first_does(organizations, command, movers, there):
