@@ -97,7 +97,6 @@ def create_app(active: Settings) -> Flask:
     csrf = CSRFProtect(app)
     csrf.exempt(transfer_views.upload)  # it checks the token itself, before the file arrives
     template_filters.init_app(app)
-    templating.init_app(app)
     transport.init_app(app, active)
     app.jinja_env.globals.update(version=__version__, shortest_password=passwords.shortest)
     app.jinja_env.filters.update(doing=engine.doing, title_of=engine.title_of)

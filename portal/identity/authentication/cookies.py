@@ -108,11 +108,9 @@ def init_app(app: Flask, active: Settings) -> None:
     app.before_request(_recognize_browser)
     login_manager = _LoginManager()
     # Flask-Login's context processor would look the session up for every template, that of an
-    # unavailable database included. A global proxy does so where a template uses it; ours gives
-    # those the user that the view asked for already, past the proxy.
+    # unavailable database included. A global proxy does so where a template uses it.
     login_manager.init_app(app, add_context_processor=False)
     app.jinja_env.globals["current_user"] = current_user
-    app.context_processor(_authenticated_user)
     login_manager.session_protection = None  # the record decides, not a fingerprint of the browser
     login_manager.request_loader(authenticate)
     login_manager.unauthorized_handler(_redirect_to_log_in)
@@ -158,10 +156,6 @@ def _redirect_to_log_in() -> ResponseReturnValue:
         raise DuplicateRequest
     flash(_ENDED, "attention")
     return see_other(_LOG_IN, next=stale_forms.page_of_form())
-
-
-def _authenticated_user() -> dict[str, Any]:
-    return {"current_user": current_user._get_current_object()} if "_login_user" in g else {}
 
 
 def _recognize_browser() -> None:
