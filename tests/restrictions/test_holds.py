@@ -313,6 +313,7 @@ DELETERS = {
     "portal.data.history.erasing": Deletion.ERASURE,
     "portal.data.recording": Deletion.ROOM,
     "portal.data.transfer.files": "members' own files",
+    "portal.data.transfer.repeats": "digests of the keys of a file that is checked",
     "portal.data.writing": "members' and programs' own deletions",
     "portal.database.kept_beside": "for its callers",
     "portal.doctor.leftovers": "what belongs to a purged organization, or to none",
