@@ -372,7 +372,7 @@ def _remark(typed: Typed, value: bytes) -> str:
 
 
 def _unseen(text: str) -> str:
-    """What of a text can't be seen in its control."""
+    """Words on the characters of a text that its control does not show."""
     told = []
     if visible_lines(text) != text:
         place = next(i for i, (a, b) in enumerate(zip(text, visible_lines(text), strict=False))

@@ -238,7 +238,7 @@ def _page_of_hits(
 
 
 def _named(match: dict[str, Any], typed: str) -> frozenset[ObjectId]:
-    """Those that match and that what was typed names in full."""
+    """The ids of matching organizations that the typed text names in full."""
     word = {"words": typed[:LONGEST_WORD]}
     named: list[dict[str, Any]] = [{"by_name.v": typed}, {"slug": typed}]
     named.append(word if "@" in typed else {"external_id": {"$exists": True}, **word})
