@@ -40,7 +40,7 @@ _ZONED = re.compile(r".*(?:Z|[+-][0-9]{2}:?[0-9]{2})", re.DOTALL)
 
 
 def read(parse: Callable[[str], Result], text: str) -> Result:
-    """What ``parse`` makes of a text of Extended JSON, or of one in the shell's syntax. Raises
+    """The result of ``parse`` for Extended JSON, or for the shell's syntax written as it. Raises
     InvalidExtendedJson as ``parse`` does of the text as it was given."""
     try:
         return parse(text)
