@@ -15,7 +15,9 @@ from ..limits import BATCH_BYTES
 from .applying import apply_dirty
 from .errors import IdTooLarge
 from .following import MAX_DIRTY, MAX_DIRTY_BYTES, MOST_ID_BYTES, Follower
+from .order import is_behind
 from .places import Page, Place, in_batches, read_page
+from .structures import read_structure
 from .writing import Target
 
 ROUND_PAGES = 8
@@ -28,7 +30,6 @@ are: its fences wait for the transaction, and neighbours for those."""
 
 # Of the first page, since nobody knows yet how large they are.
 _FIRST_DOCUMENTS = 10
-_OBJECT_ID = 0x07
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class _Copy:
     ) -> None:
         self._source, self._target, self._follower = source, target, follower
         self._after, self._throttle, self._reader = after, throttle, reader
+        self._collated = "collation" in read_structure(source).options
         self._most = PAGE_DOCUMENTS // 2 if target.place.shared else PAGE_DOCUMENTS
         self._average_bytes = PAGE_BYTES // _FIRST_DOCUMENTS
         self._documents = self._size_bytes = self._applied = 0
@@ -117,12 +119,14 @@ class _Copy:
         after = self._after
         if after is None:
             return True
-        behind = _are_object_ids(document_id, after) and document_id > after
-        return behind and document_id not in self._early
+        behind = is_behind(document_id, after, collated=self._collated)
+        return behind is True and document_id not in self._early
 
     def _was_read(self, document_id: bytes) -> bool:
         after = self._after
-        return after is not None and _are_object_ids(document_id, after) and document_id <= after
+        if after is None:
+            return False
+        return is_behind(document_id, after, collated=self._collated) is False
 
     def _copy_round(self) -> bool:
         """Copy some pages; ``True`` if there are no more."""
@@ -181,8 +185,3 @@ class _Copy:
         )
         self._documents = self._size_bytes = self._applied = 0
         return copied
-
-
-def _are_object_ids(document_id: bytes, other: bytes) -> bool:
-    """Tell whether both are; their BSON has their order then."""
-    return document_id[4] == other[4] == _OBJECT_ID
