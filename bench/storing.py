@@ -17,11 +17,8 @@ from bench.environment import Environment
 from bench.report import Figure
 from bench.scale import Scale
 from bench.timing import Timed, interleaved_medians, timed
-from portal.organizations.storage import tenant_of
-from portal.settings import current
 from portal.tenants import AsyncTenant, Tenant
 from portal.tenants.testing import FakePortal
-from tests.factories import an_organization
 
 _BULK = 500
 _DOCUMENTS = 2000
@@ -47,16 +44,12 @@ _WORKS: dict[str, tuple[bool, Callable[[Any, int], Any]]] = {
 def measure(environment: Environment, scale: Scale) -> list[Figure]:
     """The library's methods and PyMongo's without a fence, both acknowledged by a majority; what an
     application's process needs for many organizations."""
-    organization = an_organization("Store")
-    plain = environment.client[current().tenant_db].get_collection(
-        organization.placement.collection, write_concern=_MAJORITY
-    )
-    plain.insert_many({"_id": n, "name": f"Document {n}", "n": 0} for n in range(_DOCUMENTS))
-    figures = _beside(plain, tenant_of(organization), scale)
     with FakePortal(environment.server.admin_uri) as fake:
         acme = fake.create("acme")
-        many = fake.data.org_acme
-        many.insert_many({"_id": n, "name": f"Document {n}", "n": 0} for n in range(_DOCUMENTS))
+        plain = fake.data.get_collection("org_acme", write_concern=_MAJORITY)
+        plain.insert_many({"_id": n, "name": f"Document {n}", "n": 0} for n in range(_DOCUMENTS))
+        with fake.tenants() as tenants:
+            figures = _beside(plain, tenants.by_id(acme), scale)
         figures += asyncio.run(_beside_asynchronous(environment, fake, acme, scale))
         figures.append(_reads_of_waiting_writers(fake, acme, 10 * scale.rounds))
         figures.append(_memory_of_organizations(fake, scale.documents // 10))

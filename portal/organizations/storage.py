@@ -252,6 +252,9 @@ class _Place:
     def resolve(self) -> ObjectId:
         return self.id
 
+    def known(self) -> Located:
+        return self.locate()
+
     def locate(self) -> Located:
         forbid_in_transaction()
         return self.located

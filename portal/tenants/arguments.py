@@ -47,9 +47,10 @@ def given(others: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
 
 def variables(let: Document | None) -> Document | None:
     """Variables of a query. Raises QueryRefused."""
-    check_expressions(let or {})
-    if let and "CURRENT" in let:  # "$_id" would be its field, also in what placements add
-        raise QueryRefused("CURRENT is the document, and no variable of let")
+    if let:
+        check_expressions(let)
+        if "CURRENT" in let:  # "$_id" would be its field, also in what placements add
+            raise QueryRefused("CURRENT is the document, and no variable of let")
     return let
 
 
@@ -69,7 +70,8 @@ def find_fields(
     filter = {} if filter is None else filter
     check_filter(filter)
     order = sort_document(sort) if sort else None
-    check_expressions(order or {})
+    if order:
+        check_expressions(order)
     return given(
         others,
         filter=filter,
@@ -96,7 +98,8 @@ def statement(
     for each in array_filters or ():
         check_filter(each)
     order = sort_document(sort) if sort else None
-    check_expressions(order or {})
+    if order:
+        check_expressions(order)
     return given(
         {},
         q=filter,

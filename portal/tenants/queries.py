@@ -5,10 +5,11 @@ collections; untrusted queries must do neither. Stages and update operators have
 that those of later servers are rejected until reviewed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
-from bson import DBRef
+from bson import DBRef, ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from .errors import QueryRefused
@@ -42,6 +43,9 @@ _REFUSED = frozenset(
         "$where",
     }
 )  # fmt: skip
+
+# Nothing is in them.
+_SCALARS = frozenset({str, int, float, bool, type(None), bytes, ObjectId, datetime})
 
 
 def check_filter(query: object) -> None:
@@ -98,21 +102,28 @@ def orders_itself(query: Mapping[str, Any]) -> bool:
 
 def check_expressions(value: object) -> None:
     """Raise QueryRefused if ``value`` runs code or reaches another collection, at any depth."""
-    unseen: list[tuple[Any, int]] = [(value, 1)]
-    while unseen:
-        seen, depth = unseen.pop()
+    level, depth = [value], 1
+    while level:
         if depth > MAX_DEPTH:
             raise QueryRefused(f"nothing may be nested deeper than {MAX_DEPTH} levels")
-        if isinstance(seen, DBRef):
-            seen = seen.as_doc()  # its encoded form
-        _refuse_encoded(seen)
-        if isinstance(seen, Mapping):
-            for name in seen:
-                if name in _REFUSED or str(name).startswith("$_"):
-                    raise QueryRefused(f"{name} is not allowed")
-            unseen += [(each, depth + 1) for each in seen.values()]
-        elif isinstance(seen, list | tuple):
-            unseen += [(each, depth + 1) for each in seen]
+        below: list[Any] = []
+        for seen in level:
+            if type(seen) not in _SCALARS:
+                below += _inside(seen)
+        level, depth = below, depth + 1
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    """The values in a document or a list, whose names are allowed. Raises QueryRefused."""
+    if isinstance(value, DBRef):
+        value = value.as_doc()  # its encoded form
+    _refuse_encoded(value)
+    if isinstance(value, Mapping):
+        for name in value:
+            if name in _REFUSED or str(name).startswith("$_"):
+                raise QueryRefused(f"{name} is not allowed")
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _check_stages(pipeline: object, allowed: frozenset[str]) -> None:

@@ -41,6 +41,8 @@ SLOW_SECONDS = 0.1
 PENDING_BATCHES = 60
 _MAX_ROWS = 2000
 _SAMPLED = 8
+# What a list of fewer than ten documents has beside them, in a document of its own.
+_LIST_BYTES, _ITEM_BYTES = 12, 3
 _STATEMENTS = ("documents", "updates")
 
 
@@ -304,16 +306,18 @@ def written_bytes(fields: Mapping[str, Any], codec_options: CodecOptions) -> int
 
 
 def read_bytes(documents: Sequence[Any], codec_options: CodecOptions) -> int:
-    """The size of what was read: of documents that are decoded an estimate, by eight of them."""
+    """The size of what was read: of many documents that are decoded an estimate, by eight of
+    them."""
     if not documents:
         return 0
     if isinstance(documents[0], RawBSONDocument):
         return sum(len(each.raw) for each in documents)
-    sample = documents[:: max(len(documents) // _SAMPLED, 1)]
+    sample = documents[:: -(-len(documents) // _SAMPLED)]
     try:
-        size = sum(len(bson.encode(each, codec_options=codec_options)) for each in sample)
+        listed = len(bson.encode({"": sample}, codec_options=codec_options))
     except (BSONError, TypeError, ValueError, OverflowError):
         return 0  # decoders without encoders: no read fails since its size can't be told
+    size = listed - _LIST_BYTES - _ITEM_BYTES * len(sample)
     return size * len(documents) // len(sample)
 
 

@@ -186,6 +186,10 @@ class AsyncDirectory:
         except StateError:
             return known
 
+    def known(self, organization_id: ObjectId) -> Located | None:
+        """The place of the organization when it was last read."""
+        return self._entries.get(organization_id)
+
     def known_by_slug(self, slug: str) -> Located | None:
         """The place of the organization that had the slug when it was last read."""
         return self._entries.of_slug(slug)
@@ -326,6 +330,9 @@ class AsyncPlace(Protocol):
     async def resolve(self) -> ObjectId:
         """The organization's id, read if need be. Raises Unknown."""
 
+    def known(self) -> Located | None:
+        """The place to try first, if it is known without waiting."""
+
     async def locate(self) -> Located:
         """The place to try first."""
 
@@ -381,12 +388,14 @@ class AsyncListed:
             self._bind(await self.directory.id_of(self._slug))
         return self._bound["id"]
 
+    def known(self) -> Located | None:
+        bound = self._bound.get("id")
+        if bound is None:
+            return self.directory.known_by_slug(self._slug)
+        return self.directory.known(bound)
+
     async def locate(self) -> Located:
-        if "id" not in self._bound:
-            known = self.directory.known_by_slug(self._slug)
-            if known is not None:
-                return known
-        return await self.directory.locate(await self.resolve())
+        return self.known() or await self.directory.locate(await self.resolve())
 
     async def follow(self, used: Located, found: str | None) -> Located:
         if "id" not in self._bound:

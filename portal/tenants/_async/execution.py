@@ -260,8 +260,10 @@ class AsyncFenced:
         after a transient error.
         """
         place = self._place
-        with pymongo.timeout(seconds):
-            located = await self._locate()
+        located = place.known()
+        if located is None:
+            with pymongo.timeout(seconds):
+                located = await self._locate()
         await place.metering.admit(located.entry, operations)
         moved: Moved | None = None
         with pymongo.timeout(seconds):

@@ -260,8 +260,10 @@ class Fenced:
         after a transient error.
         """
         place = self._place
-        with pymongo.timeout(seconds):
-            located = self._locate()
+        located = place.known()
+        if located is None:
+            with pymongo.timeout(seconds):
+                located = self._locate()
         place.metering.admit(located.entry, operations)
         moved: Moved | None = None
         with pymongo.timeout(seconds):
