@@ -208,8 +208,7 @@ class _Link(CommandListener):
 
     def __init__(self, name: str, uri: str, registered_at: datetime) -> None:
         self.name, self._registration = name, (uri, registered_at)
-        listeners = [*client_options()["event_listeners"], self]
-        self.client: MongoClient = open_client(uri, event_listeners=listeners)
+        self.client: MongoClient = open_client(uri, event_listeners=[self])
         self._made_at = time.monotonic()
         self._probing = Lock()
         self._running: dict[int, float] = {}

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
@@ -16,12 +15,6 @@ from mongoengine.errors import MongoEngineException
 from pymongo import IndexModel, MongoClient
 from pymongo.database import Database
 from pymongo.errors import ConfigurationError, ConnectionFailure, OperationFailure, PyMongoError
-from pymongo.monitoring import (
-    CommandFailedEvent,
-    CommandListener,
-    CommandStartedEvent,
-    CommandSucceededEvent,
-)
 
 from portal import clock
 from portal import settings as portal_settings
@@ -68,9 +61,6 @@ _LABELS_OF_UNAVAILABLE = (
     "RetryableWriteError",
     "UnknownTransactionCommitResult",
 )
-round_trips: ContextVar[int] = ContextVar("round_trips", default=0)
-"""The number of commands that this thread sent since it was set to 0."""
-
 _UNAVAILABLE = (
     DatabaseUnavailable,
     ClusterUnavailable,
@@ -81,17 +71,6 @@ _UNAVAILABLE = (
     ConnectionFailure,
     ConfigurationError,  # mongodb+srv:// and no answer from DNS
 )
-
-
-class _RoundTrips(CommandListener):
-    def started(self, event: CommandStartedEvent) -> None:
-        round_trips.set(round_trips.get() + 1)
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        pass
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        pass
 
 
 class _State:
@@ -136,7 +115,6 @@ def client_options() -> dict[str, Any]:
         "tz_aware": True,
         "connect": False,
         "appname": "portal",
-        "event_listeners": [_RoundTrips()],
         "timeoutMS": CLIENT_TIMEOUT_SECONDS * 1000,
     }
 

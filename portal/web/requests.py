@@ -15,7 +15,7 @@ from flask_login import current_user
 from structlog.contextvars import bound_contextvars
 from werkzeug.exceptions import HTTPException
 
-from portal.database import clusters, connection
+from portal.database import clusters
 from portal.settings import Settings
 from portal.settings.checks import UNIX_SOCKET
 from portal.web import bodies, traffic
@@ -216,7 +216,6 @@ def _parse_ip(text: str) -> IPv4Address | IPv6Address | None:
 def _begin() -> None:
     g.request_id = request.environ[_ID]
     g.begun = time.perf_counter()
-    connection.round_trips.set(0)
     clusters.begin_request()
     if _HOST_REFUSED in request.environ and request.endpoint not in HEALTH:
         raise WrongHost
@@ -238,6 +237,5 @@ def _end(response: Response) -> Response:
             path=path_for_log(),
             status=response.status_code,
             milliseconds=round(milliseconds, 1),
-            round_trips=connection.round_trips.get(),
         )
     return response
