@@ -380,7 +380,7 @@ def test_who_may_invite_still_keeps_their_invitations(acme, mara, join):
 
 
 @pytest.mark.attack("A4")
-@pytest.mark.parametrize("how", ["demoted", "removed"])
+@pytest.mark.parametrize("how", ["demoted", "removed", "blocked"])
 def test_it_is_dead_once_who_sent_it_may_invite_no_more(acme, join, app, enter, office, mailed, how):  # fmt: skip
     """After the role of the inviter ended."""
     ann = join("ann@acme.example", Role.ADMIN)
@@ -389,7 +389,11 @@ def test_it_is_dead_once_who_sent_it_may_invite_no_more(acme, join, app, enter, 
     visitor = enter()
     sent = {**visitor.hidden(link), "password": PASSWORD}
     membership = Membership.objects(account=ann.id)
-    membership.update(set__role=Role.VIEWER) if how == "demoted" else membership.delete()
+    {
+        "demoted": lambda: membership.update(set__role=Role.VIEWER),
+        "removed": membership.delete,
+        "blocked": lambda: ann.update(set__blocked_at=clock.now()),
+    }[how]()
     assert ended(visitor.get(link))
     assert ended(visitor.send(link, sent))
     owner = enter(MARA)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from portal import clock
 from portal.audit.trail import events_of
 from portal.doctor.chains import find_broken
 from portal.documents.audit import AuditEvent
@@ -76,6 +77,18 @@ def test_an_offer_that_is_withdrawn_can_not_be_accepted_and_that_is_told(
     assert role_of(teo) == Role.VIEWER
     told = mails_to(app, office, TEO)
     assert list(told) == ["The offer of ownership of Acme Corp has ended"]
+
+
+def test_what_an_owner_offered_who_is_blocked_waits(owner, mara, teo, enter):
+    offer(owner, teo)
+    browser = enter(TEO)
+    sent = browser.hidden(f"{PATH}/ownership")
+    mara.update(set__blocked_at=clock.now())
+    assert browser.get(f"{PATH}/ownership").status == 409
+    assert browser.send(f"{PATH}/ownership", sent).status == 409
+    assert role_of(teo) == Role.VIEWER
+    mara.update(unset__blocked_at=True)
+    assert browser.post(f"{PATH}/ownership").location == f"{PATH}/members"
 
 
 def test_another_owner_can_withdraw_an_offer(owner, teo, join, enter):

@@ -503,11 +503,16 @@ def test_killed_while_counting_it_is_counted_anew(three, monkeypatch):
 
 
 @pytest.mark.attack("O6")
-def test_who_may_no_longer_act_acts_no_longer(three):
+@pytest.mark.parametrize(
+    "change",
+    [{"unset__operator_role": True}, {"set__blocked_at": clock.now()}],
+    ids=["no operator", "blocked"],
+)
+def test_who_may_no_longer_act_acts_no_longer(three, change):
     account = an_operator(OperatorRole.OPERATOR)
     context = RequestContext(AuditActor(kind="operator", id=account.id, name="the operator"))
     bulk = start(managing.plan_these("trash", {}, ids(three), context), context)
-    Account.objects(id=account.id).update_one(unset__operator_role=True)
+    Account.objects(id=account.id).update_one(**change)
     run_jobs()
     assert states(three) == ["active"] * 3
     assert Job.objects.get(id=bulk.job).state == JobState.FAILED

@@ -86,7 +86,8 @@ def _check_author(bulk: BulkAction) -> None:
     author = bulk.origin.actor
     if author is None:
         return
-    account = Account.objects(id=author, closed_at=None).only("operator_role").first()
+    open_ones = Account.objects(id=author, closed_at=None, blocked_at=None)
+    account = open_ones.only("operator_role").first()
     key = OperatorKey.objects(id=author, revoked_at=None).first()
     valid = key and (key.expires_at is None or key.expires_at > clock.now())
     role = account.operator_role if account else key.role if valid else None

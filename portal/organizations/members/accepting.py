@@ -163,9 +163,12 @@ def _check_inviter(invitation: Invitation) -> tuple[Organization, str]:
     inviter = Membership.objects(
         organization=invitation.organization, account=invitation.inviter
     ).first()
-    account = Account.objects(id=invitation.inviter).only("email", "verified_at").first()
+    known = Account.objects(id=invitation.inviter).only("email", "verified_at", "blocked_at")
+    account = known.first()
     # An earlier version allowed unverified accounts to invite.
     if not organization or not inviter or not account or not account.verified:
+        raise errors.InvitationEnded
+    if account.blocked_at:
         raise errors.InvitationEnded
     if "invitations.manage" not in ROLES[inviter.role]:
         raise errors.InvitationEnded

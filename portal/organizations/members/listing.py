@@ -212,6 +212,7 @@ def _listed_member(row: dict[str, Any]) -> ListedMember:
 def _listed(row: dict[str, Any]) -> ListedInvitation:
     roles = {membership["role"] for membership in row["inviting"]}
     [inviter] = row["account_inviting"] or [{}]
+    may = "verified_at" in inviter and "blocked_at" not in inviter
     return ListedInvitation(
         id=row["_id"],
         email=row["email"],
@@ -219,7 +220,7 @@ def _listed(row: dict[str, Any]) -> ListedInvitation:
         state=standing_of(row["state"], row["expires_at"]),
         inviter=inviter.get("email"),
         inviter_may=row["state"] == InvitationState.ACCEPTED
-        or ("verified_at" in inviter and bool(roles.intersection(_MAY_INVITE))),
+        or (may and bool(roles.intersection(_MAY_INVITE))),
         sent_at=row["sent_at"],
         expires_at=row["expires_at"],
         ended_at=row.get("ended_at"),
@@ -230,7 +231,7 @@ def _listed(row: dict[str, Any]) -> ListedInvitation:
 def _with_inviter() -> list[dict[str, Any]]:
     here = [{"$match": {"$expr": {"$eq": ["$organization", "$$organization"]}}}]
     organization = {"organization": "$organization"}
-    fields = [{"$project": {"email": 1, "verified_at": 1}}]
+    fields = [{"$project": {"email": 1, "verified_at": 1, "blocked_at": 1}}]
     return [
         join(Membership, "inviter", "account", "inviting", here, let=organization),
         join(Account, "inviter", "_id", "account_inviting", fields),

@@ -157,12 +157,15 @@ def offer_to(access: Access, account_id: ObjectId) -> tuple[OwnershipOffer, str]
     organization = access.organization
     membership = memberships.membership_of(organization.id, account_id)
     giver = membership.offer and Account.objects(id=membership.offer.giver).first()
-    if giver is None:
+    if giver is None or giver.blocked_at:
         raise errors.OfferEnded(organization.name, organization.slug)
     return membership.offer, giver.email
 
 
 def _owner(organization: Organization, account_id: ObjectId | None) -> Membership | None:
+    """The membership of an owner, unless the account is blocked."""
+    if Account.objects(id=account_id, blocked_at__ne=None).first():
+        return None
     return Membership.objects(
         organization=organization.id, account=account_id, role=Role.OWNER
     ).first()
