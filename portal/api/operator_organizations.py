@@ -45,6 +45,7 @@ from portal.operators.organizations.errors import (
     InvalidNote,
     NoteNotFound,
     OwnerAlready,
+    OwnerIsOperator,
     PlanOutdated,
     UnknownAddress,
     UnreadableActionPlan,
@@ -259,7 +260,14 @@ def set_external_as_operator(
 
 @admin_organizations.post(
     f"{_PATH}/owners",
-    refusals=(*OF_OPERATOR_CHANGES, InvalidEmail, UnknownAddress, UnverifiedAddress, OwnerAlready),
+    refusals=(
+        *OF_OPERATOR_CHANGES,
+        InvalidEmail,
+        UnknownAddress,
+        UnverifiedAddress,
+        OwnerAlready,
+        OwnerIsOperator,
+    ),
 )
 @about_organization("console.act")
 @takes_key
@@ -270,7 +278,8 @@ def set_owner_as_operator(
 ) -> dict[str, Any]:
     """Make an account an owner
 
-    A member or not; its address is verified. Other owners stay, and all are told by mail.
+    A member or not, but no operator's; its address is verified. Other owners stay, and all are told
+    by mail.
     """
     changed = set_owner(organization.id, body["email"], operator.context)
     return {"organization": as_told(changed)}

@@ -93,9 +93,10 @@ def test_everything_is_done_by_the_api(program, acme):
         ("nobody@acme.example", "unknown_address"),
         ("new@acme.example", "unverified_address"),
         ("not an address", "invalid_email"),
+        ("program@portal.example", "owner_is_operator"),  # who would read documents unasked
     ],
 )
-def test_only_a_verified_address_becomes_an_owner(program, acme, email, code):
+def test_only_a_verified_address_becomes_an_owner_and_no_operators(program, acme, email, code):
     an_account("new@acme.example", verified=False)
     assert fault(program.post(path(acme, "/owners"), {"email": email}))[1] == code
 
@@ -171,6 +172,8 @@ def test_plan_and_owner_on_pages(desk, acme):
     an_account("teo@acme.example")
     wrong = desk.post(f"{page}/owner", {"email": "no@acme.example"})
     assert "No account has the address" in wrong.fault("email")
+    own = desk.post(f"{page}/owner", {"email": "ops@portal.example"})
+    assert "Ask for support access" in own.fault("email")
     assert desk.post(f"{page}/owner", {"email": "teo@acme.example"}).location == f"{page}/members"
 
 

@@ -84,3 +84,17 @@ class OwnerAlready(Conflict):
     code = "owner_already"
     field = "email"
     message = "{email} is an owner already"
+
+
+@dataclass
+class OwnerIsOperator(Conflict):
+    """The account is an operator's, who would see documents without anybody's consent."""
+
+    email: str
+
+    code = "owner_is_operator"
+    field = "email"
+    message = (
+        "{email} is an operator: nobody who looks after the console becomes an owner by it. Ask "
+        "for support access, or have an owner invite them"
+    )
