@@ -5,23 +5,21 @@ verify a complete trail without the portal; the last line is the head instead of
 schema is ``docs/audit-event.schema.json``. Files are streamed.
 """
 
-import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from bson import ObjectId
-from defusedcsv import csv
 
 from portal.audit.filters import Filters
 from portal.audit.trail import ListedEvent, events_after
 from portal.documents.audit import Head
+from portal.web.csv_lines import BYTE_ORDER_MARK, csv_lines
 from portal.web.streaming import File, Render, Row, streamed
 
 SCHEMA = 1
 
-_BYTE_ORDER_MARK = "\ufeff"
 _IDS = ("actor", "target", "session")
 _TEXTS = ("actor_kind", "actor_name", "request_id")
 COLUMNS = (
@@ -41,10 +39,9 @@ class Export:
 
 
 def as_csv(export: Export) -> Iterator[str]:
-    """Events as CSV by ``defusedcsv``, so that no spreadsheet reads a cell as a formula. A byte
-    order mark tells spreadsheets that it is UTF-8."""
-    header = _BYTE_ORDER_MARK + _csv_lines([COLUMNS])
-    return streamed(_file_of(export, lambda rows: _csv_lines(map(_csv_row, rows)), header, ""))
+    """Events as CSV, in which no spreadsheet reads a cell as a formula."""
+    header = BYTE_ORDER_MARK + csv_lines([COLUMNS])
+    return streamed(_file_of(export, lambda rows: csv_lines(map(_csv_row, rows)), header, ""))
 
 
 def as_json_lines(export: Export) -> Iterator[str]:
@@ -90,12 +87,6 @@ def _file_of(export: Export, render: Render, begin: str, end: str) -> File:
 
 def _json_lines(lines: Iterable[Row]) -> str:
     return "".join(f"{json.dumps(line)}\n" for line in lines)
-
-
-def _csv_lines(rows: Iterable[Iterable[Any]]) -> str:
-    written = io.StringIO()
-    csv.writer(written).writerows(rows)
-    return written.getvalue()
 
 
 def _csv_row(event: Row) -> tuple[Any, ...]:

@@ -1,12 +1,10 @@
 """Read models of actions on many organizations: how far one is, and what became of each."""
 
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from bson import ObjectId
-from defusedcsv import csv
 
 from portal.database.paging import Page, keyset_stages, page_from
 from portal.documents.bulk_actions import BulkAction, BulkItem, BulkOutcome, BulkState
@@ -15,6 +13,7 @@ from portal.jobs.progress import ShownJob, shown_job
 from portal.operators.bulk.carrying_out import outcomes_of
 from portal.operators.bulk.kinds import BulkKind, kind_named
 from portal.web.counting import counted
+from portal.web.csv_lines import BYTE_ORDER_MARK, csv_lines
 from portal.web.streaming import File, Row, streamed
 
 RESULTS_PER_PAGE = 50
@@ -128,9 +127,9 @@ def results_as_csv(bulk: BulkAction, request_id: str) -> Iterator[str]:
         return list(found.sort("number", 1).limit(most))
 
     def render(page: Iterable[Row]) -> str:
-        return _lines([_cell(row.get(name)) for name in _COLUMNS] for row in page)
+        return csv_lines([_cell(row.get(name)) for name in _COLUMNS] for row in page)
 
-    header = "\ufeff" + _lines([_COLUMNS])
+    header = BYTE_ORDER_MARK + csv_lines([_COLUMNS])
     context = {"request_id": request_id}
     return streamed(File("bulk", lambda: header, read, render, "", log_context=context))
 
@@ -147,12 +146,6 @@ def _title_of(bulk: BulkAction, job: Job | None, outcomes: dict[str, int]) -> st
     failed = outcomes[BulkOutcome.FAILED]
     told = f", {failed:,} of them refused" if failed else ""
     return f"{kind_named(bulk.action).words}: {finished:,} of {bulk.total:,} organizations{told}"
-
-
-def _lines(rows: Iterable[Iterable[Any]]) -> str:
-    written = io.StringIO()
-    csv.writer(written).writerows(rows)
-    return written.getvalue()
 
 
 def _cell(value: Any) -> Any:
