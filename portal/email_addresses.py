@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -66,6 +67,15 @@ def parse_email(text: str) -> EmailAddress:
     local = unicodedata.normalize("NFC", valid.local_part).casefold()
     domain = (valid.ascii_domain or valid.domain).casefold()
     return EmailAddress(shown=valid.normalized, key=f"{local}@{domain}")
+
+
+def find_email(text: str) -> EmailAddress | None:
+    """The address in what was typed into a search, if it is one; also one whose ``+`` became a
+    space on its way, as programs have it that don't encode it."""
+    for typed in (text, text.strip().replace(" ", "+")) if "@" in text else ():
+        with suppress(InvalidEmail):
+            return parse_email(typed)
+    return None
 
 
 def _unwrap(text: str) -> str:

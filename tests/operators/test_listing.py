@@ -20,6 +20,7 @@ from portal.operators.listing.sorting import FIELDS, Order
 from portal.organizations import planning
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import trash_organization
+from portal.web.csv_lines import csv_lines
 from tests.factories import a_context, a_member, an_account, an_organization
 from tests.program import fault
 
@@ -72,6 +73,12 @@ def test_all_that_match_go_into_a_file_that_no_spreadsheet_takes_for_formulas(de
     answer = desk.get(f"{LIST}.csv?sort=-name")
     text = answer.response.get_data(as_text=True).removeprefix("\ufeff")
     assert [row["name"] for row in csv.DictReader(io.StringIO(text))] == ["Acme Corp", "'+1 Bakery"]
+
+
+@pytest.mark.parametrize("cell", ["=1", "+1", "-1+1", "@x", "|x", "\t=1", "\r=1", "＝1", "＠x"])
+def test_no_sign_of_any_keyboard_begins_a_formula(cell):
+    [[guarded]] = csv.reader(io.StringIO(csv_lines([[cell]]), newline=""))
+    assert guarded.startswith("'")
 
 
 def test_the_list_is_answered_to_programs_and_by_a_command(program_of, command):
@@ -144,6 +151,13 @@ def test_the_address_of_any_member_finds_its_organizations(app):
     assert found("teo@verdant.example") == ["Acme Corp"]
 
 
+def test_a_long_address_is_found_by_how_it_begins_too(app):
+    address = f"{'l' * 60}@{'sub.' * 10}acme.example"
+    a_shared("Acme Corp", address)
+    for typed in (address, address[:80], address[:30]):
+        assert found(typed) == ["Acme Corp"]
+
+
 def test_who_is_named_in_full_comes_first(app):
     for name in ("Verde Able", "Verde", "Verde Zoo"):
         a_shared(name)
@@ -171,6 +185,31 @@ def test_names_of_every_script_are_found_by_how_they_begin(app, name):
     organization.update(set__name=name, set__unlisted=organization.id)
     assert found(name[:3]) == [name]
     assert found(name) == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [
+        ("株式会社トヨタ自動車", "トヨタ"), ("阿里巴巴集团控股有限公司", "集团"),
+        ("㈱メルカリ", "メルカリ"), ("บริษัทกาแฟไทย", "กาแฟ"),
+    ],
+)  # fmt: skip
+def test_names_that_are_written_without_spaces_are_found_by_what_is_inside(app, name, typed):
+    """Elsewhere the form of a company before its name hides all of it."""
+    a_shared("Acme Corp")
+    organization = a_shared("Placeholder")
+    organization.update(set__name=name, set__unlisted=organization.id)
+    assert found(typed) == [name]
+
+
+def test_no_amount_of_metadata_hides_a_name_an_owner_or_an_id(app):
+    organization = a_shared("Ярмарка", "zoe@zenith.example")
+    values = {f"k{n}": " ".join(f"{letter}{n}" for letter in "abcdefg") for n in range(20)}
+    organization.update(
+        set__metadata=values, set__external_id="crm-4711", set__unlisted=organization.id
+    )
+    for typed in ("ярмарка", "zoe@zenith.example", "zenith.example", "crm-4711", "a19"):
+        assert found(typed) == ["Ярмарка"], typed
 
 
 def test_a_name_of_emoji_alone_is_found_as_it_was_allowed_once(app):

@@ -58,6 +58,7 @@ def now_of(account):
         ("Mara <mara@acme.example>", ["mara@acme.example", "mara@acme.example.org"]),
         ("mar", ["mara+shop@acme.example", "mara@acme.example", "mara@acme.example.org"]),
         ("mara+", ["mara+shop@acme.example"]),
+        ("mara shop@acme.example", ["mara+shop@acme.example"]),  # by programs that don't encode it
         ("m_r", ["m_r@acme.example"]),
         ("m%", []),
         ("m.r", ["m.r@kestrel.example"]),

@@ -6,7 +6,6 @@ first MOST_HITS in the order of words; ``every_hit`` finds all.
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +15,8 @@ from portal.documents.accounts import Account
 from portal.documents.listing import ListedOrganization, ListedWord
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Slug
-from portal.email_addresses import InvalidEmail, parse_email
-from portal.operators.listing.words import fold, parts_of, typed_words
+from portal.email_addresses import find_email
+from portal.operators.listing.words import LONGEST_WORD, fold, parts_of, typed_words
 
 MOST_HITS = 300
 LONGEST_SEARCH = 200
@@ -56,8 +55,8 @@ def parse_search(text: str) -> Search:
     """The search for a typed or pasted text."""
     pasted = _ADDRESS_OF_PAGE.search(text)
     typed = pasted[1] if pasted else text.strip()
-    if address := _address(typed):
-        return Search(_of_member(address), (fold(address),))
+    if address := find_email(typed):
+        return Search(_of_member(address.key), (fold(address.key)[:LONGEST_WORD],))
     return Search(tuple(_named(typed.lower())), tuple(_resolved(typed)))
 
 
@@ -101,15 +100,6 @@ def _resolved(text: str) -> Iterator[str]:
             yield word
         else:
             yield from parts
-
-
-def _address(typed: str) -> str | None:
-    """The e-mail address that was typed, if it is one; also one whose ``+`` became a space on its
-    way, as programs have it that don't encode it."""
-    for text in (typed, typed.replace(" ", "+")) if "@" in typed else ():
-        with suppress(InvalidEmail):
-            return parse_email(text).key
-    return None
 
 
 def _named(typed: str) -> Iterator[ObjectId]:

@@ -2,17 +2,20 @@
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from typing import Any
 
 import regex
 
 LONGEST_WORD = 64
-MOST_WORDS = 60
+MOST_WORDS = 100
 _LETTERS = regex.compile(r"[\p{L}\p{N}\p{M}]+")
 _EDGES = regex.compile(r"^[^\p{L}\p{N}]+|[^\p{L}\p{N}\p{M}]+$")
 # Letters that are typed without their stroke where a keyboard has none, and don't come apart.
 _STROKES = str.maketrans("łøđħŧıðþ", "lodhtidt") | {ord("æ"): "ae", ord("œ"): "oe"}
 _APOSTROPHES = regex.compile(r"['’‘`´ʼ]")
+# Scripts that put no space between words, so that a name's best known part may stand inside.
+_UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
 
 
 def fold(text: str) -> str:
@@ -27,13 +30,19 @@ def fold(text: str) -> str:
 
 def words_of(name: str, slug: str, others: Iterable[str], addresses: Iterable[str]) -> list[str]:
     """The words of an organization, sorted: of its name, its slug, its owners' ``addresses`` and
-    their domains, and ``others``, which are ids elsewhere and metadata."""
-    found = {*_of_text(name), *_of_text(slug)}
-    for address in addresses:
-        found |= {fold(address), *_of_domain(fold(address).rpartition("@")[2])}
-    for text in others:
-        found |= {fold(text).strip(), *_of_text(text)}
-    return sorted({word[:LONGEST_WORD] for word in found if word})[:MOST_WORDS]
+    their domains, and ``others``, which are ids elsewhere and metadata. Of too many those within
+    ``others`` are left out first, and those of the name never."""
+    others = list(others)
+    wanted = chain(
+        _of_text(name),
+        _of_text(slug),
+        (fold(text).strip() for text in others),
+        chain.from_iterable(map(_of_address, addresses)),
+        _tails(name),
+        chain.from_iterable(map(_of_text, others)),
+    )
+    found = dict.fromkeys(word[:LONGEST_WORD] for word in wanted if word)
+    return sorted(islice(found, MOST_WORDS))
 
 
 def others_of(organization: Mapping[str, Any]) -> Iterator[str]:
@@ -68,6 +77,19 @@ def _of_text(text: str) -> Iterator[str]:
 def _trimmed(word: str) -> str:
     """Without what stands around its letters; all of a word that has none, as of old emoji."""
     return _EDGES.sub("", word) or word
+
+
+def _tails(text: str) -> Iterator[str]:
+    """What is left of each word from each letter on that is written without spaces."""
+    for word in _LETTERS.findall(fold(text)):
+        for letter in _UNSPACED.finditer(word, 1):
+            yield word[letter.start() :]
+
+
+def _of_address(address: str) -> Iterator[str]:
+    folded = fold(address)
+    yield folded
+    yield from _of_domain(folded.rpartition("@")[2])
 
 
 def _of_domain(domain: str) -> Iterator[str]:

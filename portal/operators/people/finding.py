@@ -15,7 +15,7 @@ from bson import ObjectId
 from portal.database.paging import Page, keyset_stages, page_from
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership
-from portal.email_addresses import InvalidEmail, parse_email
+from portal.email_addresses import InvalidEmail, find_email, parse_email
 
 PEOPLE_PER_PAGE = 50
 LONGEST_TYPED = 254
@@ -137,12 +137,10 @@ def _range(prefix: str) -> dict[str, str]:
 
 
 def _folded(typed: str) -> str:
-    """The beginning of an address's key, from what was typed: whole addresses as ``parse_email``
+    """The beginning of an address's key, from what was typed: whole addresses as ``find_email``
     has them, so also ``Mara <mara@acme.example>``."""
-    try:
-        return parse_email(typed).key
-    except InvalidEmail:
-        return unicodedata.normalize("NFC", typed).casefold()
+    address = find_email(typed)
+    return address.key if address else unicodedata.normalize("NFC", typed).casefold()
 
 
 def _folded_domain(typed: str) -> str:
