@@ -52,6 +52,9 @@ def test_an_operator_suspends_and_lifts_on_pages(desk, acme, path):  # noqa: F81
     page = desk.get(f"{path}/restrictions")
     for told in ("Read-only", "Payment", "An invoice is open.", CONTACT, "<b>called twice</b>"):
         assert told in page.text
+    first = desk.get(path).text  # where its owner's question is looked up
+    assert "Suspended, read-only: payment." in first
+    assert "Members are told: “An invoice is open.”" in first
     assert fresh(acme).restricted == Restriction.READ_ONLY
     suspension = Suspension.objects.get()
     lift = f"{path}/restrictions/{suspension.id}/lift"
@@ -73,7 +76,9 @@ def test_an_operator_holds_and_releases_on_pages(desk, acme, path):  # noqa: F81
     assert desk.post(f"{path}/hold", {**fields, "contact": CONTACT}).status == 303
     assert (fresh(acme).held, fresh(acme).restricted) == (True, Restriction.READ_ONLY)
     assert "Case 4711" in desk.get(f"{path}/restrictions").text
-    assert "Legal hold" in desk.get(path).html.select_one(".plate").get_text()
+    first = desk.get(path)
+    assert "Legal hold" in first.html.select_one(".plate").get_text()
+    assert "“Case 4711”" in first.text
     release = f"{path}/hold/{Hold.objects.get().id}/release"
     assert "Case 4711" in desk.get(release).text
     assert desk.post(release).status == 303

@@ -76,7 +76,12 @@ def plan(operator: Operator) -> ResponseReturnValue:
     if planned:
         return redirect(url_for(".show", bulk_id=planned.id), 303)
     return render_operator_page(
-        "operators/bulk/new.html", operator, form, kinds=KINDS, query=request.query_string.decode()
+        "operators/bulk/new.html",
+        operator,
+        form,
+        kinds=KINDS,
+        query=request.query_string.decode(),
+        wanted=wanted.to_args(),
     )
 
 

@@ -37,6 +37,7 @@ from portal.organizations.access.lookup import parse_object_id
 from portal.organizations.directory import Preview, details_of, preview_of
 from portal.organizations.lifecycle.names import slug_of
 from portal.organizations.members import listing
+from portal.organizations.restrictions.listing import restrictions_of
 from portal.web import rate_limits
 from portal.web.forms import IdempotentForm, see_other
 from portal.web.requests import number_argument, sort_key_argument
@@ -51,6 +52,7 @@ install(blueprint, "operator_organizations.show")
 @with_organization("console.view")
 def show(operator: Operator, organization: Organization) -> ResponseReturnValue:
     figures = figures_of(organization)
+    limited = organization.restricted or organization.held
     return render_page(
         "operators/organizations/overview.html",
         operator,
@@ -60,6 +62,7 @@ def show(operator: Operator, organization: Organization) -> ResponseReturnValue:
         details=details_of(organization),
         moving=moves.shown_move(organization),
         notes=notes.notes_of(organization.id, size=2),
+        restrictions=restrictions_of(organization.id) if limited else None,
         trash_days=settings.current().trash_days,
     )
 
