@@ -283,17 +283,6 @@ def test_what_is_streamed_after_the_request_is_the_operators_still(app):
     assert acting_operator() is None
 
 
-@pytest.mark.parametrize(
-    ("kind", "status"),
-    [(Restriction.READ_ONLY, 200), (Restriction.LOCKED, 423), (Restriction.HIDDEN, 404)],
-)
-def test_a_suspension_counts_for_operators_too(desk, planted, looking, kind, status):
-    looking(planted)
-    a_suspension(planted, kind)
-    seen = desk.get("/organizations/acme-corp/data")
-    assert (seen.status, CANARY in seen.text) == (status, status == 200)
-
-
 def test_nobody_begins_to_look_at_what_is_locked(desk, planted, given, tenant_db):
     grant = given(planted)
     a_suspension(planted, Restriction.LOCKED)
