@@ -171,8 +171,10 @@ def _need(state: ClusterState) -> Need | None:
         known = (
             f"Its figures are of {state.reading.at:%-d %B, %H:%M} UTC. " if state.reading else ""
         )
-        words = f"{_sentence(state.silent)} {known}Other clusters go on."
-        return Need(f"Cluster {name} can’t be reached", words, failed=True, ways=ways)
+        gone = f"If it is gone for ever, “flask clusters lost {name}” gives it up."
+        words = f"{_sentence(state.silent)} {known}Other clusters go on. {gone}"
+        there = Way("Its organizations", "operator_listing.show", {"cluster": name})
+        return Need(f"Cluster {name} can’t be reached", words, failed=True, ways=(there, *ways))
     if state.reading and not state.gauges:
         words = "So new organizations share collections there. The placement policy can tell it."
         return Need(f"Cluster {name} doesn’t tell how much it may hold", words, ways=ways)

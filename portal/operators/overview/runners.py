@@ -129,7 +129,8 @@ def looking() -> Part[Runners]:
 
 def source(at: datetime, runners: Runners) -> Source:
     """The needs of the portal's processes."""
-    return source_of("runners", "Runners", list(_needs(runners)), at)
+    needs = list(_needs(runners))
+    return source_of("runners", "Runners", needs, at, page=".show_operations")
 
 
 @transactional

@@ -83,6 +83,11 @@ class Loud:
     day: tuple[float | None, ...]
     limit: int | None
 
+    @property
+    def waited(self) -> timedelta:
+        """The time that its operations waited for the limit."""
+        return timedelta(milliseconds=self.counts.waited)
+
 
 @dataclass(frozen=True, slots=True)
 class Loudness:
