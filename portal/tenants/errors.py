@@ -209,7 +209,8 @@ class DirectoryMissing(TenantError):
 
     words = (
         "the database {database!r} has no directory for this user: check that the URI is one that "
-        "flask applications printed, and that the portal has been started since its last update"
+        "flask applications printed, and that the portal has been started since its last update; "
+        "flask doctor --repair gives users of an earlier version the rights that they lack"
     )
     database: str
 

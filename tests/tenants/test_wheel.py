@@ -62,7 +62,7 @@ def test_the_wheel_needs_pymongo_alone(python):
 @pytest.mark.parametrize(
     "chosen",
     [
-        "(rename_before_it and one) or rights_are_enough or child or each_change_once",
+        "(rename_before_it and one) or rights_alone or child or each_change_once",
         pytest.param("", marks=pytest.mark.full),
     ],
 )

@@ -174,6 +174,8 @@ class AsyncTenants:
 
     def by_id(self, organization_id: ObjectId | str) -> AsyncTenant:
         """The organization with this id. Nothing is read before its first use."""
+        if not isinstance(organization_id, ObjectId | str):  # of None, ObjectId makes a new one
+            raise TypeError("an id is an ObjectId or its text; use tenants[...] for a slug")
         return AsyncTenant(AsyncListed(self._directory, id=ObjectId(organization_id)))
 
     async def watch(

@@ -170,6 +170,8 @@ class Tenants:
 
     def by_id(self, organization_id: ObjectId | str) -> Tenant:
         """The organization with this id. Nothing is read before its first use."""
+        if not isinstance(organization_id, ObjectId | str):  # of None, ObjectId makes a new one
+            raise TypeError("an id is an ObjectId or its text; use tenants[...] for a slug")
         return Tenant(Listed(self._directory, id=ObjectId(organization_id)))
 
     def watch(

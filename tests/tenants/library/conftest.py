@@ -1,6 +1,7 @@
-"""What the library's tests stand on. They know nothing of the portal: with TENANTS_LIBRARY and
-TENANTS_SERVER they run over an installed wheel. Each runs over one of its forms, of which one is
-made of the other; ``make faults`` runs it over the other one too."""
+"""What the library's tests stand on. Of the portal they know the rights alone that it gives to
+applications, with which the library connects; with TENANTS_LIBRARY and TENANTS_SERVER they run over
+an installed wheel. Each runs over one of its forms, of which one is made of the other; ``make
+faults`` runs it over the other one too."""
 
 import asyncio
 import contextvars
@@ -20,6 +21,9 @@ from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from pymongo import monitoring
 
+from portal.applications import rights
+from portal.database import users
+from portal.database.users import ConnectionString
 from tests.tenants.breaking_line import BreakingLine
 
 LIBRARY = os.environ.get("TENANTS_LIBRARY", "portal.tenants")
@@ -219,13 +223,33 @@ def connect(request):
         yield make
 
 
+@contextmanager
+def fake_portal(server_uri, bare, *clusters):
+    """A fake portal, an administrator; its URIs are of users as applications have them."""
+    with library("testing").FakePortal(server_uri, dict.fromkeys(clusters, server_uri)) as portal:
+        data, home = portal.data.name, bare.admin
+        granted = {"main": rights.privileges(portal.master.name, data)} | {
+            cluster: rights.privileges_on_documents(f"{data}_{cluster}") for cluster in clusters
+        }
+        names = {cluster: users.random_name("app") for cluster in granted}
+        for cluster, name in names.items():
+            users.create_user(home, name, name, granted[cluster])
+            portal.uris[cluster] = ConnectionString.of(server_uri).for_user(
+                name, name, database=portal.master.name, auth_source="admin", replica_set=None
+            )
+        portal.uri = portal.uris["main"]
+        yield portal
+        for name in names.values():
+            users.drop_user(home, name)
+
+
 # These are made once, since clients cost more than most tests do.
 
 
 @pytest.fixture(scope="session")
-def shared_fake(server_uri):
+def shared_fake(server_uri, bare):
     # Another cluster is another session, whatever the server.
-    with library("testing").FakePortal(server_uri, {"berlin": server_uri}) as portal:
+    with fake_portal(server_uri, bare, "berlin") as portal:
         yield portal
 
 

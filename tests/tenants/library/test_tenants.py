@@ -4,18 +4,19 @@ import asyncio
 import gc
 import os
 import pickle
-import secrets
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from uuid import uuid4
 
 import pymongo
 import pytest
 from bson import ObjectId
-from pymongo.errors import ConfigurationError, PyMongoError
+from bson.errors import InvalidId
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
-from tests.tenants.library.conftest import APPLICATION, Sent, library
+from tests.tenants.library.conftest import APPLICATION, Sent, fake_portal, library
 from tests.tenants.library.works import in_a_loop
 
 directory, errors, limits = library("directory"), library("errors"), library("limits")
@@ -26,12 +27,6 @@ VIEWS = (directory.ORGANIZATIONS, directory.SLUGS, directory.POOLS)
 def strategy():
     """The directory's answers are told by their names."""
     return "collection"
-
-
-@pytest.fixture
-def fake(server_uri):
-    with library("testing").FakePortal(server_uri) as portal:
-        yield portal
 
 
 @pytest.fixture
@@ -103,6 +98,13 @@ def test_what_nobody_has_is_unknown_and_not_kept(tenants, fake, acme, reads):
             tenants[wrong].find_one()
     with pytest.raises(TypeError):
         tenants[{"$gt": ""}]
+
+
+@pytest.mark.parametrize("nothing", [None, "", b"", 0, {"$ne": None}], ids=repr)
+def test_what_is_no_id_finds_no_organization(tenants, acme, nothing):
+    """Of None, ObjectId makes a new one each time, which nobody has."""
+    with pytest.raises((TypeError, InvalidId)):
+        tenants.by_id(nothing)
 
 
 def test_a_handle_pickles_as_its_id(tenants, acme):
@@ -266,6 +268,20 @@ def test_fields_of_a_newer_portal_are_passed_over(tenants, fake, acme):
     tenants["acme"].insert_one({})
 
 
+def test_the_directory_of_an_older_portal_is_enough(tenants, fake, acme):
+    """One that knew of no shared collections and no limits."""
+    older = {"$unset": {"home": ""}, "$set": {"format": 1}}
+    fake.master[directory.ORGANIZATIONS].update_one({"_id": acme}, older)
+    store = tenants["acme"]
+    store.insert_one({"_id": 1})
+    fake.rename(acme, "other")
+    store.update_many({}, {"$set": {"n": 1}})
+    assert store.find_one() == {"_id": 1, "n": 1}
+    fake.trash(acme)
+    with pytest.raises(errors.Trashed):
+        store.find_one()
+
+
 def test_what_only_a_newer_portal_knows_is_told(tenants, fake, acme):
     store = tenants["acme"]
     fake.update(acme, **{"placement.strategy": "sharded"})
@@ -279,81 +295,49 @@ def test_what_only_a_newer_portal_knows_is_told(tenants, fake, acme):
         store.insert_one({})
 
 
-def test_a_cluster_is_found_by_its_name_and_may_get_another_uri(connect, fake, acme, server_uri):
+def test_a_cluster_is_found_by_its_name_and_may_get_another_uri(connect, fake, acme):
     fake.update(acme, **{"placement.cluster": "berlin"})
     away = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50"
     tenants = connect({"main": fake.uri, "berlin": away})
     with pytest.raises(PyMongoError), pymongo.timeout(0.3):
         tenants["acme"].insert_one({})
-    tenants.replace_uri("berlin", server_uri)
+    tenants.replace_uri("berlin", fake.uri)
     tenants["acme"].insert_one({})
     with pytest.raises(errors.UnknownCluster, match="main"):
-        connect({"berlin": server_uri})
+        connect({"berlin": fake.uri})
 
 
-def test_a_database_without_a_directory_is_told_with_what_to_do(connect, fake, acme):
-    elsewhere = connect(fake.uri.replace(fake.master.name, "nowhere"))
-    for found in (elsewhere["acme"], elsewhere.by_id(acme)):
-        with pytest.raises(errors.DirectoryMissing, match="flask applications"):
-            found.find_one()
+def test_these_tests_are_passed_with_an_applications_rights_alone(fake, acme, raw):
+    """Which no fixture gives more of, so that a right that is missing fails them."""
+    raw.org_acme.insert_one({"_id": 1})
+    for cluster, uri in fake.uris.items():
+        with pymongo.MongoClient(uri) as client:
+            database = client[fake._databases[cluster].name]
+            for refused in (database.org_acme.drop, database.list_collection_names):
+                with pytest.raises(OperationFailure, match="not authorized"):
+                    refused()
+    assert raw.org_acme.find_one() == {"_id": 1}
+
+
+@pytest.mark.parametrize("installation", ["older", "another"])
+def test_where_there_is_no_directory_it_is_told_with_what_to_do(
+    connect, fake, acme, server_uri, bare, installation
+):
+    """A portal from before it had one, or a database that the application's user may not read."""
+    uri = fake.uri.replace(fake.master.name, "another_installations")
+    with ExitStack() as portals:
+        if installation == "older":
+            older = portals.enter_context(fake_portal(server_uri, bare))
+            for view in VIEWS:
+                older.master.drop_collection(view)
+            uri = older.uri
+        elsewhere = connect(uri)
+        for found in (elsewhere["acme"], elsewhere.by_id(acme)):
+            with pytest.raises(errors.DirectoryMissing, match="flask applications"):
+                found.find_one()
+        elsewhere.close()
     with pytest.raises(ConfigurationError, match="master database"):
-        connect(fake.uri.replace(fake.master.name, ""))
-
-
-@pytest.fixture
-def user(bare, fake, server_uri):
-    """Makes a MongoDB user with these rights; returns the URI."""
-    made = []
-
-    def make(*privileges):
-        name = f"app{secrets.token_hex(4)}"
-        made.append(name)
-        bare.admin.command("createRole", name, privileges=list(privileges), roles=[])
-        bare.admin.command("createUser", name, pwd=name, roles=[name])
-        host = fake.uri.rpartition("@")[2]
-        return f"mongodb://{name}:{name}@{host}"
-
-    yield make
-    for name in made:
-        bare.admin.command("dropUser", name)
-        bare.admin.command("dropRole", name)
-
-
-@pytest.mark.parametrize("strategy", ["collection", "database", "shared"])
-def test_an_applications_rights_are_enough(connect, fake, acme, strategy, user):
-    verbs = ["find", "insert", "update", "remove", "createIndex", "dropIndex", "listIndexes"]
-    verbs += ["changeStream"]
-    rights = [
-        *(
-            {"resource": {"db": fake.master.name, "collection": v}, "actions": ["find"]}
-            for v in VIEWS
-        ),
-        {"resource": {"db": fake.data.name, "collection": ""}, "actions": verbs},
-        {"resource": {"db": "", "collection": "portal_tenant_documents"}, "actions": verbs},
-    ]
-    tenants = connect(user(*rights))
-    store = tenants["acme"]
-    with pytest.raises(errors.Unknown):
-        tenants["nobody"].find_one()
-    store.insert_many([{"_id": n} for n in range(3)])
-    store.update_many({}, {"$set": {"a": 1}})
-    assert store.find_one_and_delete({"_id": 2}) == {"_id": 2, "a": 1}
-    if strategy != "shared":
-        store.drop_index(store.create_index("a"))
-    assert [index["name"] for index in store.list_indexes()] == ["_id_"]
-    assert store.distinct("a") == [1]
-    assert store.estimated_document_count() == store.count_documents({}) == 2
-    with store.watch() as stream:
-        store.delete_many({})
-        assert stream.next()["operationType"] == "delete"
-
-
-def test_a_user_who_may_not_read_the_directory_is_told(connect, fake, acme, user):
-    tenants = connect(
-        user({"resource": {"db": fake.data.name, "collection": ""}, "actions": ["find"]})
-    )
-    with pytest.raises(errors.DirectoryMissing):
-        tenants["acme"].find_one()
+        connect(uri.partition("?")[0].rpartition("/")[0])
 
 
 # Many
