@@ -13,7 +13,7 @@ from portal.organizations.lifecycle.renaming import rename_organization
 from portal.web import streaming
 from tests.data.conftest import ACME
 from tests.data.test_extended_json import keys, values
-from tests.factories import a_context, an_organization
+from tests.factories import a_context
 from tests.program import fault
 
 NDJSON = "application/x-ndjson"
@@ -177,47 +177,3 @@ def test_any_documents_go_out_and_in_again(writer, stored):
         assert [bytes(found.raw) for found in raw.find()] == before
 
     comes_back()
-
-
-@pytest.mark.attack("T1")
-@pytest.mark.slow
-def test_two_tenants_with_equal_ids_never_meet(app, writer, stored, tenant_db):
-    """Every operation on one leaves the other as it was, and sees nothing of it."""
-    kestrel = an_organization("Kestrel")
-    theirs = tenant_db[kestrel.placement.collection]
-    same = [{"_id": n, "of": "kestrel"} for n in range(6)]
-    theirs.insert_many(same)
-    one = st.sampled_from(["0", "3", "5", "9"])
-    number = st.integers(0, 9)
-
-    operations = st.one_of(
-        st.tuples(st.just("POST"), st.just(""), number.map(lambda n: json.dumps({"_id": n, "of": "acme"}))),
-        st.tuples(st.just("PUT"), one.map("/{}".format), st.just('{"of": "acme"}')),
-        st.tuples(st.just("PATCH"), one.map("/{}".format), st.just('{"$set": {"n": 1}}')),
-        st.tuples(st.just("DELETE"), one.map("/{}".format), st.none()),
-        st.tuples(st.just("GET"), st.one_of(one.map("/{}".format), st.just("")), st.none()),
-        st.tuples(st.just("POST"), st.just("/query"), st.just('{"sort": {"of": 1}}')),
-        st.tuples(st.just("POST"), st.just("/count"), st.just('{"filter": {"of": "kestrel"}}')),
-        st.tuples(st.just("POST"), st.just("/aggregate"), st.just('{"pipeline": [{"$group": {"_id": "$of"}}]}')),
-        st.tuples(st.just("POST"), st.just("/update"), st.just('{"filter": {}, "update": {"$set": {"n": 2}}}')),
-        st.tuples(st.just("POST"), st.just("/delete"), st.just('{"filter": {}}')),
-        st.tuples(st.just("STREAM"), st.just(""), number.map(lambda n: json.dumps({"_id": n, "of": "acme"}))),
-        st.tuples(st.just("EXPORT"), st.just(""), st.none()),
-    )  # fmt: skip
-
-    @settings(max_examples=6, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(st.lists(operations, max_size=8))
-    def never_meet(drawn):
-        for method, path, body in drawn:
-            if method == "STREAM":
-                answer = send(writer, body)
-            elif method == "EXPORT":
-                answer = writer.get(ACME, headers=AS_STREAM)
-            else:
-                answer = writer.send(method, ACME + path, body)
-            assert "kestrel" not in answer.text
-            if path == "/count":
-                assert answer.json["count"] == 0
-        assert list(theirs.find()) == same
-
-    never_meet()
