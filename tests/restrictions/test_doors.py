@@ -143,6 +143,39 @@ def test_members_read_on_every_page_why_and_whom_to_write_to(suspend, mara):
     assert "Acme" not in mara.get("/organizations").text
 
 
+def test_members_and_programs_are_told_of_each_suspension_the_strictest_first(acme, mara, key):
+    for kind, *reason in (
+        (Restriction.READ_ONLY, Cause.PAYMENT, "billing@portal.example", "An invoice is open."),
+        (Restriction.READ_ONLY, Cause.REQUEST, "support@portal.example", None),
+        (Restriction.READ_ONLY, Cause.OTHER, "billing@portal.example", "A card has expired."),
+    ):
+        suspend_organization(fresh(acme), kind, Reason(*reason, None), a_context())
+    told = [item.get_text(strip=True) for item in
+            mara.get("/organizations/acme-corp").html.select(".flash li")]  # fmt: skip
+    assert told == [
+        "An invoice is open. Write to billing@portal.example.",
+        "Write to support@portal.example.",
+        "A card has expired. Write to billing@portal.example.",
+    ]
+    suspend_organization(fresh(acme), Restriction.LOCKED, REASON, a_context())
+    page, each = (
+        mara.get("/organizations/acme-corp"),
+        (
+            "Spam was sent from here. Write to abuse@portal.example. "
+            "An invoice is open. A card has expired. Write to billing@portal.example. "
+            "Write to support@portal.example."
+        ),
+    )
+    assert (page.status, each in page.text) == (423, True)
+    error = key.get("/org/acme-corp").json["error"]
+    assert each in error["message"]
+    assert error["details"] == {
+        "kind": "locked",
+        "message": "Spam was sent from here. An invoice is open. A card has expired.",
+        "contact": "abuse@portal.example, billing@portal.example, support@portal.example",
+    }
+
+
 @pytest.mark.parametrize(("kind", "told"), by_kind(True, False, False))
 def test_who_lets_people_in_by_the_check_is_told_of_none_that_is_locked(
     kind, told, suspend, person, key

@@ -162,13 +162,12 @@ class OrganizationTrashed(Conflict):
 
 @dataclass
 class OrganizationSuspended(Suspended):
-    """The organization is suspended by whoever runs the portal; ``told`` is what members are told
-    of why, ``contact`` whom they write to."""
+    """The organization is suspended by whoever runs the portal; ``told`` is, for each suspension,
+    what members are told of why, if anything, and whom they write to."""
 
     name: str
     kind: str
-    told: str | None = None
-    contact: str | None = None
+    told: tuple[tuple[str | None, str], ...] = ()
 
     code = "organization_suspended"
     title = "This organization is suspended"
@@ -176,14 +175,27 @@ class OrganizationSuspended(Suspended):
 
     @property
     def reason(self) -> str:
-        """The words told to members, and the contact, in sentences."""
-        told = f" {self.told}" if self.told else ""
-        return f"{told} Write to {self.contact}." if self.contact else told
+        """The words told to members, each with its contact, in sentences."""
+        return "".join(
+            f" {' '.join([*self._messages(contact), f'Write to {contact}.'])}"
+            for contact in self._contacts
+        )
 
     @property
     def details(self) -> Mapping[str, str]:
-        values = {"kind": self.kind, "message": self.told, "contact": self.contact}
+        values = {
+            "kind": self.kind,
+            "message": " ".join(message for message, _ in self.told if message),
+            "contact": ", ".join(self._contacts),
+        }
         return {name: value for name, value in values.items() if value}
+
+    @property
+    def _contacts(self) -> list[str]:
+        return list(dict.fromkeys(contact for _, contact in self.told))
+
+    def _messages(self, contact: str) -> list[str]:
+        return [message for message, theirs in self.told if message and theirs == contact]
 
 
 class OrganizationHidden(NotFound):

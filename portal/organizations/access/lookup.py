@@ -39,8 +39,8 @@ from portal.identity.sessions.principals import (
 from portal.organizations.access import errors
 from portal.organizations.access.restrictions import (
     check_restriction,
-    strictest_suspension,
     suspended,
+    suspensions_of,
     withheld_permissions,
 )
 from portal.organizations.access.strategies import check_strategy
@@ -65,8 +65,8 @@ class Access:
     """A principal's permissions in an organization, and the requested slug.
 
     A member has a ``role``; an API key may have permissions alone, as an operator has by a support
-    grant. While the organization is read-only by a ``suspension``, some are ``withheld``. ``along``
-    is what a page had read with it.
+    grant. While the organization is read-only by its ``suspensions``, some are ``withheld``.
+    ``along`` is what a page had read with it.
     """
 
     organization: Organization
@@ -75,7 +75,7 @@ class Access:
     permissions: frozenset[str]
     along: Mapping[str, Any] = field(default_factory=dict, repr=False)
     withheld: frozenset[str] = frozenset()
-    suspension: Suspension | None = None
+    suspensions: tuple[Suspension, ...] = ()
 
     @property
     def by_old_slug(self) -> bool:
@@ -208,7 +208,7 @@ def _while_suspended(access: Access, permission: str | None) -> Access:
         access,
         permissions=access.permissions - withheld,
         withheld=access.permissions & withheld,
-        suspension=strictest_suspension(organization),
+        suspensions=suspensions_of(organization),
     )
 
 

@@ -37,6 +37,7 @@ WITHHELD = frozenset(
 """The permissions that nobody has while an organization is read-only."""
 
 _WHILE_LOCKED = frozenset({"organization.leave"})
+_STRICTEST_FIRST = {kind: number for number, kind in enumerate(reversed(Restriction))}
 
 REACHED: dict[str, Any] = {"restricted": {"$in": [None, Restriction.READ_ONLY]}}
 """The filter for organizations that are not locked or hidden."""
@@ -66,18 +67,17 @@ def check_restriction(organization: Organization, permission: str | None) -> Non
 
 
 def suspended(organization: Organization) -> OrganizationReadOnly | OrganizationLocked:
-    """The error that tells members and programs of the organization's suspension."""
-    suspension = strictest_suspension(organization)
-    message, contact = (suspension.message, suspension.contact) if suspension else (None, None)
+    """The error that tells members and programs of the organization's suspensions."""
     read_only = organization.restricted == Restriction.READ_ONLY
     kind = OrganizationReadOnly if read_only else OrganizationLocked
-    return kind(organization.name, organization.restricted, message, contact)
+    told = tuple((one.message, one.contact) for one in suspensions_of(organization))
+    return kind(organization.name, organization.restricted, told)
 
 
-def strictest_suspension(organization: Organization) -> Suspension | None:
-    """The latest of the suspensions that the organization's restriction is of; ``None`` where it
-    was lifted just now."""
+def suspensions_of(organization: Organization) -> tuple[Suspension, ...]:
+    """The open suspensions of a restricted organization, the strictest first: each has to be lifted
+    until nothing is withheld. None where they were lifted just now."""
     if organization.restricted is None:
-        return None
-    own = Suspension.objects(organization=organization.id, open=True)
-    return own.filter(kind=organization.restricted).order_by("-id").first()
+        return ()
+    found = Suspension.objects(organization=organization.id, open=True).order_by("id")
+    return tuple(sorted(found, key=lambda one: _STRICTEST_FIRST.get(one.kind, -1)))
