@@ -5,7 +5,7 @@ from typing import Any
 from flask_login import current_user
 
 from portal import settings
-from portal.api import schemas
+from portal.api import account_schemas
 from portal.api.guard import ApiBlueprint, logged_in
 from portal.identity.authentication import logging_in
 from portal.identity.authentication.authenticate import issue_bearer_token
@@ -33,8 +33,8 @@ auth = ApiBlueprint("auth", __name__, url_prefix="/auth", description="Who a tok
         Overloaded,
     ),
 )
-@admin.arguments(schemas.LogInBody)
-@admin.response(200, schemas.TokenAnswer)
+@admin.arguments(account_schemas.LogInBody)
+@admin.response(200, account_schemas.TokenAnswer)
 @admin.doc(security=[])
 def log_in(body: dict[str, str]) -> dict[str, Any]:
     """Log in
@@ -59,7 +59,7 @@ def log_in(body: dict[str, str]) -> dict[str, Any]:
 
 @auth.get("/check")
 @logged_in
-@auth.response(200, schemas.CheckAnswer)
+@auth.response(200, account_schemas.CheckAnswer)
 def check_token() -> dict[str, Any]:
     """See who the token or key is, and what it leads to
 

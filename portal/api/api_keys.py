@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from portal.api import replay, schemas
+from portal.api import api_key_schemas, replay, schemas
 from portal.api.guard import OF_ACCESS, ApiBlueprint, access_by_name, logged_in
 from portal.api.replay import OF_CHANGES, Answer, first_target, takes_key
 from portal.documents.organizations import Organization
@@ -26,7 +26,7 @@ org_keys = ApiBlueprint("org_keys", __name__, url_prefix="/org", description="AP
 
 @org_keys.get("/<name:name>/keys", refusals=OF_ACCESS)
 @logged_in
-@org_keys.response(200, schemas.KeysAnswer)
+@org_keys.response(200, api_key_schemas.KeysAnswer)
 def list_keys(name: str) -> dict[str, Any]:
     """List the keys of an organization
 
@@ -49,8 +49,8 @@ def list_keys(name: str) -> dict[str, Any]:
 )
 @takes_key
 @logged_in
-@org_keys.arguments(schemas.NewKeyBody)
-@org_keys.response(201, schemas.NewSecretAnswer)
+@org_keys.arguments(api_key_schemas.NewKeyBody)
+@org_keys.response(201, api_key_schemas.NewSecretAnswer)
 def create_key(body: dict[str, Any], name: str) -> dict[str, Any]:
     """Make a key
 
@@ -75,8 +75,8 @@ def create_key(body: dict[str, Any], name: str) -> dict[str, Any]:
 )
 @takes_key
 @logged_in
-@org_keys.arguments(schemas.RotateBody, required=False)
-@org_keys.response(200, schemas.NewSecretAnswer)
+@org_keys.arguments(api_key_schemas.RotateBody, required=False)
+@org_keys.response(200, api_key_schemas.NewSecretAnswer)
 def rotate_key(body: dict[str, int], name: str, key_id: str) -> dict[str, Any]:
     """Give a key another secret
 
@@ -125,8 +125,8 @@ def _current_key(organization: Organization) -> dict[str, Any]:
 replay.install(
     org_keys,
     {
-        MADE: (schemas.NewSecretAnswer, _replay_make),
-        ROTATED: (schemas.NewSecretAnswer, _replay_rotate),
+        MADE: (api_key_schemas.NewSecretAnswer, _replay_make),
+        ROTATED: (api_key_schemas.NewSecretAnswer, _replay_rotate),
         REVOKED: (schemas.Success, replay.success),
     },
 )

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from portal.api import replay, schemas
+from portal.api import credential_schemas, replay
 from portal.api.guard import OF_ACCESS, ApiBlueprint, access_by_name, logged_in
 from portal.api.replay import OF_CHANGES, Answer, first_target, takes_key
 from portal.documents.organizations import Organization
@@ -47,7 +47,7 @@ _OF_MAKING = (
 
 @org_credentials.get("/<name:name>/credentials", refusals=OF_ACCESS)
 @logged_in
-@org_credentials.response(200, schemas.CredentialsAnswer)
+@org_credentials.response(200, credential_schemas.CredentialsAnswer)
 def list_credentials(name: str) -> dict[str, Any]:
     """List the MongoDB users of an organization
 
@@ -63,8 +63,8 @@ def list_credentials(name: str) -> dict[str, Any]:
 )
 @takes_key
 @logged_in
-@org_credentials.arguments(schemas.NewCredentialBody)
-@org_credentials.response(201, schemas.NewConnectionStringAnswer)
+@org_credentials.arguments(credential_schemas.NewCredentialBody)
+@org_credentials.response(201, credential_schemas.NewConnectionStringAnswer)
 def create_credential(body: dict[str, Any], name: str) -> dict[str, Any]:
     """Make a MongoDB user
 
@@ -84,8 +84,8 @@ def create_credential(body: dict[str, Any], name: str) -> dict[str, Any]:
 )
 @takes_key
 @logged_in
-@org_credentials.arguments(schemas.RotateCredentialBody, required=False)
-@org_credentials.response(200, schemas.NewConnectionStringAnswer)
+@org_credentials.arguments(credential_schemas.RotateCredentialBody, required=False)
+@org_credentials.response(200, credential_schemas.NewConnectionStringAnswer)
 def rotate_credential(body: dict[str, int], name: str, credential_id: str) -> dict[str, Any]:
     """Give a credential a second MongoDB user
 
@@ -105,7 +105,7 @@ def rotate_credential(body: dict[str, int], name: str, credential_id: str) -> di
 )
 @takes_key
 @logged_in
-@org_credentials.response(200, schemas.NewConnectionStringAnswer)
+@org_credentials.response(200, credential_schemas.NewConnectionStringAnswer)
 def prepare_credential(name: str, credential_id: str) -> dict[str, Any]:
     """Give a credential a MongoDB user where the organization moves to
 
@@ -125,8 +125,8 @@ def prepare_credential(name: str, credential_id: str) -> dict[str, Any]:
 )
 @takes_key
 @logged_in
-@org_credentials.arguments(schemas.EndOverlapBody, required=False)
-@org_credentials.response(200, schemas.CredentialAnswer)
+@org_credentials.arguments(credential_schemas.EndOverlapBody, required=False)
+@org_credentials.response(200, credential_schemas.CredentialAnswer)
 def end_overlap(body: dict[str, bool], name: str, credential_id: str) -> dict[str, Any]:
     """End the old MongoDB user of a credential that is rotated
 
@@ -144,7 +144,7 @@ def end_overlap(body: dict[str, bool], name: str, credential_id: str) -> dict[st
 )
 @takes_key
 @logged_in
-@org_credentials.response(200, schemas.RevokedAnswer)
+@org_credentials.response(200, credential_schemas.RevokedAnswer)
 def revoke_credential(name: str, credential_id: str) -> dict[str, Any]:
     """Revoke a credential
 
@@ -187,10 +187,10 @@ def _current(organization: Organization) -> dict[str, Any]:
 replay.install(
     org_credentials,
     {
-        MADE: (schemas.NewConnectionStringAnswer, _replay_make),
-        ROTATED: (schemas.NewConnectionStringAnswer, _replay_change),
-        travelling.PREPARED: (schemas.NewConnectionStringAnswer, _replay_change),
-        ENDED: (schemas.CredentialAnswer, _replay_change),
-        REVOKED: (schemas.RevokedAnswer, _replay_revoke),
+        MADE: (credential_schemas.NewConnectionStringAnswer, _replay_make),
+        ROTATED: (credential_schemas.NewConnectionStringAnswer, _replay_change),
+        travelling.PREPARED: (credential_schemas.NewConnectionStringAnswer, _replay_change),
+        ENDED: (credential_schemas.CredentialAnswer, _replay_change),
+        REVOKED: (credential_schemas.RevokedAnswer, _replay_revoke),
     },
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from portal.api import replay, schemas
+from portal.api import member_schemas, replay, schemas
 from portal.api.guard import OF_ACCESS, ApiBlueprint, access_by_name, canonical, logged_in
 from portal.api.replay import OF_CHANGES, Answer, first_target, takes_key
 from portal.documents.organizations import Organization
@@ -32,7 +32,7 @@ _OF_SENDING = (*OF_CHANGES, OrganizationRenamed, AddressNotVerified, AlreadyMemb
 
 @org_members.get("/<name:name>/members", refusals=OF_ACCESS)
 @logged_in
-@org_members.response(200, schemas.MembersAnswer)
+@org_members.response(200, member_schemas.MembersAnswer)
 def list_members(name: str) -> Answer:
     """List the members of an organization
 
@@ -48,8 +48,8 @@ def list_members(name: str) -> Answer:
 )
 @takes_key
 @logged_in
-@org_members.arguments(schemas.RoleBody)
-@org_members.response(200, schemas.MemberAnswer)
+@org_members.arguments(member_schemas.RoleBody)
+@org_members.response(200, member_schemas.MemberAnswer)
 def change_role(body: dict[str, str], name: str, account_id: str) -> Answer:
     """Change the role of a member
 
@@ -86,7 +86,7 @@ def remove_member(name: str, account_id: str) -> dict[str, Any]:
 
 @org_members.get("/<name:name>/invitations", refusals=OF_ACCESS)
 @logged_in
-@org_members.response(200, schemas.InvitationsAnswer)
+@org_members.response(200, member_schemas.InvitationsAnswer)
 def list_invitations(name: str) -> Answer:
     """List the invitations to an organization
 
@@ -100,8 +100,8 @@ def list_invitations(name: str) -> Answer:
 @org_members.post("/<name:name>/invitations", refusals=(*_OF_SENDING, InvalidEmail, AlreadyInvited))
 @takes_key
 @logged_in
-@org_members.arguments(schemas.InviteBody)
-@org_members.response(201, schemas.InvitationAnswer)
+@org_members.arguments(member_schemas.InviteBody)
+@org_members.response(201, member_schemas.InvitationAnswer)
 def create_invitation(body: dict[str, str], name: str) -> dict[str, Any]:
     """Invite an address
 
@@ -118,8 +118,8 @@ def create_invitation(body: dict[str, str], name: str) -> dict[str, Any]:
 )
 @takes_key
 @logged_in
-@org_members.arguments(schemas.ResendBody, required=False)
-@org_members.response(200, schemas.InvitationAnswer)
+@org_members.arguments(member_schemas.ResendBody, required=False)
+@org_members.response(200, member_schemas.InvitationAnswer)
 def resend_invitation(body: dict[str, str], name: str, invitation_id: str) -> dict[str, Any]:
     """Send an invitation again
 
@@ -139,7 +139,7 @@ def resend_invitation(body: dict[str, str], name: str, invitation_id: str) -> di
 )
 @takes_key
 @logged_in
-@org_members.response(200, schemas.InvitationAnswer)
+@org_members.response(200, member_schemas.InvitationAnswer)
 def withdraw_invitation(name: str, invitation_id: str) -> dict[str, Any]:
     """Withdraw an invitation
 
@@ -180,10 +180,10 @@ def _replay_invite(organization: Organization) -> Answer:
 replay.install(
     org_members,
     {
-        managing.CHANGE_ROLE: (schemas.MemberAnswer, _replay_role),
+        managing.CHANGE_ROLE: (member_schemas.MemberAnswer, _replay_role),
         managing.REMOVE: (schemas.Success, replay.success),
-        inviting.SEND: (schemas.InvitationAnswer, _replay_invite),
-        inviting.RESEND: (schemas.InvitationAnswer, _replay_invitation),
-        inviting.WITHDRAW: (schemas.InvitationAnswer, _replay_invitation),
+        inviting.SEND: (member_schemas.InvitationAnswer, _replay_invite),
+        inviting.RESEND: (member_schemas.InvitationAnswer, _replay_invitation),
+        inviting.WITHDRAW: (member_schemas.InvitationAnswer, _replay_invitation),
     },
 )

@@ -13,7 +13,7 @@ from marshmallow import fields
 from werkzeug.routing import BaseConverter
 
 from portal import settings
-from portal.api import replay, schemas
+from portal.api import organization_schemas, replay, schemas
 from portal.api.accounts import admin, auth
 from portal.api.api_keys import org_keys
 from portal.api.audit import audit
@@ -166,7 +166,7 @@ class Document:
             "security": [{"bearer": []}],
             "marshmallow_plugin": _MarshmallowPlugin(),
         }
-        schemas.show_password_rule(active.password_min_length)
+        organization_schemas.show_password_rule(active.password_min_length)
         api = _Api(self._app, spec_kwargs=spec)
         components = api.spec.components
         components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})

@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import fields
 
-from portal.api import schemas
+from portal.api import member_schemas, organization_schemas, schemas
 from portal.operators.organizations.notes import LONGEST
 
 _ID = {"example": "692588d0a7c4f2b91e03d65a"}
@@ -35,7 +35,7 @@ class ApplyBody(schemas.Body):
     plan = fields.String(metadata=_PLAN)
 
 
-class ApplyNameBody(schemas.RestoreBody):
+class ApplyNameBody(organization_schemas.RestoreBody):
     plan = fields.String(metadata=_PLAN)
 
 
@@ -86,7 +86,7 @@ class OperatorsOrganization(schemas.Response):
     earlier_slugs = fields.List(
         fields.String(), required=True, metadata={"example": ["acme-corporation"]}
     )
-    operation = fields.Nested(schemas.Operation, required=True, allow_none=True)
+    operation = fields.Nested(organization_schemas.Operation, required=True, allow_none=True)
     version = fields.Integer(required=True, metadata={"example": 7})
     created_at = _time(required=True)
     trashed_at = _time(required=True, allow_none=True)
@@ -159,7 +159,7 @@ class MembersQuery(schemas.Body):
 
 
 class OperatorsMembersAnswer(schemas.Success):
-    members = fields.List(fields.Nested(schemas.Member), required=True)
+    members = fields.List(fields.Nested(member_schemas.Member), required=True)
     after = fields.String(
         required=True, allow_none=True, metadata={"description": "for the next page", **_EMAIL}
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from portal.api import replay, schemas
+from portal.api import organization_schemas, replay, schemas
 from portal.api.guard import ApiBlueprint, View
 from portal.api.operator_organization_schemas import (
     ActedAnswer,
@@ -226,7 +226,7 @@ def purge_organization_as_operator(
 )
 @about_organization("console.act")
 @takes_key
-@admin_organizations.arguments(schemas.PlanBody)
+@admin_organizations.arguments(organization_schemas.PlanBody)
 @admin_organizations.response(200, OperatorsOrganizationAnswer)
 def set_plan_as_operator(
     operator: Operator, organization: Organization, body: dict[str, str | None]
@@ -245,7 +245,7 @@ def set_plan_as_operator(
 )
 @about_organization("console.act")
 @takes_key
-@admin_organizations.arguments(schemas.ExternalBody)
+@admin_organizations.arguments(organization_schemas.ExternalBody)
 @admin_organizations.response(200, OperatorsOrganizationAnswer)
 def set_external_as_operator(
     operator: Operator, organization: Organization, body: dict[str, Any]

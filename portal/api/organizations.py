@@ -5,7 +5,7 @@ from typing import Any
 from flask_login import current_user
 
 from portal import settings
-from portal.api import replay, schemas
+from portal.api import organization_schemas, replay
 from portal.api.guard import (
     OF_ACCESS,
     ApiBlueprint,
@@ -67,7 +67,7 @@ org = ApiBlueprint("org", __name__, url_prefix="/org", description="Organization
 
 # Parameters given to doc() are all that an operation has.
 _takes_key_and_purge = org.doc(
-    parameters=[replay.PARAMETER, {"in": "query", "schema": schemas.DeleteQuery}]
+    parameters=[replay.PARAMETER, {"in": "query", "schema": organization_schemas.DeleteQuery}]
 )
 _OF_NAMING = (InvalidName, InvalidSlug, SlugTaken, TooManyAttempts)
 _OF_OPERATIONS = (
@@ -138,11 +138,11 @@ _BY_PROVISIONING = (
     ),
 )
 @takes_key
-@org.arguments(schemas.CreateBody)
-@org.response(201, schemas.CreatedAnswer)
+@org.arguments(organization_schemas.CreateBody)
+@org.response(201, organization_schemas.CreatedAnswer)
 @org.alt_response(
     202,
-    schema=schemas.AskedAnswer,
+    schema=organization_schemas.AskedAnswer,
     description="A mail was sent: the organization is created when the link in it is followed",
 )
 @org.doc(security=[{}, {"bearer": []}])
@@ -195,7 +195,7 @@ def create_organization(body: dict[str, Any]) -> Answer:
 
 @org.get("/trash", refusals=(AccountRequired,))
 @logged_in
-@org.response(200, schemas.TrashAnswer)
+@org.response(200, organization_schemas.TrashAnswer)
 def list_trash() -> dict[str, Any]:
     """List what is in the trash
 
@@ -207,7 +207,7 @@ def list_trash() -> dict[str, Any]:
 
 @org.get("/<name:name>", refusals=(*OF_ACCESS, OperationInProgress))
 @logged_in
-@org.response(200, schemas.OrganizationAnswer)
+@org.response(200, organization_schemas.OrganizationAnswer)
 def get_organization(name: str) -> Answer:
     """See an organization
 
@@ -221,8 +221,8 @@ def get_organization(name: str) -> Answer:
 @org.post("/<name:name>/adopt", refusals=(*OF_CHANGES, NotReplaced, OrganizationRenamed))
 @takes_key
 @logged_in
-@org.arguments(schemas.AdoptBody)
-@org.response(200, schemas.OrganizationAnswer)
+@org.arguments(organization_schemas.AdoptBody)
+@org.response(200, organization_schemas.OrganizationAnswer)
 def adopt_replacement(body: dict[str, str], name: str) -> Answer:
     """Take over the collection that stands in place of its own
 
@@ -249,8 +249,8 @@ def adopt_replacement(body: dict[str, str], name: str) -> Answer:
 )
 @takes_key
 @logged_in
-@org.arguments(schemas.PlanBody)
-@org.response(200, schemas.PlanAnswer)
+@org.arguments(organization_schemas.PlanBody)
+@org.response(200, organization_schemas.PlanAnswer)
 def set_plan(body: dict[str, str | None], name: str) -> Answer:
     """Set an organization's plan or region
 
@@ -278,8 +278,8 @@ def set_plan(body: dict[str, str | None], name: str) -> Answer:
 )
 @takes_key
 @logged_in
-@org.arguments(schemas.ExternalBody)
-@org.response(200, schemas.ExternalAnswer)
+@org.arguments(organization_schemas.ExternalBody)
+@org.response(200, organization_schemas.ExternalAnswer)
 def set_external(body: dict[str, Any], name: str) -> Answer:
     """Set what other systems know an organization by
 
@@ -295,9 +295,11 @@ def set_external(body: dict[str, Any], name: str) -> Answer:
 @org.put("/update/<name:name>", refusals=_OF_RENAMING)
 @takes_key
 @logged_in
-@org.arguments(schemas.NewNameBody)
-@org.response(200, schemas.OrganizationAnswer)
-@org.alt_response(202, schema=schemas.OrganizationAnswer, description="Not finished yet")
+@org.arguments(organization_schemas.NewNameBody)
+@org.response(200, organization_schemas.OrganizationAnswer)
+@org.alt_response(
+    202, schema=organization_schemas.OrganizationAnswer, description="Not finished yet"
+)
 def rename_organization(body: dict[str, str], name: str) -> Answer:
     """Rename an organization
 
@@ -309,9 +311,11 @@ def rename_organization(body: dict[str, str], name: str) -> Answer:
 @org.put("/update", refusals=_OF_RENAMING)
 @takes_key
 @logged_in
-@org.arguments(schemas.RenameBody)
-@org.response(200, schemas.OrganizationAnswer)
-@org.alt_response(202, schema=schemas.OrganizationAnswer, description="Not finished yet")
+@org.arguments(organization_schemas.RenameBody)
+@org.response(200, organization_schemas.OrganizationAnswer)
+@org.alt_response(
+    202, schema=organization_schemas.OrganizationAnswer, description="Not finished yet"
+)
 def rename_organization_by_body(body: dict[str, str]) -> Answer:
     """Rename the organization that the body names
 
@@ -323,9 +327,9 @@ def rename_organization_by_body(body: dict[str, str]) -> Answer:
 @org.delete("/delete/<name:name>", refusals=_OF_DELETING)
 @_takes_key_and_purge
 @logged_in
-@org.arguments(schemas.DeleteQuery, location="query")
-@org.response(200, schemas.DeletedAnswer)
-@org.alt_response(202, schema=schemas.DeletedAnswer, description="Not finished yet")
+@org.arguments(organization_schemas.DeleteQuery, location="query")
+@org.response(200, organization_schemas.DeletedAnswer)
+@org.alt_response(202, schema=organization_schemas.DeletedAnswer, description="Not finished yet")
 def delete_organization(query: dict[str, bool], name: str) -> Answer:
     """Move an organization to the trash, or purge it at once
 
@@ -337,10 +341,10 @@ def delete_organization(query: dict[str, bool], name: str) -> Answer:
 @org.delete("/delete", refusals=(MalformedJson, *_OF_DELETING))
 @_takes_key_and_purge
 @logged_in
-@org.arguments(schemas.DeleteQuery, location="query")
-@org.arguments(schemas.NameBody)
-@org.response(200, schemas.DeletedAnswer)
-@org.alt_response(202, schema=schemas.DeletedAnswer, description="Not finished yet")
+@org.arguments(organization_schemas.DeleteQuery, location="query")
+@org.arguments(organization_schemas.NameBody)
+@org.response(200, organization_schemas.DeletedAnswer)
+@org.alt_response(202, schema=organization_schemas.DeletedAnswer, description="Not finished yet")
 def delete_organization_by_body(query: dict[str, bool], body: dict[str, str]) -> Answer:
     """Move the organization that the body names to the trash, or purge it at once
 
@@ -356,9 +360,11 @@ def delete_organization_by_body(query: dict[str, bool], body: dict[str, str]) ->
 )
 @takes_key
 @logged_in
-@org.arguments(schemas.RestoreBody, required=False)
-@org.response(200, schemas.OrganizationAnswer)
-@org.alt_response(202, schema=schemas.OrganizationAnswer, description="Not finished yet")
+@org.arguments(organization_schemas.RestoreBody, required=False)
+@org.response(200, organization_schemas.OrganizationAnswer)
+@org.alt_response(
+    202, schema=organization_schemas.OrganizationAnswer, description="Not finished yet"
+)
 def restore_organization(body: dict[str, str], organization_id: str) -> Answer:
     """Bring an organization back from the trash
 
@@ -375,8 +381,8 @@ def restore_organization(body: dict[str, str], organization_id: str) -> Answer:
 @org.delete("/trash/<organization_id>", refusals=(*_OF_TRASHED, UnderHold))
 @takes_key
 @logged_in
-@org.response(200, schemas.DeletedAnswer)
-@org.alt_response(202, schema=schemas.DeletedAnswer, description="Not finished yet")
+@org.response(200, organization_schemas.DeletedAnswer)
+@org.alt_response(202, schema=organization_schemas.DeletedAnswer, description="Not finished yet")
 def purge_organization(organization_id: str) -> Answer:
     """Purge an organization that is in the trash
 
@@ -494,13 +500,13 @@ def _replay_purge(organization: Organization) -> Answer:
 replay.install(
     org,
     {
-        OperationKind.CREATE: (schemas.CreatedAnswer, _replay_create),
-        planning.PLAN_SET: (schemas.PlanAnswer, _planned),
-        external.EXTERNAL_SET: (schemas.ExternalAnswer, _external),
-        adopting.ADOPTED: (schemas.OrganizationAnswer, _replay_change),
-        OperationKind.RENAME: (schemas.OrganizationAnswer, _replay_change),
-        OperationKind.TRASH: (schemas.DeletedAnswer, _replay_trash),
-        OperationKind.RESTORE: (schemas.OrganizationAnswer, _replay_change),
-        OperationKind.PURGE: (schemas.DeletedAnswer, _replay_purge),
+        OperationKind.CREATE: (organization_schemas.CreatedAnswer, _replay_create),
+        planning.PLAN_SET: (organization_schemas.PlanAnswer, _planned),
+        external.EXTERNAL_SET: (organization_schemas.ExternalAnswer, _external),
+        adopting.ADOPTED: (organization_schemas.OrganizationAnswer, _replay_change),
+        OperationKind.RENAME: (organization_schemas.OrganizationAnswer, _replay_change),
+        OperationKind.TRASH: (organization_schemas.DeletedAnswer, _replay_trash),
+        OperationKind.RESTORE: (organization_schemas.OrganizationAnswer, _replay_change),
+        OperationKind.PURGE: (organization_schemas.DeletedAnswer, _replay_purge),
     },
 )
