@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from flask import g
 
 from portal.web import charts
 
@@ -74,6 +75,36 @@ def test_times_on_the_axis_do_not_crowd(span_minutes):
         places = [tick.at for tick in plot.columns]
         assert 1 <= len(places) <= 9
         assert all(after - before > 35 for before, after in pairwise(places))
+
+
+@pytest.mark.parametrize(
+    ("day", "ticks"),
+    [
+        (datetime(2026, 3, 29, tzinfo=UTC), ["01:00", "03:00", "04:00"]),
+        (datetime(2026, 10, 25, tzinfo=UTC), ["02:00", "03:00"]),
+    ],
+)
+def test_a_change_of_the_clock_moves_no_tick_and_invents_none(day, ticks):
+    g.page_zone = "Europe/Berlin"
+    begin = day - timedelta(minutes=30)
+    points = [(begin + timedelta(minutes=10 * part), part) for part in range(20)]
+    columns = charts.line_chart(points, whole).wide.columns
+    named = {tick.words: tick.at for tick in columns if tick.words in ticks}
+    assert list(named) == ticks
+    wide = charts.line_chart(points, whole).wide
+    hour = (wide.right - wide.left) * 60 / 190
+    last, before = named[ticks[-1]], named[ticks[-2]]
+    assert last - before == pytest.approx(hour if day.month == 3 else 2 * hour, abs=1)
+
+
+def test_an_hour_that_comes_twice_is_told_apart_in_the_table():
+    g.page_zone = "Europe/Berlin"
+    begin = datetime(2026, 10, 25, 0, 0, tzinfo=UTC)
+    points = [(begin + timedelta(minutes=30 * part), part) for part in range(4)]
+    told = [moment for moment, _ in charts.line_chart(points, whole).figures][::-1]
+    assert told == ["02:00 CEST", "02:30 CEST", "02:00 CET", "02:30 CET"]
+    on_another_day = charts.line_chart(days([1, 2]), whole).figures
+    assert [moment for moment, _ in on_another_day] == ["01:00", "01:00"]
 
 
 def test_more_than_all_is_a_full_meter_and_said_as_it_is():

@@ -6,7 +6,7 @@ wide and narrow, so that no text shrinks on a phone, and with its figures for a 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
 from math import ceil, floor, log10
 
@@ -310,13 +310,16 @@ def _columns(
     step = next((step for step in _STEPS if span / step <= most), None)
     if step is None:
         step = ceil(span / most / (7 * _DAY)) * 7 * _DAY
-    zone = clock.zone_of(page_zone())
-    midnight = begin.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    first = ceil((begin - midnight) / step)
+    local = begin.astimezone(clock.zone_of(page_zone()))
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    # By the clock on the wall, so also across a change of it.
+    first = ceil((local - midnight) / step)
     for index in range(first, first + most + 2):
         at = midnight + index * step
         if at > end:
             return
+        if at.astimezone(UTC).astimezone(at.tzinfo) != at:
+            continue  # the clock is put forward over it
         place = x(at)
         if scale.left + 12 <= place <= scale.right - 12:
             yield Tick(place, _tick_words(at, step))
@@ -364,7 +367,13 @@ def _figures(points: Sequence[Point], words: Words) -> tuple[tuple[str, str], ..
     if _is_daily(span) and shortest < _DAY:  # a day has several
         span = 2 * _DAY
     zone = clock.zone_of(page_zone())  # once for all rows
+    shown = [(at.astimezone(zone), value) for at, value in reversed(points[-_MOST_TABLE_ROWS:])]
+    # Where the clock is put back an hour comes twice.
+    named = not _is_daily(span) and len({at.utcoffset() for at, _ in shown}) > 1
     return tuple(
-        (_in_words(at.astimezone(zone), span), NOT_MEASURED if value is None else words(value))
-        for at, value in reversed(points[-_MOST_TABLE_ROWS:])
+        (
+            _in_words(at, span) + (f" {at:%Z}" if named else ""),
+            NOT_MEASURED if value is None else words(value),
+        )
+        for at, value in shown
     )
