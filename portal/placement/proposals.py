@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 from bson import ObjectId
 
 from portal import clock
 from portal.database.clusters import known_clusters
-from portal.database.paging import join
 from portal.documents.figures import OrganizationFigures
 from portal.documents.moves import Move
 from portal.documents.organizations import (
@@ -25,6 +25,10 @@ from portal.documents.organizations import (
     Strategy,
 )
 from portal.placement.policies import Policy
+
+_AT_ONCE = 200
+_SHOWN = dict.fromkeys(("slug", "placement"), 1)
+_FIGURES = ("documents", "bytes", "operations_a_day")
 
 
 class Reason(StrEnum):
@@ -52,7 +56,7 @@ class Proposal:
 
 def propose_moves(policy: Policy) -> list[Proposal]:
     """The moves of a day: as many as the policy allows, the most pressing first, one of each
-    organization. Costs a read for each reason, however many there are."""
+    organization. Costs a few reads for each reason, however many there are."""
     found: list[Proposal] = []
     for propose in (_out_of_region, _over, _under):
         if room := policy.moves.a_day - len(found):
@@ -70,10 +74,10 @@ def _out_of_region(policy: Policy, others: list[ObjectId], most: int) -> list[Pr
         "state": OrganizationState.ACTIVE,
         "_id": {"$nin": others},
     }
-    pipeline = [{"$match": elsewhere}, *_without_moved(policy), {"$limit": most}]
     # Named, since another index finds the clusters as well, and then all organizations there.
-    hint = dict.fromkeys(("region", "placement.strategy", "placement.cluster", "_id"), 1)
-    rows = Organization._get_collection().aggregate(pipeline, hint=hint)
+    hint = ["region", "placement.strategy", "placement.cluster", "_id"]
+    found = Organization._get_collection().find(elsewhere, _SHOWN, batch_size=_AT_ONCE)
+    rows = _unmoved(found.hint([(name, 1) for name in hint]), policy, most)
     return [_proposal(row, Reason.REGION, _strategy_of(row)) for row in rows]
 
 
@@ -93,7 +97,7 @@ def _over(policy: Policy, others: list[ObjectId], most: int) -> list[Proposal]:
     if policy.promote is None:
         return []
     shared = {"placement.strategy": Strategy.SHARED}
-    rows = _settled("over_since", shared, policy, others, most)
+    rows = _unmoved(_settled("over_since", shared, policy, others), policy, most)
     return [_proposal(row, Reason.OVER, Strategy.COLLECTION) for row in rows]
 
 
@@ -102,14 +106,15 @@ def _under(policy: Policy, others: list[ObjectId], most: int) -> list[Proposal]:
         return []
     # Credentials can't come along into a shared collection.
     own = {"placement.strategy": {"$ne": Strategy.SHARED}, "credentials": {"$in": [None, 0]}}
-    rows = _settled("under_since", own, policy, others, most)
+    rows = _unmoved(_settled("under_since", own, policy, others), policy, most)
     return [_proposal(row, Reason.UNDER, Strategy.SHARED) for row in rows]
 
 
 def _settled(
-    since: str, there: dict[str, Any], policy: Policy, others: list[ObjectId], most: int
+    since: str, there: dict[str, Any], policy: Policy, others: list[ObjectId]
 ) -> Iterator[dict[str, Any]]:
-    """Organizations whose figures have held long enough, and that are as old at least."""
+    """Organizations whose figures have held long enough, the longest first, and that are as old at
+    least."""
     before = _settled_before(policy)
     movable = {
         "state": OrganizationState.ACTIVE,
@@ -117,25 +122,30 @@ def _settled(
         "created_at": {"$lte": before},
         **there,
     }
-    shown = {"slug": 1, "placement": 1}
-    figures = {name: f"${name}" for name in ("documents", "bytes", "operations_a_day")}
-    pipeline: list[dict[str, Any]] = [
-        {"$match": {since: {"$lte": before}, "_id": {"$nin": others}}},
-        {"$sort": {since: 1}},
-        join(Organization, "_id", "_id", "found", [{"$match": movable}, {"$project": shown}]),
-        {"$unwind": "$found"},
-        *_without_moved(policy),
-        {"$limit": most},
-        {"$replaceWith": {"$mergeObjects": ["$found", figures, {"since": f"${since}"}]}},
-    ]
-    return OrganizationFigures.objects.aggregate(pipeline)
+    wanted = {since: {"$lte": before}, "_id": {"$nin": others}}
+    figures = OrganizationFigures._get_collection().find(
+        wanted, dict.fromkeys((*_FIGURES, since), 1), sort=[(since, 1)], batch_size=_AT_ONCE
+    )
+    while batch := list(islice(figures, _AT_ONCE)):
+        among = {"_id": {"$in": [row["_id"] for row in batch]}, **movable}
+        found = Organization._get_collection().find(among, _SHOWN, hint="_id_")
+        by_id = {row["_id"]: row for row in found}
+        for row in batch:
+            if row["_id"] in by_id:
+                yield {**row, **by_id[row["_id"]], "since": row[since]}
 
 
-def _without_moved(policy: Policy) -> list[dict[str, Any]]:
-    """The stages that leave out who moves, can go back, or moved lately."""
+def _unmoved(rows: Iterator[dict[str, Any]], policy: Policy, most: int) -> list[dict[str, Any]]:
+    """The first organizations that don't move, can't go back, and didn't move lately. Looked up by
+    batches: to join each with its moves takes the server ten times as long."""
     lately = {"$or": [{"open": True}, {"switched_at": {"$gt": _settled_before(policy)}}]}
-    moves: list[dict[str, Any]] = [{"$match": lately}, {"$limit": 1}, {"$project": {"_id": 1}}]
-    return [join(Move, "_id", "organization", "moves", moves), {"$match": {"moves": []}}]
+    found: list[dict[str, Any]] = []
+    while len(found) < most and (batch := list(islice(rows, _AT_ONCE))):
+        among = {"organization": {"$in": [row["_id"] for row in batch]}, **lately}
+        moves = Move._get_collection().find(among, {"organization": 1})
+        moved = {move["organization"] for move in moves}
+        found += [row for row in batch if row["_id"] not in moved]
+    return found[:most]
 
 
 def _settled_before(policy: Policy) -> datetime:
