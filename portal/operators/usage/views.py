@@ -6,6 +6,7 @@ from flask.typing import ResponseReturnValue
 from portal import clock
 from portal.bidi import isolated
 from portal.database.clusters import known_clusters
+from portal.database.together import joined, read
 from portal.documents.organizations import Organization
 from portal.operators.access import Operator
 from portal.operators.guards import with_operator
@@ -36,13 +37,15 @@ def show(operator: Operator) -> ResponseReturnValue:
     chosen = request.args.get("cluster")
     cluster = chosen if chosen in names else None
     span = showing.span_of(request.args.get("span"))
-    found, now = reading.loudest(_MOST_SHOWN, cluster=cluster), clock.now()
-    drawn = cluster or names[0]
-    usage = reading.usage_of_clusters([drawn], span)[drawn]
-    seconds = usage.step.total_seconds()
-    points = [
-        (at, None if counts is None else counts.operations / seconds) for at, counts in usage.points
-    ]
+    drawn, now = cluster or names[0], clock.now()
+    found, operations = read(
+        joined(
+            reading.reading_loudest(_MOST_SHOWN, cluster=cluster),
+            reading.reading_operations_of(drawn, span),
+        )
+    )
+    seconds = span.step.total_seconds()
+    points = [(at, None if number is None else number / seconds) for at, number in operations]
     return render_template(
         "operators/usage/loud.html",
         operator=operator,

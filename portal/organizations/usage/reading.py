@@ -12,11 +12,11 @@ from typing import Any
 from bson import ObjectId
 
 from portal import clock
-from portal.database.together import Part, Read, Stages, joined, read
+from portal.database.together import Part, Read, Rows, Stages, joined, read
 from portal.documents.installation import INSTALLATION
 from portal.documents.organizations import MAIN_CLUSTER, Organization, Strategy, shown_place
 from portal.documents.usage import ClusterUsage, UsageDay, UsageGap, UsageHour, UsageRollup
-from portal.organizations.usage.counts import Counts
+from portal.organizations.usage.counts import NAMES, Counts
 from portal.organizations.usage.metering import plan_limits
 from portal.tenants.quotas import Limits
 
@@ -24,6 +24,9 @@ MOST_LOUD = 100
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _CANDIDATES = 200
 _MOST_GAPS = 100
+
+Series = tuple[tuple[datetime, float | None], ...]
+"""The operations from each moment on; ``None`` where nothing was measured."""
 
 
 class Span(StrEnum):
@@ -132,14 +135,15 @@ def reading_loudest(count: int = 20, *, cluster: str | None = None) -> Part[Loud
         _cluster_totals(since),
     )
     shown = dict.fromkeys(("name", "slug", "placement", "plan", "limits"), 1)
-    found, hours = yield [
+    found, used = yield [
         Read(Organization, [{"$match": {"_id": {"$in": top}}}, {"$project": shown}]),
-        _hours_of(top, _floor(now, _HOUR) - 23 * _HOUR, since),
+        _use_of(top, now, _counts_since(since)),
     ]
     organizations = {row["_id"]: row for row in found}
-    counts, days = _counts_since(hours, since), _operations_by_hour(top, hours, now, known)
+    days = _operations_by_hour(top, used, now, known)
+    counts = {row["_id"]: Counts.of(row) for row in used}
     rows = [
-        _loud(organizations[one], counts[one], totals, days[one])
+        _loud(organizations[one], counts.get(one, Counts()), totals, days[one])
         for one in top
         if one in organizations
     ]
@@ -159,29 +163,41 @@ def usage_of(organization: Organization | ObjectId, span: Span = Span.DAY) -> Us
     return _usage(since, now, span.step, counted)
 
 
-def usage_of_clusters(clusters: Sequence[str], span: Span = Span.DAY) -> dict[str, Usage]:
-    """The use of clusters by all their organizations, likewise."""
+def reading_operations_of(cluster: str, span: Span = Span.DAY) -> Part[Series]:
+    """Reads the operations of a cluster by all its organizations, by step."""
     now = clock.now()
     since = _floor(now, span.step) + span.step - span.length
-    found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    stored = ClusterUsage.objects(cluster__in=list(clusters), hour__gte=_floor(since, _HOUR))
-    for hour in stored.as_pymongo():
-        found[hour["cluster"]].append(hour)
-    return {
-        name: _usage(since, now, span.step, _by_minute(found[name], span.step)) for name in clusters
+    hours, known = yield from joined(
+        _cluster_hours(cluster, since, span.step), _reading_known(since, now)
+    )
+    counted = {
+        hour["hour"] + number * span.step: operations
+        for hour in hours
+        for number, operations in enumerate(hour["operations"])
+        if operations
     }
+    return tuple(
+        (at, counted.get(at, 0) if at in counted or known.measured(at, at + span.step) else None)
+        for at in _steps(since, now, span.step)
+    )
 
 
 def operations_by_hour(
     organizations: Sequence[ObjectId],
 ) -> dict[ObjectId, tuple[float | None, ...]]:
     """The operations of each in the last 24 hours, by hour; ``None`` where nothing was measured."""
+    return read(reading_operations_by_hour(organizations))
+
+
+def reading_operations_by_hour(
+    organizations: Sequence[ObjectId],
+) -> Part[dict[ObjectId, tuple[float | None, ...]]]:
+    """Reads those."""
     now = clock.now()
-    stored = UsageHour.objects(
-        organization__in=list(organizations), hour__gte=_floor(now, _HOUR) - 23 * _HOUR
+    [used], known = yield from joined(
+        _reading(_use_of(organizations, now)), _reading_known(now - 24 * _HOUR, now)
     )
-    hours = stored.only("organization", "hour", "total.operations").as_pymongo()
-    return _operations_by_hour(organizations, hours, now, _known(now - 24 * _HOUR, now))
+    return _operations_by_hour(organizations, used, now, known)
 
 
 def known_until() -> datetime | None:
@@ -244,7 +260,7 @@ def _loudest_since(since: datetime, count: int, cluster: str | None) -> Part[lis
     first = _floor(since, _HOUR)
     later = _candidates(first + _HOUR, "$total.operations", cluster)
     stages: Stages = [
-        *_candidates(first, _operations_since(since), cluster),
+        *_candidates(first, _sum_since(since), cluster),
         {"$unionWith": {"coll": UsageHour._get_collection_name(), "pipeline": later}},
         {"$group": {"_id": "$organization", "operations": {"$sum": "$operations"}}},
         {"$match": {"operations": {"$gt": 0}}},
@@ -265,37 +281,68 @@ def _candidates(hour: datetime, operations: Any, cluster: str | None) -> Stages:
     ]
 
 
-def _operations_since(since: datetime) -> dict[str, Any]:
-    """The operations in an hour's minutes from this one on, as an expression."""
-    minutes = range(since.minute, 60)
-    return {"$sum": [f"$minutes.{minute}.operations" for minute in minutes]}
+def _sum_since(since: datetime, name: str = "operations") -> dict[str, Any]:
+    """The counts of this name in an hour's minutes from this one on, as an expression."""
+    return {"$sum": [f"$minutes.{minute}.{name}" for minute in range(since.minute, 60)]}
 
 
-def _hours_of(organizations: list[ObjectId], begin: datetime, since: datetime) -> Read:
-    """The hours of these from ``begin`` on; with the minutes of the one that ``since`` is in."""
-    first = {"$eq": ["$hour", _floor(since, _HOUR)]}
-    minutes = {"$cond": [first, "$minutes", "$$REMOVE"]}
-    shown = {"_id": 0, "organization": 1, "hour": 1, "total": 1, "minutes": minutes}
-    wanted = {"organization": {"$in": organizations}, "hour": {"$gte": begin}}
-    return Read(UsageHour, [{"$match": wanted}, {"$project": shown}])
+def _use_of(
+    organizations: Sequence[ObjectId], now: datetime, counts: dict[str, Any] | None = None
+) -> Read:
+    """The use of each in the last 24 hours: the numbers of ``hours``, the operations in each of
+    them (``by_hour``), and these ``counts``. Added up by the server: an hour with its minutes takes
+    long to decode."""
+    first = _first_of_day(now)
+    number = {"$dateDiff": {"startDate": first, "endDate": "$hour", "unit": "hour"}}
+    by_organization = {
+        "_id": "$organization",
+        "hours": {"$push": {"$toInt": number}},
+        "by_hour": {"$push": {"$ifNull": ["$total.operations", 0]}},
+        **(counts or {}),
+    }
+    wanted = {"organization": {"$in": list(organizations)}, "hour": {"$gte": first}}
+    return Read(UsageHour, [{"$match": wanted}, {"$group": by_organization}])
 
 
-def _counts_since(hours: list[dict[str, Any]], since: datetime) -> dict[ObjectId, Counts]:
-    counts: dict[ObjectId, Counts] = defaultdict(Counts)
-    for found in hours:
-        if found["hour"] > since:
-            counts[found["organization"]] += Counts.of(found["total"])
-        elif "minutes" in found:
-            counts[found["organization"]] += Counts.sum(
-                each for minute, each in found["minutes"].items() if int(minute) >= since.minute
-            )
-    return counts
+def _counts_since(since: datetime) -> dict[str, Any]:
+    """The counts of an organization since then, of its hours."""
+    hour = _floor(since, _HOUR)
+    return {
+        name: {
+            "$sum": {
+                "$switch": {
+                    "branches": [
+                        {"case": {"$gt": ["$hour", hour]}, "then": f"$total.{name}"},
+                        {"case": {"$eq": ["$hour", hour]}, "then": _sum_since(since, name)},
+                    ],
+                    "default": 0,
+                }
+            }
+        }
+        for name in NAMES
+    }
+
+
+def _cluster_hours(cluster: str, since: datetime, step: timedelta) -> Part[Rows]:
+    """Reads the hours of a cluster from then on, each with the operations of its steps."""
+    length = step // timedelta(minutes=1)
+    minutes = [f"$minutes.{minute}.operations" for minute in range(60)]
+    sums = [{"$sum": minutes[first : first + length]} for first in range(0, 60, length)]
+    operations = ["$total.operations"] if step == _HOUR else sums
+    wanted = {"cluster": cluster, "hour": {"$gte": _floor(since, _HOUR)}}
+    shown = {"_id": 0, "hour": 1, "operations": operations}
+    return (yield from _reading(Read(ClusterUsage, [{"$match": wanted}, {"$project": shown}])))[0]
+
+
+def _reading(one: Read) -> Part[list[Rows]]:
+    """Reads one thing."""
+    return (yield [one])
 
 
 def _cluster_totals(since: datetime) -> Part[dict[str, int]]:
     """The operations of each cluster since then."""
     within = {"$gt": ["$hour", _floor(since, _HOUR)]}
-    operations = {"$cond": [within, "$total.operations", _operations_since(since)]}
+    operations = {"$cond": [within, "$total.operations", _sum_since(since)]}
     stages: Stages = [
         {"$match": {"hour": {"$gte": _floor(since, _HOUR)}}},
         {"$group": {"_id": "$cluster", "operations": {"$sum": operations}}},
@@ -305,20 +352,23 @@ def _cluster_totals(since: datetime) -> Part[dict[str, int]]:
 
 
 def _operations_by_hour(
-    organizations: Sequence[ObjectId],
-    hours: Iterable[Mapping[str, Any]],
-    now: datetime,
-    known: _Known,
+    organizations: Sequence[ObjectId], used: Rows, now: datetime, known: _Known
 ) -> dict[ObjectId, tuple[float | None, ...]]:
-    first = _floor(now, _HOUR) - 23 * _HOUR
+    first = _first_of_day(now)
     steps = [first + number * _HOUR for number in range(24)]
     silent = [0.0 if known.measured(hour, hour + _HOUR) else None for hour in steps]
     days = {one: list(silent) for one in organizations}
-    for each in hours:
-        number = (each["hour"] - first) // _HOUR
-        if 0 <= number < len(silent):
-            days[each["organization"]][number] = each["total"].get("operations", 0)
+    for row in used:
+        day = days[row["_id"]]
+        for number, operations in zip(row["hours"], row["by_hour"], strict=True):
+            if number < len(day):
+                day[number] = operations
     return {one: tuple(day) for one, day in days.items()}
+
+
+def _first_of_day(now: datetime) -> datetime:
+    """The first of the last 24 hours."""
+    return _floor(now, _HOUR) - 23 * _HOUR
 
 
 def _loud(
