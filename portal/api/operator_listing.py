@@ -13,7 +13,7 @@ from portal.operators.listing import feeding
 from portal.operators.listing.errors import InvalidFilter
 from portal.operators.listing.filters import MOST_COUNTED, OrganizationFilter
 from portal.operators.listing.reading import read_page
-from portal.operators.listing.searching import LONGEST_SEARCH, MOST_HITS
+from portal.operators.listing.searching import LONGEST_SEARCH
 from portal.operators.listing.sorting import FIELDS, Order
 
 admin_listing = ApiBlueprint(
@@ -92,7 +92,7 @@ class ListingAnswer(Success):
     first_hits = fields.Boolean(
         required=True,
         metadata={
-            "description": f"whether only the first {MOST_HITS} hits were looked at",
+            "description": "whether only the first hits were looked at",
             "example": False,
         },
     )

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mongoengine import Document
+from pymongo.command_cursor import CommandCursor
 
 Stages = list[dict[str, Any]]
 Rows = list[dict[str, Any]]
+Hint = str | dict[str, int]
 Result = TypeVar("Result")
 
 _AT_ONCE = 10_000
@@ -20,10 +22,12 @@ _AT_ONCE = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """An aggregation over the documents of one kind."""
+    """An aggregation over the documents of one kind. One that names its index by a ``hint`` goes
+    with others that don't: a command has one."""
 
     document: type[Document]
     stages: Stages
+    hint: Hint | None = None
 
 
 Part = Generator[list[Read], list[Rows], Result]
@@ -60,17 +64,28 @@ def joined(*parts: Part[Any]) -> Part[list[Any]]:
 
 
 def _rows_of(reads: list[Read]) -> list[Rows]:
-    """The rows of each, by one command."""
+    """The rows of each, by one command; by as many as have a hint where those are several."""
     found: list[Rows] = [[] for _ in reads]
+    numbers = sorted(range(len(reads)), key=lambda number: reads[number].hint is None)
+    hinted = sum(read.hint is not None for read in reads)
+    alone = [[number] for number in numbers[: max(hinted - 1, 0)]]
+    for together in (*alone, numbers[len(alone) :]):
+        for row in _aggregate([(number, reads[number]) for number in together]):
+            found[row["of"]].append(row["row"])
+    return found
+
+
+def _aggregate(reads: list[tuple[int, Read]]) -> CommandCursor[dict[str, Any]]:
+    """The rows of all, each with the number of the read that it is of; the first read's hint."""
     first, *others = (
         [*read.stages, {"$replaceWith": {"of": {"$literal": number}, "row": "$$ROOT"}}]
-        for number, read in enumerate(reads)
+        for number, read in reads
     )
     union: Stages = [
         {"$unionWith": {"coll": read.document._get_collection_name(), "pipeline": stages}}
-        for read, stages in zip(reads[1:], others, strict=True)
+        for (_, read), stages in zip(reads[1:], others, strict=True)
     ]
-    collection = reads[0].document._get_collection()
-    for row in collection.aggregate([*first, *union], batchSize=_AT_ONCE):
-        found[row["of"]].append(row["row"])
-    return found
+    [_, leading] = reads[0]
+    options = {"hint": leading.hint} if leading.hint else {}
+    collection = leading.document._get_collection()
+    return collection.aggregate([*first, *union], batchSize=_AT_ONCE, **options)

@@ -115,7 +115,7 @@ class OrganizationFilter:
 
     def matching_ids(self) -> Iterator[ObjectId]:
         """The ids of all organizations that match, each once, however many: also where a list says
-        “first 300” or “1,001+”. What changed before the call is fed into the listing first."""
+        “the first” or “1,001+”. What changed before the call is fed into the listing first."""
         feeding.feed_marked()
         return (row["_id"] for row in self.matching_rows([]))
 
@@ -124,8 +124,7 @@ class OrganizationFilter:
         hits."""
         rows = ListedOrganization._get_collection()
         if self.search:
-            ids = find_hits(parse_search(self.search)).ids
-            match = {"$and": [{"_id": {"$in": ids}}, self.match]}
+            match = {"$and": [find_hits(self.search).match, self.match]}
             return rows.count_documents(match, limit=most, hint="_id_")
         match, index = self.in_order("by_created")
         return rows.count_documents(match, limit=most, hint=index)

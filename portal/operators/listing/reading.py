@@ -7,11 +7,11 @@ from typing import Any
 
 from bson import ObjectId
 
-from portal.database.together import Part, Read, read
+from portal.database.together import Part, Read, Rows, Stages, read
 from portal.documents.listing import ListedOrganization
 from portal.documents.organizations import Organization, OrganizationState
 from portal.operators.listing.filters import OrganizationFilter
-from portal.operators.listing.searching import find_hits, parse_search
+from portal.operators.listing.searching import reading_hits
 from portal.operators.listing.sorting import Order
 from portal.operators.listing.words import LONGEST_WORD, fold
 
@@ -27,7 +27,6 @@ FIELDS = (
 _TRUTH = dict.fromkeys(
     ("name", "slug", "state", "restricted", "held", "purge_at", "operation", "placement.pool"), 1
 )
-_NAMED = ("name", "slug", "external_id", "owners")
 _FAILED_AFTER = 3
 # By their ids they are found at once, while the server would try indexes of the order as well.
 _BY_ID = "_id_"
@@ -120,8 +119,7 @@ def reading_page(
     after: str | None = None,
     size: int = ROWS_PER_PAGE,
 ) -> Part[ListingPage]:
-    """Reads such a page: its rows at once, since they take an index by name, their states along
-    with what else is read."""
+    """Reads such a page: its rows, then their states."""
     if wanted.created and not wanted.search:
         order = Order("created", order.descending)
     back = order.key_at(before) if before else None
@@ -129,11 +127,6 @@ def reading_page(
     if wanted.search:
         return (yield from _page_of_hits(wanted, order, back, on, size))
     return (yield from _page_in_order(wanted, order, back, on, size))
-
-
-def count_all() -> int:
-    """About how many organizations are listed, purged ones too."""
-    return ListedOrganization._get_collection().estimated_document_count()
 
 
 def _page_in_order(
@@ -152,8 +145,13 @@ def _page_in_order(
     match = {name: value for name, value in base.items() if name not in others}
     most = LOOKED_AT if others else size
     shown = dict.fromkeys((*FIELDS, way.field), 1)
-    found = ListedOrganization._get_collection().find(match, shown)
-    looked = list(found.sort(way.field, way.direction).hint(index).limit(most + 1))
+    stages: Stages = [
+        {"$match": match},
+        {"$sort": {way.field: way.direction}},
+        {"$limit": most + 1},
+        {"$project": shown},
+    ]
+    [looked] = yield [Read(ListedOrganization, stages, hint=dict(index))]
     more, looked = len(looked) > most, looked[:most]
     rows = [row for row in looked if all(row.get(name) == others[name] for name in others)]
     last = looked[-1] if looked else None
@@ -163,9 +161,9 @@ def _page_in_order(
     if back:
         rows.reverse()
     ends = _positions(rows, last, order, backwards=bool(back), from_start=start is None, more=more)
-    shown_rows = yield from _shown(rows)
+    truth = yield from _truth_of([row["_id"] for row in rows])
     partial = others and more and len(rows) < size
-    return ListingPage(shown_rows, *ends, looked_at=len(looked) if partial else None)
+    return ListingPage(_shown(rows, truth), *ends, looked_at=len(looked) if partial else None)
 
 
 def _positions(
@@ -194,73 +192,72 @@ def _page_of_hits(
     on: dict[str, Any] | None,
     size: int,
 ) -> Part[ListingPage]:
-    hits = find_hits(parse_search(wanted.search or ""))
-    match = {"$and": [{"_id": {"$in": hits.ids}}, wanted.match]}
-    exact = hits.exact | _named(match, fold(wanted.search or ""))
+    typed = wanted.search or ""
+    hits = yield from reading_hits(typed)
+    match = {"$and": [hits.match, wanted.match]}
     way, start = order.reversed if back else order, back or on
-    beyond = {way.field: {way.beyond: start}} if start else {}
-    shown = {"$project": dict.fromkeys((*FIELDS, order.field), 1)}
-    among = {"$in": list(exact)}
-    [found] = ListedOrganization._get_collection().aggregate(
-        [
-            {"$match": match},
-            {
-                "$facet": {
-                    "exact": [
-                        {"$match": {"_id": among}},
-                        {"$sort": {order.field: order.direction}},
-                        shown,
-                    ],
-                    "others": [
-                        {"$match": {"_id": {"$not": among}, **beyond}},
-                        {"$sort": {way.field: way.direction}},
-                        {"$limit": size + 1},
-                        shown,
-                    ],
-                    "matching": [{"$count": "number"}],
-                }
-            },
-        ],
-        hint=_BY_ID,
-    )
+    others: Stages = [
+        {"$match": {way.field: {way.beyond: start}} if start else {}},
+        {"$sort": {way.field: way.direction}},
+        {"$limit": size + 1},
+    ]
+    found = yield from _facets(match, hits.exact, fold(typed), order, others)
     more, rows = len(found["others"]) > size, found["others"][:size]
     last = rows[-1] if rows else None
     if back:
         rows.reverse()
     from_start = not more if back else on is None
     ends = _positions(rows, last, order, backwards=bool(back), from_start=from_start, more=more)
+    exact = frozenset(row["_id"] for row in found["exact"])
+    rows = [*(found["exact"] if from_start else []), *rows]
+    truth = yield from _truth_of([row["_id"] for row in rows])
     return ListingPage(
-        (yield from _shown([*(found["exact"] if from_start else []), *rows], exact)),
+        _shown(rows, truth, exact),
         *ends,
         first_hits=not hits.complete,
         matching=sum(each["number"] for each in found["matching"]),
     )
 
 
-def _named(match: dict[str, Any], typed: str) -> frozenset[ObjectId]:
-    """The ids of matching organizations that the typed text names in full."""
-    word = {"words": typed[:LONGEST_WORD]}
-    named: list[dict[str, Any]] = [{"by_name.v": typed}, {"slug": typed}]
-    named.append(word if "@" in typed else {"external_id": {"$exists": True}, **word})
-    found = ListedOrganization._get_collection().find(
-        {**match, "$or": named}, dict.fromkeys(_NAMED, 1), hint=_BY_ID
-    )
-    return frozenset(row["_id"] for row in found if typed in _names(row))
+def _facets(
+    match: dict[str, Any], exact: frozenset[ObjectId], typed: str, order: Order, others: Stages
+) -> Part[dict[str, Rows]]:
+    """Reads the rows that match: those that the typed text names in full, the ``others``, and how
+    many match. The server compares names and slugs; of external ids and addresses it has the words
+    alone, so those that have the text among them are looked at here."""
+    named = {"$or": [{"_id": {"$in": list(exact)}}, {"by_name.v": typed}, {"slug": typed}]}
+    by_word: dict[str, Any] = {"$nor": [named], "words": typed[:LONGEST_WORD]}
+    if "@" not in typed:
+        by_word["external_id"] = {"$exists": True}
+    shown = {"$project": dict.fromkeys((*FIELDS, order.field), 1)}
+    facets = {
+        "exact": [{"$match": named}, {"$sort": {order.field: order.direction}}, shown],
+        "others": [{"$match": {"$nor": [named]}}, *others, shown],
+        "by_word": [{"$match": by_word}, {"$project": {"external_id": 1, "owners": 1}}],
+        "matching": [{"$count": "number"}],
+    }
+    stages: Stages = [{"$match": match}, {"$facet": facets}]
+    [[found]] = yield [Read(ListedOrganization, stages, hint=_BY_ID)]
+    also = frozenset(row["_id"] for row in found["by_word"] if typed in _names(row))
+    return (yield from _facets(match, exact | also, typed, order, others)) if also else found
 
 
 def _names(row: dict[str, Any]) -> Iterator[str]:
-    """The words that name the organization of a row in full."""
-    yield from (fold(row["name"]), row["slug"], fold(row.get("external_id", "")))
+    """The external id and the addresses of a row, as they are compared."""
+    yield fold(row.get("external_id", ""))
     yield from (fold(address) for address in row.get("owners", ()))
 
 
+def _truth_of(ids: list[ObjectId]) -> Part[dict[ObjectId, dict[str, Any]]]:
+    """Reads what is true of these organizations now; of one that is gone nothing."""
+    [found] = yield [Read(Organization, [{"$match": {"_id": {"$in": ids}}}, {"$project": _TRUTH}])]
+    return {one["_id"]: one for one in found}
+
+
 def _shown(
-    rows: list[dict[str, Any]], exact: frozenset[ObjectId] = frozenset()
-) -> Part[list[ShownRow]]:
-    """The rows with what is true of them now; without those that are gone."""
-    own = {"$match": {"_id": {"$in": [row["_id"] for row in rows]}}}
-    [found] = yield [Read(Organization, [own, {"$project": _TRUTH}])]
-    truth = {one["_id"]: one for one in found}
+    rows: Rows, truth: dict[ObjectId, dict[str, Any]], exact: frozenset[ObjectId] = frozenset()
+) -> list[ShownRow]:
+    """The rows with what is true of them; without those that are gone."""
     return [_show(row, truth[row["_id"]], exact) for row in rows if row["_id"] in truth]
 
 

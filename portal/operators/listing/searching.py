@@ -1,16 +1,19 @@
 """Search: what was typed, found in the words of organizations.
 
 Each typed word is the beginning of a word of a hit; nothing in it is a pattern. Pages look at the
-first MOST_HITS in the order of words; ``every_hit`` finds all.
+first hits in the order of words; ``every_hit`` finds all.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from bson import ObjectId
 
+from portal.database.paging import join
+from portal.database.together import Part, Read, Stages, joined, read
 from portal.documents.accounts import Account
 from portal.documents.listing import ListedOrganization, ListedWord
 from portal.documents.memberships import Membership
@@ -21,6 +24,7 @@ from portal.operators.listing.words import LONGEST_WORD, fold, parts_of, typed_w
 MOST_HITS = 300
 LONGEST_SEARCH = 200
 _LOOKED_AT = 1000
+_MOST_LEADING = 3
 _AT_ONCE = 1000
 _LAST = "\U0010ffff"
 _ADDRESS_OF_PAGE = re.compile(r"/organizations/([a-z0-9-]+)")
@@ -39,33 +43,53 @@ class Search:
     @property
     def words_match(self) -> dict[str, Any]:
         """The filter of rows that have all the words."""
-        return {"$and": [{"words": {"$elemMatch": _begins_with(word)}} for word in self.words]}
+        return _having(self.words)
 
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """The ids of hits, exact ones first; the first ones where it isn't ``complete``."""
+    """The first hits: those among ``ids`` that are ``exact`` or have the rest of the words; not all
+    where it isn't ``complete``."""
 
     ids: tuple[ObjectId, ...]
     exact: frozenset[ObjectId]
+    rest: tuple[str, ...]
     complete: bool
+
+    @property
+    def match(self) -> dict[str, Any]:
+        """The filter of their rows."""
+        among: dict[str, Any] = {"_id": {"$in": list(self.ids)}}
+        if not self.rest:
+            return among
+        return {**among, "$or": [{"_id": {"$in": list(self.exact)}}, _having(self.rest)]}
 
 
 def parse_search(text: str) -> Search:
     """The search for a typed or pasted text."""
-    pasted = _ADDRESS_OF_PAGE.search(text)
-    typed = pasted[1] if pasted else text.strip()
-    if address := find_email(typed):
-        return Search(_of_member(address.key), (fold(address.key)[:LONGEST_WORD],))
-    return Search(tuple(_named(typed.lower())), tuple(_resolved(typed)))
+    return read(_reading_search(text))
 
 
-def find_hits(search: Search) -> Hits:
-    """The first hits."""
-    ids, complete = _first_hits(search) if search.words else ([], True)
-    found = dict.fromkeys((*search.exact, *ids))
-    exact = frozenset(search.exact)
-    return Hits(tuple(found)[:MOST_HITS], exact, complete and len(found) <= MOST_HITS)
+def find_hits(text: str) -> Hits:
+    """The first hits of a typed or pasted text."""
+    return read(reading_hits(text))
+
+
+def reading_hits(text: str) -> Part[Hits]:
+    """Reads those: of one word the first MOST_HITS organizations, of several the first that have
+    the rarest of them."""
+    typed = tuple(typed_words(_unpasted(text)))
+    search, *found = yield from joined(_reading_search(text), *map(_reading_first, _leading(typed)))
+    if search.words != typed:
+        found = yield from joined(*map(_reading_first, _leading(search.words)))
+    counted = dict(zip(_leading(search.words), found, strict=True))
+    rarest = min(counted, key=lambda word: len(counted[word]), default=None)
+    entries = counted[rarest] if rarest is not None else []
+    ids = tuple(dict.fromkeys((*search.exact, *entries)))
+    rest = tuple(word for word in search.words if word != rarest)
+    most = len(ids) if rest else MOST_HITS
+    complete = len(entries) < _LOOKED_AT and len(ids) <= most
+    return Hits(ids[:most], frozenset(search.exact), rest, complete)
 
 
 def every_hit(search: Search, match: dict[str, Any], fields: list[str]) -> Iterator[dict[str, Any]]:
@@ -91,53 +115,64 @@ def every_hit(search: Search, match: dict[str, Any], fields: list[str]) -> Itera
         after = entries[-1]
 
 
-def _resolved(text: str) -> Iterator[str]:
-    """The typed words; one with other characters inside is taken apart where no word begins with
-    it as it is."""
-    for word in typed_words(text):
-        parts = parts_of(word)
-        if parts == [word] or _count(word, 1):
-            yield word
-        else:
-            yield from parts
+def _unpasted(text: str) -> str:
+    """The slug within the address of a page; what was typed, where it is none."""
+    pasted = _ADDRESS_OF_PAGE.search(text)
+    return pasted[1] if pasted else text.strip()
 
 
-def _named(typed: str) -> Iterator[ObjectId]:
-    """The organizations whose id, slug, former slug or collection this is."""
-    if by_id := _NAMED_BY_ID.fullmatch(typed):
-        yield ObjectId(by_id[1])
+def _reading_search(text: str) -> Part[Search]:
+    """Reads what a typed or pasted text names in full. A word with other characters inside is taken
+    apart where no word begins with it as it is."""
+    typed = _unpasted(text)
+    if address := find_email(typed):
+        [rows] = yield [Read(Account, _of_member(address.key))]
+        return Search(tuple(row["_id"] for row in rows), (fold(address.key)[:LONGEST_WORD],))
+    words = typed_words(typed)
+    composed = [word for word in words if parts_of(word) != [word]]
+    slugs, *begun = yield [
+        Read(Slug, _named(typed.lower())),
+        *(Read(ListedWord, _first_words(word, 1)) for word in composed),
+    ]
+    unknown = {word for word, rows in zip(composed, begun, strict=True) if not rows}
+    resolved = (parts_of(word) if word in unknown else [word] for word in words)
+    by_id = _NAMED_BY_ID.fullmatch(typed.lower())
+    named = [ObjectId(by_id[1])] if by_id else []
+    return Search(
+        (*named, *(row["organization"] for row in slugs)),
+        tuple(dict.fromkeys(chain.from_iterable(resolved))),
+    )
+
+
+def _named(typed: str) -> Stages:
+    """The organizations whose slug, former slug or collection this is."""
     slugs = [typed, typed.removeprefix(_OWN_COLLECTION).replace("_", "-")]
-    for held in Slug._get_collection().find({"_id": {"$in": slugs}}, {"organization": 1}):
-        yield held["organization"]
+    return [{"$match": {"_id": {"$in": slugs}}}, {"$project": {"organization": 1}}]
 
 
-def _of_member(address: str) -> tuple[ObjectId, ...]:
+def _of_member(address: str) -> Stages:
     """The organizations of the account with this address, whatever its role in them."""
-    account = Account.objects(email_key=address).only("id").first()
-    if account is None:
-        return ()
-    return tuple(Membership.objects(account=account.id).limit(MOST_HITS).scalar("organization"))
+    own: Stages = [{"$limit": MOST_HITS}, {"$project": {"_id": "$organization"}}]
+    return [
+        {"$match": {"email_key": address}},
+        join(Membership, "_id", "account", "found", own),
+        {"$unwind": "$found"},
+        {"$replaceWith": "$found"},
+    ]
 
 
-def _first_hits(search: Search) -> tuple[list[ObjectId], bool]:
-    leading = _rarest(search.words)
-    bounds, alone = _begins_with(leading), len(search.words) == 1
-    # Half of them have enough organizations as a rule, where all of them count.
-    half = _LOOKED_AT // 2
-    entries = _entries(bounds, None, half if alone else _LOOKED_AT)
-    ids = _organizations(entries)
-    if alone and len(entries) == half and len(ids) <= MOST_HITS:
-        entries += _entries(bounds, entries[-1], half)
-        ids = _organizations(entries)
-    if not alone:
-        having = {row["_id"] for row in _rows(ids, search.words_match, [])}
-        return [one for one in ids if one in having][: MOST_HITS + 1], len(entries) < _LOOKED_AT
-    return ids[: MOST_HITS + 1], len(entries) < _LOOKED_AT
+def _leading(words: tuple[str, ...]) -> list[str]:
+    """The words of which one is looked up; long ones are rarer as a rule."""
+    return sorted(words, key=len)[-_MOST_LEADING:]
 
 
-def _organizations(entries: list[dict[str, Any]]) -> list[ObjectId]:
-    """The organizations of these words, each once."""
-    return list(dict.fromkeys(entry["o"] for entry in entries))
+def _reading_first(word: str) -> Part[list[ObjectId]]:
+    """Reads the organizations of the first words that begin with this one, in their order, each as
+    often as it has such words."""
+    # As one array: to decode a document for each takes longer than to find them.
+    pushed = {"$group": {"_id": None, "ids": {"$push": "$_id.o"}}}
+    [rows] = yield [Read(ListedWord, [*_first_words(word, _LOOKED_AT), pushed])]
+    return rows[0]["ids"] if rows else []
 
 
 def _rarest(words: tuple[str, ...]) -> str:
@@ -168,6 +203,17 @@ def _rows(ids: list[ObjectId], match: dict[str, Any], fields: list[str]) -> list
     found = ListedOrganization._get_collection().find(wanted, shown, hint="_id_")
     by_id = {row["_id"]: row for row in found}
     return [by_id[one] for one in ids if one in by_id]
+
+
+def _having(words: tuple[str, ...]) -> dict[str, Any]:
+    """The filter of rows that have all these words."""
+    return {"$and": [{"words": {"$elemMatch": _begins_with(word)}} for word in words]}
+
+
+def _first_words(word: str, most: int) -> Stages:
+    """The first words that begin with this one, by their index alone."""
+    within = {"_id": _of_id(_begins_with(word))}
+    return [{"$match": within}, {"$sort": {"_id": 1}}, {"$limit": most}, {"$project": {"_id": 1}}]
 
 
 def _begins_with(word: str) -> dict[str, str]:

@@ -19,8 +19,8 @@ from portal.operators.listing import feeding
 from portal.operators.listing.classes import WORDS
 from portal.operators.listing.export import as_csv
 from portal.operators.listing.filters import OrganizationFilter
-from portal.operators.listing.reading import count_all, reading_page
-from portal.operators.listing.searching import LONGEST_SEARCH, MOST_HITS
+from portal.operators.listing.reading import reading_page
+from portal.operators.listing.searching import LONGEST_SEARCH
 from portal.operators.listing.sorting import Order
 from portal.organizations.usage.reading import operations_by_hour
 from portal.web.charts import sparkline
@@ -127,6 +127,7 @@ def show(operator: Operator) -> ResponseReturnValue:
         "operators/listing/list.html",
         operator,
         page=page,
+        positioned=bool(before or after),
         wanted=wanted,
         order=order,
         links=links,
@@ -137,11 +138,10 @@ def show(operator: Operator) -> ResponseReturnValue:
         clusters=_clusters(),
         plans=_values_of("plan", minute),
         regions=_values_of("region", minute),
-        total=count_all(),
+        total=ListedOrganization._get_collection().estimated_document_count(),
         matching=page.matching if wanted.search else _matching(wanted),
         lag=lag,
         built=filled,
-        most_hits=MOST_HITS,
         longest_search=LONGEST_SEARCH,
         lines={own_id: sparkline(day) for own_id, day in days.items()},
         bulk_page=_bulk_page(operator),
