@@ -440,6 +440,7 @@ ROUTES = {
     "POST /org/<name:name>/indexes/check": "indexes.manage",
     "GET /org/<name:name>/shape": "documents.read",
     "GET /org/<name:name>/rules": "indexes.manage",
+    "GET /org/<name:name>/rules/former": "indexes.manage",
     "GET /org/<name:name>/rules/proposal": "indexes.manage",
     "POST /org/<name:name>/rules/try": "indexes.manage",
     "PUT /org/<name:name>/rules": "indexes.manage",

@@ -21,6 +21,7 @@ from portal.data.errors import (
 )
 from portal.data.masks.errors import FieldMasked, WholeDocumentMasked
 from portal.data.rules import rules as services
+from portal.data.rules.former import former_rules, refusals_of
 from portal.data.rules.proposing import propose_rules
 from portal.data.rules.rules import Trial
 from portal.data.rules.schemas import text_of
@@ -71,10 +72,44 @@ def read_rules(name: str) -> dict[str, Any]:
 
     The JSON Schema by which MongoDB checks what is written; null without one.
     """
-    rules = services.visible_rules(document_access_to(name, "indexes.manage"))
+    access = document_access_to(name, "indexes.manage")
+    rules = services.visible_rules(access)
     schema = None if rules.schema is None else json.loads(text_of(rules.schema))
     others = None if rules.others is None else json.loads(text_of(rules.others))
-    return {"schema": schema, "others": others, "level": rules.level, "action": rules.action}
+    refusals = refusals_of(access.organization, rules)
+    return {
+        "schema": schema,
+        "others": others,
+        "level": rules.level,
+        "action": rules.action,
+        "refused": refusals and refusals.writes,
+    }
+
+
+@org_structure.get("/<name:name>/rules/former", refusals=_OF_RULES)
+@logged_in
+@org_structure.response(200, structure_schemas.FormerRulesAnswer)
+def read_former_rules(name: str) -> dict[str, Any]:
+    """Read the rules that were in force before
+
+    Newest first, by whom and until when; of a schema that a program had set it isn't known since
+    when. Put one back like any other rules.
+    """
+    access = document_access_to(name, "indexes.manage")
+    found = former_rules(access, services.visible_rules(access))
+    former = [
+        {
+            "schema": json.loads(text_of(each.rules.schema)),
+            "level": each.rules.level,
+            "action": each.rules.action,
+            "at": each.rules.at,
+            "by": each.rules.by,
+            "until": each.until,
+            "until_by": each.until_by,
+        }
+        for each in found
+    ]
+    return {"former": former}
 
 
 @org_structure.get("/<name:name>/rules/proposal", refusals=_OF_RULES)

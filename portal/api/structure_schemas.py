@@ -16,6 +16,7 @@ _SCHEMA: dict[str, Any] = {
     "properties": {"title": {"bsonType": "string", "minLength": 1}},
 }
 _ADDRESS = {"example": "~FgAAAAcAaSWI0KfE8rkeA9ZaAA"}
+_MOMENT = {"example": "2026-11-25T09:30:00+00:00"}
 _FILTER = {"example": {"title": {"$type": "int"}}, "description": "matches exactly these"}
 
 
@@ -74,7 +75,7 @@ class ShapeAnswer(Success):
         format="iso",
         default_timezone=UTC,
         required=True,
-        metadata={"example": "2026-11-25T09:30:00+00:00"},
+        metadata=_MOMENT,
     )
     seconds = fields.Float(required=True, metadata={"example": 0.3})
 
@@ -110,6 +111,43 @@ class RulesAnswer(Success):
     )
     level = fields.String(required=True, metadata={"example": MODERATE})
     action = fields.String(required=True, metadata={"example": REFUSE})
+    refused = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "writes by pages, jobs and this API that they refused; null where the "
+            "portal did not put them into force, or they let writes through",
+            "example": 12,
+        },
+    )
+
+
+class FormerRules(Response):
+    schema = AnyValue(required=True, metadata={"example": _SCHEMA})
+    level = fields.String(required=True, metadata={"example": MODERATE})
+    action = fields.String(required=True, metadata={"example": REFUSE})
+    at = fields.AwareDateTime(
+        format="iso",
+        default_timezone=UTC,
+        required=True,
+        allow_none=True,
+        metadata={"description": "null where a program set them", **_MOMENT},
+    )
+    by = fields.String(required=True, allow_none=True, metadata={"example": "ada@acme.example"})
+    until = fields.AwareDateTime(
+        format="iso",
+        default_timezone=UTC,
+        required=True,
+        allow_none=True,
+        metadata={"description": "null where a program replaced them", **_MOMENT},
+    )
+    until_by = fields.String(
+        required=True, allow_none=True, metadata={"example": "ada@acme.example"}
+    )
+
+
+class FormerRulesAnswer(Success):
+    former = fields.List(fields.Nested(FormerRules), required=True)
 
 
 class RulesSetAnswer(Success):

@@ -36,6 +36,7 @@ from portal.documents.placement_policy import PlacementPolicy
 from portal.documents.pools import Pool
 from portal.documents.processes import PeriodicTask, Process
 from portal.documents.restrictions import Hold, Suspension
+from portal.documents.rules_versions import RulesVersion
 from portal.documents.second_factors import AuthenticatorApp, Challenge, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
 from portal.documents.sign_ups import PendingSignUp
@@ -114,6 +115,7 @@ DOCUMENTS = (
     Job,
     JobItem,
     IndexSuggestion,
+    RulesVersion,
     TenantScript,
     SupportGrant,
     Process,

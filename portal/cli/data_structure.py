@@ -15,6 +15,7 @@ from portal.data.indexes import listing as indexes
 from portal.data.indexes.listing import FAILED, READY, IndexSpec, ListedIndex
 from portal.data.queries import parse_query
 from portal.data.rules import rules as services
+from portal.data.rules.former import FormerRules, find_former, former_rules
 from portal.data.rules.proposing import propose_rules
 from portal.data.rules.schemas import lines_of, parse_schema
 from portal.data.shape.sampling import shape_of
@@ -142,13 +143,25 @@ def drop_index(slug: str, name: str) -> None:
 @click.option("--propose", is_flag=True, help="Propose rules from a random sample instead.")
 @click.option("--try", "tried", type=click.File(), help="Try the JSON Schema in this file.")
 @click.option("--set", "given", type=click.File(), help="Put it into force, unless some break it.")
-@click.option("--although", type=int, default=0, help="With --set: as many may break it.")
+@click.option(
+    "--although", type=int, default=0, help="With --set, --put-back: as many may break it."
+)
 @click.option("--strict", is_flag=True, help="With --set: refuse later writes to those, too.")
 @click.option("--end", is_flag=True, help="End the rules in force.")
+@click.option("--former", is_flag=True, help="Show what was in force before.")
+@click.option("--put-back", metavar="ID", help="Put former rules back, unless some break them.")
 @with_appcontext
 @on_database
 def rules(
-    slug: str, propose: bool, tried: Any, given: Any, although: int, strict: bool, end: bool
+    slug: str,
+    propose: bool,
+    tried: Any,
+    given: Any,
+    although: int,
+    strict: bool,
+    end: bool,
+    former: bool,
+    put_back: str | None,
 ) -> None:
     """Show the rules in force for the documents of the organization with this SLUG.
 
@@ -169,6 +182,16 @@ def rules(
         elif end:
             services.set_rules(access, None, context)
             click.echo("No rules are in force any more.")
+        elif former:
+            for each in former_rules(seen, services.rules_of(access.organization)):
+                _tell_former(each)
+        elif put_back:
+            found = find_former(seen, services.rules_of(access.organization), put_back).rules
+            services.set_rules(
+                access, found.schema, context,
+                level=found.level, action=found.action, known_breaking=although,
+            )  # fmt: skip
+            click.echo("The rules are in force.")
         else:
             _tell_rules(services.rules_of(access.organization))
 
@@ -223,6 +246,17 @@ def _tell_rules(found: services.Rules) -> None:
         _print_schema(found.schema)
     if found.others is not None:
         click.echo("Conditions beside it that are no JSON Schema are in force.")
+
+
+def _tell_former(former: FormerRules) -> None:
+    begun = "set by a program"
+    if former.rules.at is not None:
+        begun = f"put into force {former.rules.at:%Y-%m-%d %H:%M} UTC by {former.rules.by}"
+    ended = "replaced by a program"
+    if former.until is not None:
+        ended = f"until {former.until:%Y-%m-%d %H:%M} UTC by {former.until_by}"
+    click.echo(plain(f"{former.id}: {begun}, {ended}"))
+    _print_schema(former.rules.schema or {})
 
 
 def _print_schema(schema: dict[str, Any]) -> None:

@@ -264,6 +264,11 @@ class IndexNotFound(NotFound):
     message = "No index has this name. Nothing was changed."
 
 
+class RulesNotFound(NotFound):
+    code = "rules_not_found"
+    message = "No such rules were in force, or they aren’t kept any more."
+
+
 @dataclass
 class TooManyIndexes(Conflict):
     """The organization has as many indexes as it may."""

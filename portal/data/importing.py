@@ -19,6 +19,7 @@ from portal.data.handles import RAW
 from portal.data.idempotency import Answer, write_once
 from portal.data.masks.errors import FieldMasked
 from portal.data.recording import append, close_edit, open_edit, prepare_recording
+from portal.data.refused_writes import noting_refused
 from portal.data.server_errors import writing
 from portal.errors import PortalError
 from portal.tenants.elements import field_of, id_of, with_id, with_id_in_front
@@ -138,7 +139,7 @@ def _insert(
     try:
         for document in batch.documents:
             access.mask.check_insert(document)
-        with pymongo.timeout(BATCH_SECONDS):
+        with pymongo.timeout(BATCH_SECONDS), noting_refused(access.organization.id):
             answer, repeated = write_once(access.organization, key, insert)
     except PortalError as error:
         raise _BatchRefused(error, batch.first_line) from error

@@ -45,6 +45,7 @@ from portal.data.recording import (
     record_edit,
     trim,
 )
+from portal.data.refused_writes import noting_refused
 from portal.data.server_errors import reading, writing
 from portal.database.write_records import CHANGED
 from portal.errors import PortalError
@@ -221,7 +222,8 @@ def _write_once(
 ) -> tuple[Answer, bool]:
     if access.recorded:
         prepare_recording(access.organization)
-    done = write_once(access.organization, key, write)
+    with noting_refused(access.organization.id):
+        done = write_once(access.organization, key, write)
     if access.recorded:
         trim(access.organization)
         if access.audited:
@@ -311,7 +313,8 @@ def _write_many(
         plans.check_find(organization, handle, many.query, {"_id": 1})
     try:
         while ids := _ids_after(handle, many, progress.after):
-            progress = _write_batch(handle, many, ids, key, progress)
+            with noting_refused(organization.id):
+                progress = _write_batch(handle, many, ids, key, progress)
     except PortalError as error:
         if not any(progress.counts.values()):
             raise

@@ -18,6 +18,7 @@ from portal.documents.memberships import Invitation, Membership
 from portal.documents.organization_notes import OrganizationNote
 from portal.documents.organizations import Organization, Slug
 from portal.documents.restrictions import Hold, Suspension
+from portal.documents.rules_versions import RulesVersion
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
 from portal.documents.support import SupportGrant
@@ -45,6 +46,7 @@ BELONGS_TO = (
     BelongsTo(JobItem, Organization, "organization"),
     BelongsTo(DocumentView, Organization, "organization"),
     BelongsTo(IndexSuggestion, Organization, "organization"),
+    BelongsTo(RulesVersion, Organization, "organization"),
     BelongsTo(LimitNotice, Organization, "organization"),
     BelongsTo(Suspension, Organization, "organization"),
     BelongsTo(Hold, Organization, "organization"),

@@ -28,6 +28,7 @@ from portal.documents.memberships import Invitation, Membership
 from portal.documents.organization_notes import OrganizationNote
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.restrictions import Hold, Suspension
+from portal.documents.rules_versions import RulesVersion
 from portal.documents.second_factors import AuthenticatorApp, Passkey, RecoveryCodes
 from portal.documents.sessions import Browser, Session
 from portal.documents.support import SupportGrant
@@ -56,6 +57,7 @@ DEAD_VIEW = Kind(
 DEAD_SUGGESTION = Kind(
     "dead_suggestion", "Suggested indexes of organizations that don't exist", _ADVICE
 )
+DEAD_RULES = Kind("dead_rules", "Former rules of organizations that don't exist", _ADVICE)
 DEAD_RESTRICTION = Kind(
     "dead_restriction", "Suspensions and holds of organizations that don't exist", _ADVICE
 )
@@ -122,6 +124,7 @@ BELONGINGS = (
     Belonging("view", DocumentView, DEAD_VIEW, optional=True),
     Belonging("note", OrganizationNote, DEAD_NOTE),
     Belonging("suggested index", IndexSuggestion, DEAD_SUGGESTION),
+    Belonging("former rules", RulesVersion, DEAD_RULES),
     Belonging("suspension", Suspension, DEAD_RESTRICTION),
     Belonging("hold", Hold, DEAD_RESTRICTION),
     Belonging("authenticator app", AuthenticatorApp, DEAD_FACTOR),

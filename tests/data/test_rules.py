@@ -3,14 +3,15 @@
 import json
 
 import pytest
-from bson import ObjectId
+from bson import Int64, ObjectId
 from hypothesis import HealthCheck, given, settings
 from pymongo.errors import WriteError
 
 from portal.data.access import operator_access
 from portal.data.document_ids import address_of, parse_document_id
-from portal.data.errors import InvalidRules, NeedsOwnPlacement, RulesBroken
-from portal.data.rules import rules
+from portal.data.errors import InvalidRules, NeedsOwnPlacement, RulesBroken, RulesNotFound
+from portal.data.rules import rules, versions
+from portal.data.rules.former import find_former, former_rules
 from portal.data.rules.proposing import propose_rules
 from portal.data.rules.rules import STRICT, WARN, rules_of, set_rules, try_rules
 from portal.data.rules.schemas import clauses_of, lines_of, parse_schema
@@ -158,6 +159,48 @@ def test_a_validator_that_is_no_schema_stays_beside_new_rules(acme, stored, tena
     assert (found.schema, found.others) == (SCHEMA, {"a": {"$gt": 1}})
     set_rules(an_access(acme), None, a_context())
     assert rules_of(acme).others is None
+
+
+def test_rules_that_were_in_force_are_kept_with_who_and_when(acme, stored, seen):
+    def former():
+        return former_rules(seen, rules_of(acme))
+
+    one, other = {"required": ["a"]}, {"required": ["b"]}
+    set_rules(an_access(acme), one, a_context(), level=STRICT)
+    assert former() == []
+    set_rules(an_access(acme), other, a_context())
+    set_rules(an_access(acme), other, a_context(), action=WARN)
+    set_rules(an_access(acme), None, a_context())
+    found = former()
+    assert [(each.rules.schema, each.rules.level, each.rules.action) for each in found] == [
+        (other, rules.MODERATE, WARN),
+        (other, rules.MODERATE, rules.REFUSE),
+        (one, STRICT, rules.REFUSE),
+    ]
+    times = [time for each in found for time in (each.until, each.rules.at)]
+    assert times == sorted(times, reverse=True)
+    assert find_former(seen, rules_of(acme), found[2].id) == found[2]
+    with pytest.raises(RulesNotFound):
+        find_former(operator_access(an_organization("Globex")), rules_of(acme), found[2].id)
+
+
+def test_what_a_program_had_set_is_kept_as_it_is_replaced(acme, stored, seen, tenant_db):
+    schema = {"properties": {"n": {"minimum": Int64(1), "enum": [1.0, Int64(2)]}}}
+    tenant_db.command("collMod", stored.name, validator={"$jsonSchema": schema, "a": 1})
+    set_rules(an_access(acme), {"required": ["a"]}, a_context())
+    [found] = former_rules(seen, rules_of(acme))
+    assert (found.rules.schema, found.rules.at) == (schema, None)
+    assert type(found.rules.schema["properties"]["n"]["minimum"]) is Int64
+    assert found.until is not None
+
+
+def test_the_oldest_of_many_former_rules_go(acme, seen, monkeypatch):
+    monkeypatch.setattr(versions, "MOST_KEPT", 2)
+    for name in "abc":
+        set_rules(an_access(acme), {"required": [name]}, a_context())
+    set_rules(an_access(acme), None, a_context())
+    found = former_rules(seen, rules_of(acme))
+    assert [each.rules.schema["required"] for each in found] == [["c"], ["b"]]
 
 
 def test_rules_are_tried_on_a_sample_where_all_would_take_too_long(seen, stored, monkeypatch):

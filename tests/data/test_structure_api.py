@@ -50,6 +50,8 @@ def test_fields_that_are_masked_for_a_key_are_in_no_shape_and_no_proposal(app, a
             assert fault(refused) == (403, "field_masked", set()), (schema, method)
     set_rules(an_access(acme), {"properties": {"iban": {"enum": ["DE12"]}}}, a_context())
     assert fault(program.get(f"{ORG}/rules")) == (403, "field_masked", set())
+    set_rules(an_access(acme), {"required": ["n"]}, a_context())
+    assert program.get(f"{ORG}/rules/former").json["former"] == []
     some.create_index("n", partialFilterExpression={"iban": "DE12"})
     assert "DE12" not in program.get(f"{ORG}/indexes").text
     check = program.send("POST", f"{ORG}/indexes/check", '{"keys": {"iban": 1}, "unique": true}')
@@ -72,8 +74,16 @@ def test_rules_are_tried_put_into_force_and_ended(writer, some):
     told = writer.get(f"{ORG}/rules").json
     assert (told["schema"], told["level"], told["action"]) == (SCHEMA, "strict", "error")
     assert fault(writer.insert('{"n": "x"}')) == (422, "document_invalid", set())
+    stream = writer.insert('{"n": 1}\n{"n": "x"}\n', kind="application/x-ndjson")
+    assert fault(stream) == (422, "import_stopped", {"line 1"})
+    many = {"filter": {"_id": 5}, "update": {"$set": {"n": "x"}}}
+    assert writer.send("POST", f"{ORG}/documents/update", json.dumps(many)).status_code == 422
+    assert writer.get(f"{ORG}/rules").json["refused"] == 3
     assert writer.send("PUT", f"{ORG}/rules", '{"schema": null}').status_code == 200
     assert writer.get(f"{ORG}/rules").json["schema"] is None
+    [former] = writer.get(f"{ORG}/rules/former").json["former"]
+    assert (former["schema"], former["level"], former["action"]) == (SCHEMA, "strict", "error")
+    assert former["at"] < former["until"]
     proposal = writer.get(f"{ORG}/rules/proposal").json
     assert (proposal["named"], proposal["of"]) == (1, 2)
 
@@ -119,6 +129,11 @@ def test_commands_tell_shape_and_change_indexes_and_rules(runner, some, tmp_path
     assert '"bsonType": "int"' in runner("data", "rules", "acme-corp")
     runner("data", "rules", "acme-corp", "--end")
     assert "No JSON Schema" in runner("data", "rules", "acme-corp")
+    former = runner("data", "rules", "acme-corp", "--former")
+    put_back = ("data", "rules", "acme-corp", "--put-back", former.partition(":")[0])
+    assert "more than you were told" in runner(*put_back, ends=2)
+    runner(*put_back, "--although", "1")
+    assert '"bsonType": "int"' in runner("data", "rules", "acme-corp")
 
 
 def test_commands_say_what_a_shared_collection_has_not(runner, app):

@@ -220,7 +220,16 @@ def test_rules_are_proposed_tried_edited_and_put_into_force(mara, filled):
     page = mara.get(f"{DATA}/rules")
     assert "mara@acme.example" in page.text
     mara.post(f"{DATA}/rules/end", form_at=f"{DATA}/rules")
-    assert "There are no rules yet" in mara.get(f"{DATA}/rules").text
+    page = mara.get(f"{DATA}/rules")
+    assert "No rules are in force" in page.text
+    [link] = page.html.find("caption", string="Former rules").find_parent("table").tbody("a")
+    again = mara.get(link["href"])
+    assert "2 of 60 documents would break these rules." in again.text
+    hidden = again.html.select_one("form.force").select("input[type=hidden]")
+    back = {each["name"]: each["value"] for each in hidden}
+    mara.post(f"{DATA}/rules/force", {**sent, **back}, form_at=link["href"])
+    assert "In force now" in mara.get(f"{DATA}/rules").text
+    assert mara.get(f"{DATA}/rules?former=0").status == 404
 
 
 def test_in_a_shared_collection_pages_say_what_would_change_that(mara):

@@ -10,6 +10,7 @@ from portal import clock
 from portal.app.parts import DOCUMENTS
 from portal.audit.trail import delete_chain
 from portal.data.lacking_indexes import note_refused
+from portal.data.rules.versions import Version, keep_version
 from portal.database.transactions import transactional
 from portal.doctor import leftovers, members, operations, placements, slugs
 from portal.documents.accounts import Account
@@ -356,6 +357,10 @@ def a_view(organization, account):
     DocumentView(organization=organization.id, account=account.id, **words).save()
 
 
+def former_rules(organization):
+    transactional(keep_version)(organization.id, 1, None, Version({}, "strict", "error"))
+
+
 LEFT = {
     "membership": ("dead_membership", a_membership),
     "key": ("dead_key", lambda org, account: a_key(org)),
@@ -367,6 +372,7 @@ LEFT = {
     "view": ("dead_view", a_view),
     "note": ("dead_note", lambda org, account: add_note(org.id, "Called.", a_context())),
     "suggested index": ("dead_suggestion", lambda org, account: note_refused(org, {"n": 1})),
+    "former rules": ("dead_rules", lambda org, account: former_rules(org)),
     "figures": ("dead_figures", lambda org, account: some_figures(org)),
     "passkey": ("dead_factor", lambda org, account: a_passkey(account)),
     "app and recovery codes": ("dead_factor", lambda org, account: an_app(account)),

@@ -15,6 +15,7 @@ from portal.data.errors import (
 )
 from portal.data.exact import delete_exactly, insert_exactly, replace_exactly
 from portal.data.recording import BATCH_BYTES, BATCH_DOCUMENTS
+from portal.data.refused_writes import note_refused
 from portal.data.server_errors import writing
 from portal.tenants.moving.places import in_batches
 
@@ -42,6 +43,8 @@ def carry_out(handle: Any, step: Step, tell: Callable[[Edit], None]) -> Edit:
         except _REFUSALS as error:
             if most == 1:
                 refused = _refusal_of(error)
+                if refused.refusal == Refusal.INVALID:
+                    note_refused(handle.id)
             else:
                 most = max(most // _FEWER, 1)
             continue

@@ -33,6 +33,7 @@ from portal.data.rules.schemas import (
     lines_of,
     text_of,
 )
+from portal.data.rules.versions import Version, keep_version
 from portal.data.server_errors import reading
 from portal.database.clusters import database_of
 from portal.database.transactions import transactional
@@ -112,17 +113,28 @@ def rules_of(organization: Organization) -> Rules:
         options.get("validationLevel", STRICT),
         options.get("validationAction", REFUSE),
         event and event.at,
-        event and (event.personal.get("email", {}).get("value") or event.actor_name),
+        event and name_of(event),
     )
+
+
+def name_of(event: AuditEvent) -> str | None:
+    """The name of who did what an event of the trail tells, unless that was erased."""
+    name: str | None = event.personal.get("email", {}).get("value") or event.actor_name
+    return name
 
 
 def visible_rules(access: DocumentAccess) -> Rules:
     """The rules in force, for somebody who may see all that they name. Raises FieldMasked,
     NeedsOwnPlacement."""
     found = rules_of(access.organization)
-    _check_mask(access, list(clauses_of(found.schema or {})))
+    check_visible(access, found.schema or {})
     access.mask.check_filter(found.others or {})
     return found
+
+
+def check_visible(access: DocumentAccess, schema: Schema) -> None:
+    """Raise FieldMasked where a schema names what the caller may not see."""
+    _check_mask(access, list(clauses_of(schema)))
 
 
 def _last_change(organization: Organization) -> AuditEvent | None:
@@ -163,7 +175,8 @@ def set_rules(
 ) -> None:
     """Put the rules into force in place of the schema that is, or end all that are. Conditions
     beside it that are no schema stay. With ``known_breaking`` they are tried once
-    more, and refused if more documents break them. Recorded in the audit trail, without values.
+    more, and refused if more documents break them. Recorded in the audit trail, without values, and
+    kept as a version.
 
     Raises InvalidRules, RulesBroken, FieldMasked, NeedsOwnPlacement, TooManyAttempts, NotFound,
     Forbidden.
@@ -176,14 +189,17 @@ def set_rules(
         _checked(seen, schema)
         _check_taken(seen, schema)
     elif seen.mask:
-        _check_mask(seen, list(clauses_of(rules_of(access.organization).schema or {})))
+        check_visible(seen, rules_of(access.organization).schema or {})
     rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(access.organization.id))
     if schema is not None and known_breaking is not None:
         trial = try_rules(seen, schema)
         if trial.complete and (trial.more or trial.breaking > known_breaking):
             raise RulesBroken(trial.number)
-    others = rules_of(access.organization).others or {}
-    _record_changed(access, schema, context)
+    found = rules_of(access.organization)
+    before = None if found.schema is None else Version(found.schema, found.level, found.action)
+    after = None if schema is None else Version(dict(schema), level, action)
+    _record_changed(access, before, after, context)
+    others = found.others or {}
     validator = {**others, "$jsonSchema": schema} if schema is not None else {}
     tenant_of(access.organization)._execution.change(
         "collMod", validator=validator, validationLevel=level, validationAction=action
@@ -191,16 +207,19 @@ def set_rules(
 
 
 @transactional
-def _record_changed(access: Access, schema: Schema | None, context: RequestContext) -> None:
+def _record_changed(
+    access: Access, before: Version | None, after: Version | None, context: RequestContext
+) -> None:
     organization = begin_change(
         access, context, CHANGED, access.organization.id, permission="indexes.manage"
     )
-    if schema is None:
-        record(organization, "rules.ended", context.origin)
-        return
-    names = dict.fromkeys(clause.path[0] for clause in clauses_of(schema) if clause.path)
-    fields = ", ".join(names)[:500] or "whole documents"
-    record(organization, "rules.changed", context.origin, fields=fields)
+    if after is None:
+        event = record(organization, "rules.ended", context.origin)
+    else:
+        names = dict.fromkeys(each.path[0] for each in clauses_of(after.schema) if each.path)
+        fields = ", ".join(names)[:500] or "whole documents"
+        event = record(organization, "rules.changed", context.origin, fields=fields)
+    keep_version(organization.id, event.seq, before, after)
 
 
 def _checked(access: DocumentAccess, schema: Schema) -> list[Clause]:

@@ -23,6 +23,7 @@ from portal.data.indexes.conflicts import Conflicts, Expiring
 from portal.data.indexes.listing import ID_INDEX, MOST_INDEXES, ListedIndex
 from portal.data.indexes.suggesting import suggestions_for
 from portal.data.rules import rules
+from portal.data.rules.former import find_former, former_rules, refusals_of
 from portal.data.rules.proposing import propose_rules
 from portal.data.rules.schemas import lines_of, parse_schema
 from portal.data.shape.sampling import shape_of
@@ -123,6 +124,8 @@ def show_rules(access: Access) -> ResponseReturnValue:
         return page.proposed()
     if request.args.get("edit") is not None:
         return page.edited("")
+    if former := request.args.get("former"):
+        return page.former(former)
     return page.in_force_now()
 
 
@@ -248,6 +251,16 @@ class _RulesPage:
         title = f"Proposed from the shape: {found.named} of {found.fields} fields"
         return self._with(found.schema, title, rules.try_rules(self.seen, found.schema))
 
+    def former(self, former_id: str) -> ResponseReturnValue:
+        """The page of rules that were in force before, tried. Raises RulesNotFound."""
+        found = find_former(self.seen, self.in_force, former_id).rules
+        schema = found.schema or {}
+        try:
+            trial = rules.try_rules(self.seen, schema)
+        except InvalidRules as error:  # a program had set what can't be tried here
+            return self.edited("\n".join(line.text for line in lines_of(schema)), error.words)
+        return self._with(schema, "Former rules", trial, of=found)
+
     def edited(self, text: str, fault: str = "") -> ResponseReturnValue:
         """The page where rules are edited as text."""
         schema = self.in_force.schema or {"bsonType": "object"}
@@ -273,12 +286,15 @@ class _RulesPage:
         schema: dict[str, Any],
         title: str,
         trial: rules.Trial | None,
+        *,
+        of: rules.Rules | None = None,
         **values: object,
     ) -> tuple[str, int]:
         lines = lines_of(schema)
         text = "\n".join(line.text for line in lines)
-        level = self.in_force.level if self.in_force.schema else rules.MODERATE
-        given = {"schema": text, "level": level, "action": self.in_force.action}
+        of = of or self.in_force
+        level = of.level if of.schema else rules.MODERATE
+        given = {"schema": text, "level": level, "action": of.action}
         form = RulesForm(
             formdata=None, data={**given, "breaking": str(trial.breaking) if trial else ""}
         )
@@ -298,6 +314,8 @@ class _RulesPage:
             access=self.access,
             organization=self.access.organization,
             in_force=self.in_force,
+            former=former_rules(self.seen, self.in_force),
+            refusals=refusals_of(self.access.organization, self.in_force),
             typed=TriedRulesForm(),
             ending=IndexForm(),
             shown_id=shown_id,

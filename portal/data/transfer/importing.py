@@ -33,6 +33,7 @@ from portal.data.recording import (
     prepare_recording,
     trim,
 )
+from portal.data.refused_writes import note_refused
 from portal.data.server_errors import writing
 from portal.data.transfer import passes
 from portal.data.transfer.checking import several_have
@@ -186,6 +187,8 @@ class _Write:
 
     def _note(self, part: Sequence[Record], refused: "_RefusedOne") -> None:
         """Note which record of the part was refused; where that isn't known, try fewer at once."""
+        if (refused.record or len(part) == 1) and isinstance(refused.__cause__, DocumentInvalid):
+            note_refused(self.access.organization.id)
         if refused.record is not None:
             self.faults[refused.record.number] = refused.fault
             self.size = max(SMALLEST_BATCH, len(part) // 2)
