@@ -328,7 +328,15 @@ class Index(Response):
     percent = fields.Integer(
         required=True,
         allow_none=True,
-        metadata={"description": "of the documents that a build has read", "example": None},
+        metadata={"description": "of its step that a build has done", "example": None},
+    )
+    step = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "the step that a build is at, and how long that will take still",
+            "example": None,
+        },
     )
     cause = fields.String(
         required=True,

@@ -71,6 +71,8 @@ def list_indexes(slug: str) -> None:
     for index in found:
         if index.state == FAILED:
             click.echo(plain(f"{index.name} was not built: {index.cause}"))
+        elif index.step:
+            click.echo(plain(f"{index.name}, {index.percent or 0} %: {index.step}"))
 
 
 @click.command("create-index")

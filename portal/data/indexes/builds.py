@@ -6,9 +6,11 @@ A failed build stays in the list, with its cause, until it is forgotten or built
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import bson
@@ -37,6 +39,7 @@ from portal.data.indexes.listing import (
     drop_ready,
     ready_indexes,
 )
+from portal.data.indexes.pace import Pace, Progress
 from portal.data.server_errors import is_transient
 from portal.database.clusters import client_of
 from portal.database.leases import Interrupted
@@ -68,9 +71,20 @@ _SUSPENDED_SECONDS = 60
 _MOVING_SECONDS = 10
 _DUPLICATE_KEY = 11000
 _MOST_JOBS = 100
+# A part of what the server says of a build while it reads the collection.
+_READING = "scanning collection"
 _builds = threading.BoundedSemaphore(1)
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class LastBuild:
+    """A build that is done, how long it took, waiting included, and when it ended."""
+
+    name: str
+    took: timedelta
+    at: datetime
 
 
 def list_indexes(organization: Organization) -> list[ListedIndex]:
@@ -86,6 +100,14 @@ def list_indexes(organization: Organization) -> list[ListedIndex]:
         if job.state in (JobState.RUNNING, JobState.PAUSED, JobState.FAILED):
             pending.append(_pending(job))
     return existing + pending[::-1]
+
+
+def last_build(organization: Organization) -> LastBuild | None:
+    """The last build that came to its end, by which the next one can be guessed."""
+    for job in managing.jobs_of(organization.id, KINDS, _MOST_JOBS):
+        if job.state == JobState.DONE:
+            return LastBuild(job.parameters["name"], job.ended_at - job.created_at, job.ended_at)
+    return None
 
 
 def create_index(access: Access, spec: IndexSpec, context: RequestContext) -> ListedIndex:
@@ -306,16 +328,17 @@ def _in_the_way(error: OperationFailure, organization: Organization, spec: Index
 @contextmanager
 def _watched(run: Run, organization: Organization, spec: IndexSpec) -> Iterator[None]:
     """Report how far the server is with the build, while it is built."""
-    over = threading.Event()
+    over, pace = threading.Event(), Pace()
 
     def watch() -> None:
         while not over.wait(_LOOK_SECONDS):
             try:
-                percent = _percent_of(organization, spec)
+                found = _progress_of(organization, spec)
             except PyMongoError:  # only figures lack
                 continue
-            if percent is not None:
-                run.report(percent, "Building")
+            if found is not None:
+                pace.see(found, time.monotonic())
+                run.report(found.percent, found.step, pace.words)
 
     watcher = threading.Thread(target=watch, name="index-build-watch", daemon=True)
     watcher.start()
@@ -326,8 +349,8 @@ def _watched(run: Run, organization: Organization, spec: IndexSpec) -> Iterator[
         watcher.join()
 
 
-def _percent_of(organization: Organization, spec: IndexSpec) -> int | None:
-    """The part of the documents that the server has read, where it lets the portal see that."""
+def _progress_of(organization: Organization, spec: IndexSpec) -> Progress | None:
+    """The progress of the build, where the server lets the portal see that."""
     command = {"command.createIndexes": {"$exists": True}, "command.indexes.name": spec.full_name}
     stages: list[dict[str, Any]] = [
         {"$currentOp": {"allUsers": True}},
@@ -335,7 +358,12 @@ def _percent_of(organization: Organization, spec: IndexSpec) -> int | None:
     ]
     for running_one in client_of(organization.placement.cluster).admin.aggregate(stages):
         progress = running_one["progress"]
-        return int(progress["done"] * 100 / progress["total"])
+        is_reading = _READING in running_one.get("msg", "")
+        return Progress(
+            "Reading the documents" if is_reading else "Writing the keys",
+            int(progress["done"]),
+            int(progress["total"]),
+        )
     return None
 
 
@@ -353,9 +381,16 @@ def _pending(job: Job) -> ListedIndex:
         cause=job.reason if failed else None,
         conflicts=tuple((job.result or {}).get("conflicts", ())),
         percent=None if failed else job.progress.done or None,
+        step=None if failed else _step_of(job),
         at=job.ended_at or job.created_at,
         job=str(job.id),
     )
+
+
+def _step_of(job: Job) -> str | None:
+    """The step that the server is at, in words, with how long it will take still."""
+    parts = (job.progress.step, job.progress.note)
+    return ", ".join(part for part in parts if part) or None
 
 
 # By MongoDB's codes, whose own words have values of documents.

@@ -110,7 +110,8 @@ class Use:
 @dataclass(frozen=True, slots=True)
 class ListedIndex:
     """An index, ready, building or failed with a ``cause``, and documents that stood in its way by
-    their addresses. ``job`` is that of its build."""
+    their addresses. ``job`` is that of its build, which is at a ``step`` of which it has done
+    ``percent``."""
 
     name: str
     keys: dict[str, Any]
@@ -126,6 +127,7 @@ class ListedIndex:
     cause: str | None = None
     conflicts: tuple[str, ...] = ()
     percent: int | None = None
+    step: str | None = None
     at: datetime | None = None
     job: str | None = None
 

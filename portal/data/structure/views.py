@@ -222,6 +222,7 @@ def _indexes_page(
         indexes=listed,
         figures=figures,
         most=MOST_INDEXES,
+        last=index_builds.last_build(access.organization),
         found=found or _Found(),
         hiding=IndexForm(),
         shared=access.organization.placement.strategy == Strategy.SHARED,
