@@ -205,7 +205,8 @@ def check_import(name: str, file_id: str) -> tuple[dict[str, Any], int]:
     earlier = earlier_plan(seen.organization, found, body["earlier"])
     decision = decision_from(found, schemas.as_form(found, body, earlier), earlier)
     if decision.plan is None:
-        raise MappingRefused("; ".join(words for _, words in decision.faults) + ".")
+        told = "; ".join(words.rstrip(".") for _, words in decision.faults)
+        raise MappingRefused(told if told.endswith("…") else f"{told}.")
     return {"import": _shown(imports.decide(seen, found, decision.plan))}, 202
 
 

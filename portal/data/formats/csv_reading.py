@@ -166,7 +166,7 @@ class _Rows:
         """The row with as many cells as columns: missing ones are empty."""
         if any(row[self._width :]):
             told = f"{len(row)} cells, {self._width} columns"
-            raise _Faulty(Fault("More cells than columns", None, told))
+            raise _Faulty(Fault(_too_many(row), None, told))
         return row[: self._width] + [""] * (self._width - len(row))
 
     def _whole_document(self, row: list[str]) -> bytes:
@@ -202,3 +202,9 @@ def _checked(document: bytes) -> bytes:
     if len(document) > LARGEST_DOCUMENT_BYTES:
         raise _Faulty(Fault(TOO_LARGE))
     return document
+
+
+def _too_many(row: list[str]) -> str:
+    if any(cell.startswith(" ") and cell.lstrip(" ").startswith('"') for cell in row):
+        return "More cells than columns: a quote behind a space encloses nothing"
+    return "More cells than columns"
