@@ -36,6 +36,7 @@ from portal.data.transfer.files import (
     find_file,
     put_piece,
 )
+from portal.data.transfer.passes import read_ahead
 from portal.data.transfer.works import file_of, subject_of, while_kept
 from portal.documents.jobs import Job, JobState
 from portal.documents.organizations import Organization
@@ -187,7 +188,7 @@ class _Making:
             WriteOptions.of(self.file.details["options"]), Written.of(self.reached["written"])
         )
         piece = writer.begin() if self.reached["batch"] == 0 else b""
-        for documents, after in self.reader.pages(self.reached["after"]):
+        for documents, after in read_ahead(self.reader.pages(self.reached["after"])):
             self.run.check()
             piece += writer.encode(documents)
             self._keep(piece, after, writer.written)
@@ -199,7 +200,7 @@ class _Making:
     def _survey(self) -> None:
         """Find the columns of a CSV file from all of its documents."""
         survey = Survey()
-        for documents, _ in self.reader.pages(None):
+        for documents, _ in read_ahead(self.reader.pages(None)):
             self.run.check()
             survey.add(documents)
         options = WriteOptions.of(self.file.details["options"])

@@ -1,5 +1,5 @@
 """A pass over an uploaded file: its records in batches, from wherever the pass before ended, read
-ahead while the batch before is worked on."""
+ahead while the batch before is worked on. An export reads pages of documents ahead, too."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -118,7 +118,7 @@ def fatal_fault(batch: Sequence[Record]) -> Fault | None:
 
 def read_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
     """The batches, each of which is made while the caller works on the one before."""
-    with ThreadPoolExecutor(1, "import") as thread:
+    with ThreadPoolExecutor(1, "read-ahead") as thread:
         waiting = thread.submit(next, batches, None)
         while (batch := waiting.result()) is not None:
             waiting = thread.submit(next, batches, None)
