@@ -7,13 +7,14 @@ from datetime import timedelta
 import bson
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT, AxeResults
-from bson import ObjectId
+from bson import Binary, ObjectId
 from playwright.sync_api import expect
 
 from portal import clock, settings
 from portal.data.access import document_access
 from portal.data.document_ids import address_of
 from portal.data.formats.options import Format, WriteOptions
+from portal.data.indexes import builds
 from portal.data.indexes.builds import create_index
 from portal.data.indexes.listing import IndexSpec
 from portal.data.lacking_indexes import note_refused
@@ -248,6 +249,12 @@ def test_pages_of_a_document(page, check, mara, tenant_db):
     for path in ("", "?as=json", "/edit", "/json", "/duplicate", "/delete"):
         page.goto(here + path)
         check(page)
+    one, other = Binary(bytes(16), 3), Binary(b"\1" * 16, 3)
+    stored.insert_one({"_id": 2, "wide": "wide " * 100, "u": one, "inner": {"v": other}})
+    page.goto("/organizations/acme-corp/data?wide=wide&column=wide&column=u&uuid=java:u")
+    for words in ("Columns", "Old UUIDs by field"):
+        page.get_by_text(words, exact=True).click()
+        check(page)
     page.goto("/organizations/acme-corp/data/documents/new")
     check(page)
     page.goto(f"{here}/edit")
@@ -276,6 +283,14 @@ def test_pages_of_the_history(page, check, mara):
     page.get_by_role("button", name="Show what would change").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Change all 3 documents?")
     check(page)
+    page.get_by_role("button", name="Change 3 documents").click()
+    page.get_by_role("progressbar").wait_for()
+    check(page)
+    again = desk.update_many({}, {"$set": {"again": 1}})
+    page.goto(f"{data}/history/{again.id}/undo")
+    page.get_by_role("button", name="Undo it").click()
+    page.get_by_role("progressbar").wait_for()
+    check(page)
 
 
 def test_pages_of_imports_and_exports(page, check, mara):
@@ -296,10 +311,12 @@ def test_pages_of_imports_and_exports(page, check, mara):
         check(page)
     start_write(seen, ready)
     export = start_export(seen, Query(), WriteOptions(Format.CSV), "all documents")
-    runner.run_due_jobs()
-    for path in (f"/imports/{ready.file.id}", f"/exports/{export.file.id}", "/imports"):
-        page.goto(data + path)
-        check(page)
+    for ended in (False, True):
+        if ended:
+            runner.run_due_jobs()
+        for path in (f"/imports/{ready.file.id}", f"/exports/{export.file.id}", "/imports"):
+            page.goto(data + path)
+            check(page)
 
 
 def test_pages_of_sensitive_fields(page, check, mara, tenant_db):
@@ -328,6 +345,8 @@ def test_pages_of_structure(page, check, mara, tenant_db):
     stored.insert_many({"n": n or "x", **wide} for n in range(60))
     create_index(an_access(organization), IndexSpec({"W" * 90: 1}, unique=True), a_context(mara))
     note_refused(organization, {"W" * 90: 1, "n": -1})
+    with builds._builds:  # goes on in no worker of this test
+        create_index(an_access(organization), IndexSpec({"n": 1}), a_context(mara))
     page.goto(f"{data}/shape")
     page.get_by_text("Show the keys").click()
     check(page)
@@ -341,6 +360,9 @@ def test_pages_of_structure(page, check, mara, tenant_db):
     check(page)
     page.get_by_role("button", name="Put into force").click()
     expect(page.get_by_role("status")).to_contain_text("The rules are in force.")
+    check(page)
+    page.get_by_role("button", name="End these rules").click()
+    page.get_by_role("table", name="Former rules").get_by_role("link").click()
     check(page)
     page.goto("/organizations/shared/data/rules")
     check(page)
