@@ -33,8 +33,6 @@ from portal.data.texts import (
     year_of,
 )
 
-LONGEST_CELL = 60
-
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -74,7 +72,7 @@ def _cell(node: Node, reader: Reader) -> Shown:
     if node.kind in _CELLS:
         return _CELLS[node.kind](node, reader)
     text = "".join(token.text for token in value_tokens(node, reader, ()))
-    return Shown(_folded(text), "code", text if len(text) > LONGEST_CELL else "")
+    return Shown(_folded(text, reader), "code", text if len(text) > reader.longest else "")
 
 
 def _number_cell(node: Node, reader: Reader) -> Shown:
@@ -99,7 +97,8 @@ def _document_cell(node: Node, reader: Reader) -> Shown:
     if not names:
         return Shown("{ … }" if node.is_cut else "{ }", "inner")
     more = len(node.members) + node.more > len(names)
-    return Shown(_folded("{ " + ", ".join(names)) + (", … }" if more else " }"), "inner")
+    text = _folded("{ " + ", ".join(names), reader)
+    return Shown(text + (", … }" if more else " }"), "inner")
 
 
 def _list_cell(node: Node, reader: Reader) -> Shown:
@@ -112,14 +111,14 @@ def _text_cell(node: Node, reader: Reader) -> Shown:
     if not text:
         return Shown("empty text", "absent")
     title = f"{humanize.intcomma(node.size_bytes)} bytes" if node.size_bytes is not None else ""
-    if not title and len(text) > LONGEST_CELL:
+    if not title and len(text) > reader.longest:
         title = visible(text)
-    return Shown(_folded(visible(text), cut=node.is_cut), "text", title)
+    return Shown(_folded(visible(text), reader, cut=node.is_cut), "text", title)
 
 
-def _folded(text: str, *, cut: bool = False) -> str:
-    if len(text) > LONGEST_CELL:
-        return text[:LONGEST_CELL] + "…"
+def _folded(text: str, reader: Reader, *, cut: bool = False) -> str:
+    if len(text) > reader.longest:
+        return text[: reader.longest] + "…"
     return text + "…" if cut else text
 
 

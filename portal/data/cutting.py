@@ -1,15 +1,15 @@
 """Documents for a page: the server sends what a page can show of them, however large they are."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pymongo.errors import OperationFailure
 
-from portal.data import nodes, plans
+from portal.data import first_bytes, nodes, plans
 from portal.data.access import DocumentAccess
 from portal.data.document_ids import decoded
-from portal.data.errors import InvalidQuery
+from portal.data.errors import InvalidQuery, QueryTooSlow
 from portal.data.handles import documents_of
 from portal.data.nodes import Node
 from portal.data.queries import NULL, beyond, check_sort, cursor_of_values
@@ -92,6 +92,19 @@ def list_cut(
         _cursor(last, ordered) if last and (backwards or more) else None,
         index,
     )
+
+
+def with_first_bytes(access: DocumentAccess, page: CutPage, comment: str) -> CutPage:
+    """The page with the first bytes of binaries, as ``first_bytes`` reads them, where that doesn't
+    take too long."""
+    cut = {each.document_id: each.node for each in page.documents if each.node}
+    try:
+        with reading():
+            found = first_bytes.read(access, documents_of(access.organization), cut, comment)
+    except QueryTooSlow:
+        return page
+    documents = [replace(each, node=found.get(each.document_id)) for each in page.documents]
+    return replace(page, documents=documents)
 
 
 def entry(name: Any, value: Any, levels: int) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """Documents as lines of JSON, in the shell's words for types."""
 
 import struct
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from uuid import UUID
 
 import humanize
 from bson import Binary
-from bson.binary import OLD_UUID_SUBTYPE, UUID_SUBTYPE, UuidRepresentation
+from bson.binary import OLD_UUID_SUBTYPE, UUID_SUBTYPE
 
 from portal.data.bson_types import (
     BINARY,
@@ -38,24 +38,26 @@ from portal.data.texts import (
     visible,
     year_of,
 )
+from portal.data.uuid_readings import LEGACY_UUIDS, field_at
 
 _LONGEST_LINE = 80
 _REGEX, _DB_POINTER, _CODE, _SYMBOL, _SCOPED = 0x0B, 0x0C, 0x0D, 0x0E, 0x0F
 _MAX_KEY, _MIN_KEY = 0x7F, 0xFF
-LEGACY_UUIDS = {
-    "java": UuidRepresentation.JAVA_LEGACY,
-    "csharp": UuidRepresentation.CSHARP_LEGACY,
-    "python": UuidRepresentation.PYTHON_LEGACY,
-}
-"""The readings of a UUID of the old subtype, by the drivers that wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A reader of a page: the ``zone`` of dates, and the driver by which old UUIDs are read."""
+    """A reader of a page: the ``zone`` of dates, the drivers by which old UUIDs are read, by the
+    field, and the ``longest`` text of a cell."""
 
     zone: tzinfo = UTC
-    legacy_uuid: str = ""
+    uuids: Mapping[str, str] = field(default_factory=dict)
+    longest: int = 60
+
+    def at(self, path: Sequence[str]) -> "Reader":
+        """The reader of the field at a path alone."""
+        own = self.uuids.get(field_at(path))
+        return self if own is None else replace(self, uuids={"": own})
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,23 +151,26 @@ def _size(node: Node, path: tuple[str, ...]) -> list[Token]:
 
 
 def _binary(node: Node, reader: Reader, path: tuple[str, ...]) -> list[Token]:
-    if node.is_cut:
-        return [Token("binary", "type"), *_size(node, path)]
     subtype, content = node.value[10], node.value[11:-1]
-    if uuid := _uuid(subtype, content, reader):
+    if node.is_cut:
+        if not content:
+            return [Token("binary", "type"), *_size(node, path)]
+        name = f"Binary.{subtype}" if subtype else "Binary"
+        return [*_called(name, f"{content.hex()}…"), *_size(node, path)]
+    if uuid := _uuid(subtype, content, reader.at(path).uuids.get("")):
         return _called("UUID", f'"{uuid}"')
     first = content[:16].hex() + ("…" if len(content) > 16 else "")
     told = f"{first}, {len(content)} bytes" if content else "0 bytes"
     return _called(f"Binary.{subtype}" if subtype else "Binary", told)
 
 
-def _uuid(subtype: int, content: bytes, reader: Reader) -> UUID | None:
+def _uuid(subtype: int, content: bytes, reading: str | None) -> UUID | None:
     if len(content) != 16:
         return None
     if subtype == UUID_SUBTYPE:
         return UUID(bytes=content)
-    if subtype == OLD_UUID_SUBTYPE and reader.legacy_uuid in LEGACY_UUIDS:
-        return Binary(content, OLD_UUID_SUBTYPE).as_uuid(LEGACY_UUIDS[reader.legacy_uuid])
+    if subtype == OLD_UUID_SUBTYPE and reading in LEGACY_UUIDS:
+        return Binary(content, OLD_UUID_SUBTYPE).as_uuid(LEGACY_UUIDS[reading])
     return None
 
 

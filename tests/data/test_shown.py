@@ -19,7 +19,7 @@ def tell(node):
     """All that a page says of a document."""
     for _, inner in node.members:
         cells.cell(inner, Reader(), None)
-        cells.cell(inner, Reader(legacy_uuid="java"), nodes.TEXT)
+        cells.cell(inner, Reader(uuids={"": "java"}), nodes.TEXT)
     return "\n".join("".join(token.text for token in line) for line in shown.lines(node, Reader()))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from portal.data import plans, reading
 from portal.data.access import DocumentAccess
-from portal.data.cutting import CutDocument, CutPage, list_cut
+from portal.data.cutting import CutDocument, CutPage, list_cut, with_first_bytes
 from portal.data.errors import (
     IndexNeeded,
     InvalidQuery,
@@ -77,6 +77,21 @@ def browse(
 ) -> Browsed:
     """The page behind or before a cursor, of the ``newest`` where it is the first of all. A sort
     that needs an index is left out, and told. Raises InvalidQuery for a cursor that isn't one."""
+    found = _asked_or_newest(access, selection, after, before, limit, comment, newest)
+    if found.page is None:
+        return found
+    return replace(found, page=with_first_bytes(access, found.page, comment))
+
+
+def _asked_or_newest(
+    access: DocumentAccess,
+    selection: Selection,
+    after: str | None,
+    before: str | None,
+    limit: int,
+    comment: str,
+    newest: Newest,
+) -> Browsed:
     query = selection.filter
     asked = dict(selection.sort) or NEWEST_FIRST
     if newest.page and not query and asked == NEWEST_FIRST and not (after or before):

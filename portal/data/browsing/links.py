@@ -1,13 +1,15 @@
 """URLs of the page of documents, each with all that was selected."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flask import url_for
 
 from portal.data.browsing.builder import without
 from portal.data.browsing.saved_views import query_of
-from portal.data.selections import Selection
+from portal.data.selections import MOST_COLUMNS, Args, Selection
+from portal.data.uuid_readings import texts_of
 
 TABLE, JSON = "table", "json"
 
@@ -20,7 +22,9 @@ class Links:
     selection: Selection
     form: str = TABLE
     view: str = ""
-    legacy_uuid: str = ""
+    uuids: Mapping[str, str] = field(default_factory=dict)
+    wide: tuple[str, ...] = ()
+    """The columns that show more of a value."""
     back: str | None = None
     """The parameters that lead back to this page, where they aren't too long to carry."""
 
@@ -52,9 +56,10 @@ class Links:
         """The same as a table or as JSON."""
         return replace(self, form=form).here()
 
-    def read_as(self, legacy_uuid: str) -> str:
-        """With another reading of old UUIDs."""
-        return replace(self, legacy_uuid=legacy_uuid).here()
+    def read_as(self, reading: str) -> str:
+        """With another reading of old UUIDs, where a field has none of its own."""
+        others = {name: own for name, own in self.uuids.items() if name}
+        return replace(self, uuids={"": reading, **others} if reading else others).here()
 
     def sorted_by(self, name: str, direction: int) -> str:
         """Sorted by a field."""
@@ -67,16 +72,17 @@ class Links:
     def kept(self) -> list[tuple[str, str]]:
         """The parameters of a form that stands on the page."""
         own = {"as": self.form if self.form != TABLE else "", "view": self.view}
-        own["uuid"] = self.legacy_uuid
         return [
             *self.selection.query_args(),
             *((name, value) for name, value in own.items() if value),
+            *(("uuid", text) for text in texts_of(self.uuids)),
+            *(("wide", path) for path in self.wide),
         ]
 
     def query(self) -> str:
         """The parameters that a view keeps of it."""
         form = self.form if self.form != TABLE else ""
-        return query_of(self.selection, form=form, legacy_uuid=self.legacy_uuid)
+        return query_of(self.selection, form=form, uuids=self.uuids, wide=self.wide)
 
     def _with(self, **changes: Any) -> str:
         return replace(self, selection=replace(self.selection, **changes)).here()
@@ -86,3 +92,8 @@ class Links:
         for name, value in self.kept():
             args.setdefault(name, []).append(value)
         return url_for(endpoint, slug=self.slug, **{**args, **others})
+
+
+def wide_columns(args: Args) -> tuple[str, ...]:
+    """The columns that show more of a value, of the parameters of a URL."""
+    return tuple(dict.fromkeys(path for path in args.getlist("wide") if path))[:MOST_COLUMNS]

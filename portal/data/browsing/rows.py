@@ -1,27 +1,29 @@
 """Documents as the rows of a table, and as JSON."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from portal.data import nodes, shown
 from portal.data.bson_types import BINARY, NULL, NUMBERS, TEXT
 from portal.data.cells import HIDDEN, Shown, cell
-from portal.data.cutting import CutDocument
+from portal.data.cutting import LONGEST_TEXT, CutDocument
 from portal.data.document_ids import address_of
 from portal.data.literal_fields import names_in
 from portal.data.masks.masks import Mask
 from portal.data.nodes import Node
 from portal.data.shown import Reader, Token
 from portal.data.texts import visible
+from portal.data.uuid_readings import MOST_FIELDS, field_at
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column by the path of its field, and whether it is one of numbers, and can be sorted by."""
+    """A column by the path of its field, and whether it is one of numbers, and a wide one."""
 
     path: str
     is_number: bool
+    is_wide: bool = False
 
     @property
     def is_literal(self) -> bool:
@@ -56,21 +58,30 @@ class JsonDocument:
 
 
 def table_of(
-    documents: Sequence[CutDocument], paths: Iterable[str], reader: Reader, mask: Mask
+    documents: Sequence[CutDocument],
+    paths: Iterable[str],
+    reader: Reader,
+    mask: Mask,
+    wide: Container[str] = (),
 ) -> tuple[list[Column], list[Row]]:
-    """The columns and rows of documents. A type is told where it isn't the usual one of its
-    column; a masked field is so in each row, also where what it would be in is missing."""
+    """The columns and rows of documents, of which ``wide`` columns show more of a value. A type is
+    told where it isn't the usual one of its column; a masked field is so in each row, also where
+    what it would be in is missing."""
     paths = [path for path in paths if path != "_id"]
     found = [[_at(document.node, path) for document in documents] for path in paths]
     usual = [_usual(column) for column in found]
-    columns = [Column(path, kind in NUMBERS) for path, kind in zip(paths, usual, strict=True)]
+    columns = [
+        Column(path, kind in NUMBERS, path in wide) for path, kind in zip(paths, usual, strict=True)
+    ]
     masked = {path for path in paths if _is_masked(path, mask)}
     ids = _usual([nodes.node_of(document.document_id) for document in documents])
+    wider = replace(reader, longest=LONGEST_TEXT)
+    readers = [(wider if path in wide else reader).at(_names_of(path)) for path in paths]
     rows = []
     for index, document in enumerate(documents):
         cells = [
-            HIDDEN if path in masked else cell(column[index], reader, kind)
-            for path, column, kind in zip(paths, found, usual, strict=True)
+            HIDDEN if path in masked else cell(column[index], own, kind)
+            for path, column, kind, own in zip(paths, found, usual, readers, strict=True)
         ]
         rows.append(_row(document, tuple(cells), reader, ids))
     return columns, rows
@@ -89,15 +100,19 @@ def json_of(documents: Sequence[CutDocument], reader: Reader) -> list[JsonDocume
     ]
 
 
-def has_old_uuids(documents: Iterable[CutDocument]) -> bool:
-    """Tell whether a UUID of the old subtype is among them, which has several readings."""
-    unseen = [node for each in documents if (node := each.node)]
+def fields_of_old_uuids(documents: Iterable[CutDocument]) -> list[str]:
+    """The fields that have a UUID of the old subtype, which has several readings; MOST_FIELDS of
+    them."""
+    found: dict[str, None] = {}
+    unseen: list[tuple[tuple[str, ...], Node]] = [
+        ((), node) for each in documents if (node := each.node)
+    ]
     while unseen:
-        node = unseen.pop()
+        path, node = unseen.pop()
         if node.kind == BINARY and not node.is_cut and node.value[6:11] == _OLD_UUID:
-            return True
-        unseen += [inner for _, inner in node.members]
-    return False
+            found[field_at(path)] = None
+        unseen += [((*path, name), inner) for name, inner in node.members]
+    return sorted(found)[:MOST_FIELDS]
 
 
 _OLD_UUID = b"\x10\0\0\0\x03"
@@ -115,7 +130,7 @@ def _row(document: CutDocument, cells: tuple[Shown, ...], reader: Reader, ids: i
 
 def _id(document: CutDocument, reader: Reader, usual: int | None) -> Shown:
     node = nodes.node_of(document.document_id)
-    found = cell(node, reader, usual)
+    found = cell(node, reader.at(["_id"]), usual)
     if node.kind == TEXT and found.look == "text":
         return replace(found, text=found.text if found.type else f'"{found.text}"', look="code")
     return found
@@ -128,6 +143,10 @@ def _at(document: Node | None, path: str) -> Node | None:
     if names := names_in(path):
         return nodes.at(document, names)
     return document.member(path) or nodes.at(document, path.split("."))
+
+
+def _names_of(path: str) -> list[str]:
+    return list(names_in(path) or path.split("."))
 
 
 def _is_masked(path: str, mask: Mask) -> bool:

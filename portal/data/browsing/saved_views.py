@@ -1,6 +1,6 @@
 """Views of documents, kept under a name: a person's own, or everybody's of an organization."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode
@@ -23,6 +23,7 @@ from portal.data.browsing.errors import (
 )
 from portal.data.errors import InvalidExtendedJson, InvalidQuery
 from portal.data.selections import Selection, selection_from
+from portal.data.uuid_readings import texts_of
 from portal.database.transactions import transactional
 from portal.display_names import InvalidName, clean_words
 from portal.documents.document_views import DocumentView
@@ -61,10 +62,18 @@ class ListedView:
         return selection_from(self.args, building=True)
 
 
-def query_of(selection: Selection, *, form: str = "", legacy_uuid: str = "") -> str:
+def query_of(
+    selection: Selection,
+    *,
+    form: str = "",
+    uuids: Mapping[str, str] | None = None,
+    wide: Iterable[str] = (),
+) -> str:
     """The parameters that a view keeps of a selection and of how it is shown."""
-    own = [("as", form), ("uuid", legacy_uuid)]
-    return urlencode([*selection.query_args(), *((name, value) for name, value in own if value)])
+    own = [("as", form)] if form else []
+    readings = [("uuid", text) for text in texts_of(uuids or {})]
+    columns = [("wide", path) for path in wide]
+    return urlencode([*selection.query_args(), *own, *readings, *columns])
 
 
 def views_of(seen: DocumentAccess) -> list[ListedView]:

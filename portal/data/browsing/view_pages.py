@@ -10,8 +10,10 @@ from portal.bidi import isolated
 from portal.data.access import document_access
 from portal.data.browsing import saved_views
 from portal.data.browsing.forms import SHARED, NewViewForm, ViewForm
+from portal.data.browsing.links import wide_columns
 from portal.data.browsing.saved_views import ListedView
 from portal.data.selections import selection_from
+from portal.data.uuid_readings import readings_from
 from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access, access_to
 from portal.web import error_handlers, requests
@@ -108,7 +110,8 @@ def _query() -> str:
     return saved_views.query_of(
         selection,
         form=request.args.get("as", "") if request.args.get("as") == "json" else "",
-        legacy_uuid=requests.choice_argument("uuid", ("", "java", "csharp", "python")),
+        uuids=readings_from(request.args.getlist("uuid")),
+        wide=wide_columns(request.args),
     )
 
 

@@ -18,7 +18,7 @@ from portal.data.browsing.browsing import Newest
 from portal.data.browsing.builder import Builder
 from portal.data.browsing.errors import ValueNotFound
 from portal.data.browsing.fields import Sample, sample_fields
-from portal.data.browsing.links import JSON, TABLE, Links
+from portal.data.browsing.links import JSON, TABLE, Links, wide_columns
 from portal.data.browsing.saved_views import ListedView
 from portal.data.conditions import Condition
 from portal.data.document_ids import parse_document_id
@@ -32,7 +32,8 @@ from portal.data.masks.errors import FieldMasked
 from portal.data.patching import element_at
 from portal.data.reading import Count
 from portal.data.selections import Selection, selection_from
-from portal.data.shown import LEGACY_UUIDS, Reader
+from portal.data.shown import Reader
+from portal.data.uuid_readings import readings_from
 from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access
 from portal.web import hangups
@@ -136,11 +137,11 @@ def _page(
     sample: Sample,
     views: list[ListedView],
 ) -> ResponseReturnValue:
-    reader = Reader(clock.zone_of(page_zone()), links.legacy_uuid)
+    reader = Reader(clock.zone_of(page_zone()), links.uuids)
     found, fault = _browsed(seen, selection, links, newest)
     documents = found.page.documents if found and found.page else []
     columns, table = rows.table_of(
-        documents, selection.columns or sample.columns, reader, seen.mask
+        documents, selection.columns or sample.columns, reader, seen.mask, links.wide
     )
     having, lacking = builder.operators_for(begun, sample)
     page = render_page(
@@ -158,7 +159,7 @@ def _page(
         columns=columns,
         rows=table,
         json=rows.json_of(documents, reader) if links.form == JSON else [],
-        old_uuids=list(LEGACY_UUIDS) if rows.has_old_uuids(documents) else [],
+        old_uuids=rows.fields_of_old_uuids(documents),
         counted=_counted(seen, selection, found),
         views=views,
         view=next((each for each in views if str(each.id) == links.view), None),
@@ -223,7 +224,8 @@ def _links(access: Access, selection: Selection) -> Links:
         selection,
         choice_argument("as", (TABLE, JSON)),
         request.args.get("view", ""),
-        choice_argument("uuid", ("", *LEGACY_UUIDS)),
+        readings_from(request.args.getlist("uuid")),
+        wide_columns(request.args),
         _back(),
     )
 

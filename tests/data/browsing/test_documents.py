@@ -1,6 +1,7 @@
 """The page of documents, as a person sees it."""
 
 from datetime import UTC, datetime
+from uuid import UUID
 
 import bson
 import pytest
@@ -10,6 +11,7 @@ from bson.datetime_ms import DatetimeMS
 from portal.data import cutting
 from portal.data.errors import QueryTooSlow
 from portal.data.queries import beyond, cursor_of
+from portal.data.uuid_readings import LEGACY_UUIDS
 from portal.documents.accounts import Account
 from portal.tenants.elements import framed
 from tests.data.browsing.conftest import DATA
@@ -161,6 +163,62 @@ def test_json_says_each_type(onlooker, stored):
         '"o": Binary.3(00000000000000000000000000000000, 16 bytes)',
     ]  # fmt: skip
     assert '"o": UUID("00000000' in onlooker.json_lines(uuid="java")[-2]
+
+
+def test_the_first_bytes_of_a_large_binary_are_told_not_of_a_very_large_one(onlooker, stored):
+    photo, film = b"\xff\xd8\xff\xe0" * 5000, b"\x00" * 100_000
+    stored.insert_one(
+        {"_id": 1, "photo": photo, "old": Binary(photo, 5), "film": film, "a.b": photo,
+         "inner": {"$x": photo}, "list": [photo]}
+    )  # fmt: skip
+    lines = onlooker.json_lines()
+    assert f'"photo": Binary({"ffd8ffe0" * 4}…) 20 kB,' in lines
+    assert f'"old": Binary.5({"ffd8ffe0" * 4}…) 20 kB,' in lines
+    assert '"film": binary 100 kB,' in lines
+    assert f'"a.b": Binary({"ffd8ffe0" * 4}…) 20 kB,' in lines
+    assert any(
+        line.startswith('"$x": Binary(ffd8') or '"$x": Binary(ffd8' in line for line in lines
+    )
+
+
+def test_a_page_of_many_binaries_reads_a_part_of_them(onlooker, stored):
+    stored.insert_many([{"_id": n, "blob": bytes(60_000)} for n in range(50)])
+    told = [line for line in onlooker.json_lines(sort="_id") if line.startswith('"blob"')]
+    assert [line.startswith('"blob": Binary(') for line in told] == [True] * 17 + [False] * 3
+
+
+def test_old_uuids_are_read_by_the_driver_that_wrote_each_field(onlooker, stored):
+    one = UUID("00112233-4455-6677-8899-aabbccddeeff")
+    written = {
+        name: Binary.from_uuid(one, representation) for name, representation in LEGACY_UUIDS.items()
+    }
+    stored.insert_one({"_id": written["java"], "a": written["csharp"],
+                       "deep": {"list": [written["python"]]}, "c": written["java"]})  # fmt: skip
+    query = {"uuid": ["java", "csharp:a", "python:deep.list", "raw:c"]}
+    told = " ".join(onlooker.json_lines(**query))
+    assert told.count(str(one)) == 3
+    assert '"c": Binary.3(' in told
+    page = onlooker.page(column=["a", "c"], **query)
+    assert page.html.select(".documents-table tbody td")[1].get_text() == f'UUID("{one}")'
+    fields = page.html.find("summary", string="Old UUIDs by field").parent
+    chosen = [each["value"] for each in fields.select("option[selected]")]
+    assert sorted(chosen) == sorted(query["uuid"][1:])
+    kept = page.html.find("a", string="Save as a view…")["href"]
+    assert all(
+        f"uuid={each.replace(':', '%3A')}" in kept.replace(":", "%3A") for each in query["uuid"]
+    )
+
+
+def test_a_wide_column_shows_more_and_a_view_remembers_it(onlooker, stored):
+    stored.insert_one({"_id": 1, "note": "n" * 150, "other": "o" * 150})
+    query = {"column": ["note", "other"], "wide": ["note"]}
+    assert [len(cell) for cell in onlooker.rows(**query)[0][1:]] == [150, 61]
+    page = onlooker.page(**query)
+    ticked = page.html.select('.wide-ones input[name="wide"]')
+    assert [(each["value"], each.has_attr("checked")) for each in ticked] == [
+        ("note", True), ("other", False)
+    ]  # fmt: skip
+    assert "wide=note" in page.html.find("a", string="Save as a view…")["href"]
 
 
 def test_extreme_numbers_are_shown_as_they_are(onlooker, stored):
