@@ -95,13 +95,13 @@ def list_cut(
 
 
 def with_first_bytes(access: DocumentAccess, page: CutPage, comment: str) -> CutPage:
-    """The page with the first bytes of binaries, as ``first_bytes`` reads them, where that doesn't
-    take too long."""
+    """The page with the first bytes of binaries, as ``first_bytes`` reads them; without them where
+    the server can't tell them in time."""
     cut = {each.document_id: each.node for each in page.documents if each.node}
     try:
         with reading():
             found = first_bytes.read(access, documents_of(access.organization), cut, comment)
-    except QueryTooSlow:
+    except (QueryTooSlow, InvalidQuery):
         return page
     documents = [replace(each, node=found.get(each.document_id)) for each in page.documents]
     return replace(page, documents=documents)
