@@ -232,7 +232,7 @@ FIGURES = {
     ],
 }
 # The others start portals, or many processes, or fill collections.
-QUICK = ("sign-up", "store", "audit", "scripts")
+QUICK = ("sign-up", "audit")
 SURROUNDINGS = machine.look("6.0.5")
 
 

@@ -13,7 +13,8 @@ from portal.documents.organizations import Organization
 from tests.factories import verify
 from tests.visitor import PASSWORD
 
-pytestmark = pytest.mark.slow
+# A generator takes ten seconds; tests/api/test_openapi.py holds the document to what is answered.
+pytestmark = pytest.mark.full
 
 PACKAGE = "generated_portal_client"
 MARA = {"email": "mara@acme.example", "password": PASSWORD}

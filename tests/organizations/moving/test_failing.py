@@ -79,8 +79,15 @@ def as_if_leases_ran_out():
     make_due()
 
 
-@pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("step", STEPS)
+# What is left after a step is what is there before the next one.
+KILLS = [
+    *((step, False) for step in STEPS),
+    *(pytest.param(step, True, marks=pytest.mark.full) for step in STEPS[:-1]),
+    (STEPS[-1], True),
+]
+
+
+@pytest.mark.parametrize(("step", "after"), KILLS)
 def test_whoever_takes_over_a_switch_finishes_it(acme, tenant_db, at_step, step, after):
     ready = a_ready_move(acme, Strategy.DATABASE)
     at_step(step, Killed(), after=after)

@@ -6,7 +6,15 @@ from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
 
 from tests.stopwatch import takes_less
 from tests.tenants.library.conftest import library
-from tests.tenants.library.works import AFTERWARDS, FEW, READS, VERBS, WRITES, told
+from tests.tenants.library.works import (
+    AFTERWARDS,
+    FEW,
+    READS,
+    VERBS,
+    WRITES,
+    each_operation_with,
+    told,
+)
 
 limits = library("limits")
 
@@ -109,9 +117,8 @@ def test_a_read_that_fails_is_sent_again(store, failing, name, fault):
     assert READS[name](store) == expected
 
 
-@pytest.mark.parametrize("name", [*WRITES, *READS])
-@pytest.mark.parametrize(
-    "fault", [{"closeConnection": True}, {"blockConnection": True, "blockTimeMS": 400}], ids=repr
+@each_operation_with(
+    "fault", {"closeConnection": True}, {"blockConnection": True, "blockTimeMS": 400}
 )
 def test_a_server_that_stays_away_is_told_in_the_callers_time(store, failing, name, fault):
     store.insert_many(map(dict, FEW))

@@ -5,7 +5,16 @@ import threading
 import pytest
 
 from tests.tenants.library.conftest import library
-from tests.tenants.library.works import AFTERWARDS, FEW, READS, WRITES, ids, own_collection, told
+from tests.tenants.library.works import (
+    AFTERWARDS,
+    FEW,
+    READS,
+    WRITES,
+    each_operation_with,
+    ids,
+    own_collection,
+    told,
+)
 
 errors = library("errors")
 
@@ -66,8 +75,7 @@ def test_nothing_makes_a_collection_that_is_gone(store, raw, stored, name):
     assert raw.list_collection_names() == []
 
 
-@pytest.mark.parametrize("name", [*WRITES, *READS])
-@pytest.mark.parametrize("done", ["trash", "purge"])
+@each_operation_with("done", "trash", "purge")
 def test_nothing_is_read_or_written_in_the_trash_or_after_a_purge(
     store, stored, fake, acme, name, done
 ):

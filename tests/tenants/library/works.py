@@ -68,6 +68,20 @@ READS = {
     "aggregate": lambda store: store.aggregate([{"$group": {"_id": "$n"}}]).to_list(),
     "list_indexes": lambda store: store.list_indexes(),
 }
+TYPICAL = ("update_one", "transaction", "find")
+
+
+def each_operation_with(what, first, second):
+    """Each operation with the first, and a write, a transaction and a read with the second; ``make
+    faults`` tries the others, too."""
+    both = [
+        pytest.param(name, given, id=f"{name}-{given}", marks=marks)
+        for name in (*WRITES, *READS)
+        for given, marks in ((first, ()), (second, () if name in TYPICAL else pytest.mark.full))
+    ]
+    return pytest.mark.parametrize(("name", what), both)
+
+
 FEW = [{"_id": n, "n": 0} for n in range(4)]
 AFTERWARDS = {
     "insert_one": [*FEW, {"_id": "new"}],
