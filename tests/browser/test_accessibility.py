@@ -218,14 +218,17 @@ def test_pages_of_an_account(page, check, mara, theme):
         check(page)
 
 
-@pytest.mark.parametrize("theme", OF_ONES_OWN)
+@pytest.mark.parametrize("theme", [pytest.param("light", marks=pytest.mark.full), "dark"])
 def test_a_theme_of_ones_own(page, check, mara, theme):
     mara.update(set__theme=theme)
     page.goto("/account")
     check(page)
 
 
-@pytest.mark.parametrize("path", ["/address", "/password", "/close"])
+@pytest.mark.parametrize(
+    "path",
+    ["/password", *(pytest.param(path, marks=pytest.mark.full) for path in ("/address", "/close"))],
+)
 @pytest.mark.usefixtures("mara")
 def test_forms_of_an_account_with_faults(page, check, path):
     page.goto(f"/account{path}")
@@ -474,7 +477,7 @@ def test_on_a_phone_the_filters_fold(page, mara):
     page.get_by_text("No event found").wait_for()
 
 
-@pytest.mark.parametrize("path", ["/rename", "/delete"])
+@pytest.mark.parametrize("path", ["/rename", pytest.param("/delete", marks=pytest.mark.full)])
 def test_forms_of_an_organization_with_faults(page, check, mara, path):
     an_organization("Acme Corp", mara)
     page.goto(f"/organizations/acme-corp{path}")

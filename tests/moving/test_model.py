@@ -427,16 +427,17 @@ class AsksElsewhere(Writer):
 
 QUICK = [
     ("mover", FencesByLook, "own to own"),
-    ("mover", FencesByLook, "pool to own"),
     ("mover", NamesFirst, "own to own"),
     ("mover", TakesReverseTokenLate, "own to own"),
     ("world_type", AbortsWithoutLooking, "own to own"),
     ("world_type", WritesWithoutToken, "own to pool"),
-    ("world_type", WritesWithoutToken, "pool to pool"),
     ("world_type", ForgetsTokens, "own to pool"),
     ("mover", StoresTokenFirst, "own to own"),
 ]
+# Rarely found, or found between other places already.
 RARE = [
+    ("mover", FencesByLook, "pool to own"),
+    ("world_type", WritesWithoutToken, "pool to pool"),
     ("world_type", WritesWithoutToken, "own to own"),
     ("world_type", NamesFencesAlike, "own to pool"),
 ]
