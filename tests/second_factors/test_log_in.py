@@ -12,6 +12,7 @@ from portal.documents.second_factors import AuthenticatorApp, RecoveryCodes
 from portal.documents.sessions import Browser, Session, SessionKind
 from portal.identity.authentication import logging_in
 from portal.identity.second_factors.errors import WrongCode
+from portal.identity.second_factors.typed_codes import parse_code_of_app
 from portal.identity.sessions import sessions
 from tests.accounts.letters import Letters
 from tests.factories import a_context, an_account, an_app
@@ -133,23 +134,29 @@ TYPED = {
 }
 
 
-# Programs send all of them, below, to the same reader.
-AT_A_FORM = ("a line", "quotes and a full stop", "Arabic digits")
+def test_each_way_to_type_a_code_is_read():
+    read = {name: parse_code_of_app(typed("123456")) for name, typed in TYPED.items()}
+    assert read == dict.fromkeys(TYPED, "123456")
 
 
-@pytest.mark.parametrize(
+# By the same reader, at forms and by programs.
+SENT = ("a line", "quotes and a full stop", "Arabic digits")
+each_typed = pytest.mark.parametrize(
     "typed",
     [
-        pytest.param(typed, id=name, marks=() if name in AT_A_FORM else pytest.mark.full)
+        pytest.param(typed, id=name, marks=() if name in SENT else pytest.mark.full)
         for name, typed in TYPED.items()
     ],
 )
+
+
+@each_typed
 def test_a_code_is_read_by_what_is_seen_of_it(visitor, mara, typed):
     visitor.log_in()
     assert give(visitor, typed(mara.code())).status == 303
 
 
-@pytest.mark.parametrize("typed", TYPED.values(), ids=TYPED)
+@each_typed
 def test_programs_send_codes_as_people_do(app, mara, typed):
     body = {"email": "mara@acme.example", "password": PASSWORD, "code": typed(mara.code())}
     assert Program(app).post("/admin/login", body).status_code == 200
