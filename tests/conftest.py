@@ -160,12 +160,17 @@ def processes_allowed(allowed):
         traces.unknown |= _allowed.pop()
 
 
-def _refuse_processes(event, arguments):
-    if event == "subprocess.Popen" and not _allowed[-1]:
-        raise AssertionError(f"@pytest.mark.processes is missing here: this starts {arguments[0]}")
+_start_process = subprocess.Popen._execute_child
 
 
-sys.addaudithook(_refuse_processes)
+def _refuse_processes(process, command, *how):
+    if not _allowed[-1]:
+        raise AssertionError(f"@pytest.mark.processes is missing here: this starts {command}")
+    return _start_process(process, command, *how)
+
+
+# No audit hook: that is called for each id() too, ten thousand times in a test.
+subprocess.Popen._execute_child = _refuse_processes
 
 
 def pytest_xdist_auto_num_workers(config):
