@@ -30,9 +30,12 @@ def base_url(server, app):
 
 
 @pytest.fixture(scope="session")
-def shared_context(browser, browser_context_args):
+def shared_context(browser, browser_context_args, base_url):
+    """A page of the portal stays open in it: with the last one Chromium ends the process that draws
+    them, and what that has compiled."""
     context = browser.new_context(**browser_context_args)
     context.set_default_timeout(MILLISECONDS)
+    context.new_page().goto(f"{base_url}/healthz")
     yield context
     context.close()
 
@@ -56,7 +59,7 @@ def context(request):
         return
     context = request.getfixturevalue("shared_context")
     yield context
-    for page in context.pages:
+    for page in context.pages[1:]:
         page.close()
     context.clear_cookies()
 

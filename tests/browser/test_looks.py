@@ -112,13 +112,39 @@ def pages_of(slug):
     ]  # fmt: skip
 
 
-def test_nothing_moves_for_who_wants_no_motion(page, renaming):
+def is_still(page, path):
+    assert page.evaluate(MOVING) == [], path
+    page.locator(".menu summary").click()
+    assert page.evaluate(MOVING) == [], path
+    page.locator(".menu summary").click()
+
+
+def is_light_on_paper(page, path):
+    """Without navigation and without buttons."""
+    page.emulate_media(media="print", color_scheme="dark")
+    ground, ink = ground_and_ink(page)
+    assert ground > 240, path
+    assert ink < 60, path
+    assert page.evaluate(SHOWN, "nav, button, .btn, .bar, footer, .search, .skip") == [], path
+    assert page.evaluate(SHOWN, "h1") != [], path
+    page.emulate_media(media="screen", color_scheme="null")
+
+
+def keeps_all_in_forced_colours(page, path):
+    for scheme in ("light", "dark"):
+        page.emulate_media(forced_colors="active", color_scheme=scheme)
+        assert page.evaluate(WITHOUT_EDGE) == [], path
+        assert page.evaluate(OTHERWISE_DRAWN) == [], path
+    page.emulate_media(forced_colors="null", color_scheme="null")
+
+
+def test_each_page_is_still_where_wanted_light_on_paper_and_whole_in_forced_colours(page, renaming):
+    """Each page is loaded once for all of it. Who wants no motion also sees colours change at once."""
     page.emulate_media(reduced_motion="reduce")
     for path in pages_of(renaming):
         page.goto(path)
-        assert page.evaluate(MOVING) == [], path
-        page.locator(".menu summary").click()
-        assert page.evaluate(MOVING) == [], path
+        for look in (is_still, is_light_on_paper, keeps_all_in_forced_colours):
+            look(page, path)
 
 
 @pytest.mark.parametrize("path", ["/", "/login", "/signup", "/nowhere"])
@@ -126,17 +152,6 @@ def test_nothing_moves_for_strangers_who_want_no_motion(page, path):
     page.emulate_media(reduced_motion="reduce")
     page.goto(path)
     assert page.evaluate(MOVING) == []
-
-
-def test_paper_is_light_and_has_no_navigation_and_no_buttons(page, renaming):
-    page.emulate_media(media="print", color_scheme="dark")
-    for path in pages_of(renaming):
-        page.goto(path)
-        ground, ink = ground_and_ink(page)
-        assert ground > 240, path
-        assert ink < 60, path
-        assert page.evaluate(SHOWN, "nav, button, .btn, .bar, footer, .search, .skip") == [], path
-        assert page.evaluate(SHOWN, "h1") != [], path
 
 
 def test_on_paper_headings_stay_with_what_they_head_and_bars_keep_their_colour(page, renaming):
@@ -152,15 +167,6 @@ def test_on_paper_headings_stay_with_what_they_head_and_bars_keep_their_colour(p
     assert set(rows) == {"avoid"}
     bar = page.locator("progress").evaluate("(bar) => getComputedStyle(bar).printColorAdjust")
     assert bar == "exact"
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_vanishes_in_forced_colours(page, renaming, scheme):
-    page.emulate_media(forced_colors="active", color_scheme=scheme)
-    for path in pages_of(renaming):
-        page.goto(path)
-        assert page.evaluate(WITHOUT_EDGE) == [], path
-        assert page.evaluate(OTHERWISE_DRAWN) == [], path
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
