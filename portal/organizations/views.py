@@ -27,6 +27,7 @@ from portal.organizations import adopting, directory, latest, moves, sharing, si
 from portal.organizations.access import replay
 from portal.organizations.access.guards import render_page, with_access, with_trashed
 from portal.organizations.access.lookup import Access, access_to
+from portal.organizations.credentials.connecting import render_ways_in
 from portal.organizations.directory import TRASH_KEY, Preview, Selection, preview_of
 from portal.organizations.forms import (
     AdoptForm,
@@ -45,7 +46,6 @@ from portal.organizations.places import reading_place
 from portal.organizations.storage import CollectionState, stored_by
 from portal.web import rate_limits
 from portal.web.requests import (
-    choice_argument,
     number_argument,
     request_context,
     sort_key_argument,
@@ -295,13 +295,7 @@ def rename(access: Access) -> ResponseReturnValue:
 @blueprint.get("/organizations/<slug>/connect")
 @with_access("organization.view")
 def connect(access: Access) -> ResponseReturnValue:
-    return render_page(
-        "organizations/connect.html",
-        access,
-        python=choice_argument("python", ("sync", "async")),
-        curl=choice_argument("curl", ("list", "insert", "stream")),
-        public_url=settings.current().public_url,
-    )
+    return render_ways_in(access)
 
 
 @blueprint.route("/organizations/<slug>/delete", methods=["GET", "POST"])

@@ -731,7 +731,7 @@ def test_pages_of_credentials(page, check, mara):
     check(page)
     page.get_by_label("Name", exact=True).fill("Weekly report")
     page.get_by_role("button", name="Make MongoDB user").click()
-    page.get_by_text("Copy the connection string now.").wait_for()
+    page.get_by_text("Copy the connection string of").wait_for()
     check(page)
     for words in ("Rotate… Weekly report", "Revoke… Weekly report", "End old user… of Weekly"):
         page.goto("/organizations/acme-corp/credentials")
@@ -741,7 +741,7 @@ def test_pages_of_credentials(page, check, mara):
         check(page)
         if words.startswith("Rotate"):
             page.get_by_role("button", name="Rotate").click()
-            page.get_by_text("Copy the connection string now.").wait_for()
+            page.get_by_text("Copy the connection string of").wait_for()
             check(page)
 
 

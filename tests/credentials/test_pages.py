@@ -24,7 +24,7 @@ URI = re.compile(r"mongodb://(credential[A-Za-z0-9]{12}):([A-Za-z0-9]{40})@127\.
 
 
 def uri_on(page):
-    return page.html.select_one("code.secret").get_text()
+    return page.html.select_one("#mongodb-user code.secret").get_text()
 
 
 def make(visitor, name="Weekly report", reach=Reach.READ, **fields):
@@ -54,7 +54,15 @@ def test_a_user_is_made_proven_and_its_string_shown_once(mara, connect, tenant_d
         assert words in row
     activity = mara.get("/organizations/acme-corp/activity").text
     assert "Credential “Weekly report” made: read" in activity
-    for shown in (mara.get(PAGE).text, activity, log.text, str(Credential.objects.as_pymongo()[0])):
+    connect_page = mara.get("/organizations/acme-corp/connect")
+    assert connect_page.heading == page.heading == "Acme Corp"
+    for shown in (
+        mara.get(PAGE).text,
+        connect_page.text,
+        activity,
+        log.text,
+        str(Credential.objects.as_pymongo()[0]),
+    ):
         assert password not in shown
 
 

@@ -1,6 +1,7 @@
 """Pages of an organization's credentials."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -17,6 +18,7 @@ from portal.identity.sessions.reauthentication import reauthenticated
 from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access, access_to
 from portal.organizations.credentials import hosts, managing, travelling
+from portal.organizations.credentials.connecting import render_ways_in
 from portal.organizations.credentials.errors import CredentialNotFound, NotTravelling
 from portal.organizations.credentials.forms import EndOverlapForm, NewCredentialForm, RotateForm
 from portal.organizations.credentials.managing import (
@@ -148,7 +150,9 @@ def _back(access: Access, words: str) -> ResponseReturnValue:
 def _show_secret(access: Access, new: NewConnectionString) -> ResponseReturnValue:
     """The only response with the connection string: no redirect, since it isn't stored."""
     credential = managing.credential_of(access.organization, new.credential)
-    return _page("secret", access, credential=credential, new=new)
+    works = f"The MongoDB user “{isolated(credential.name)}” works."
+    flash(f"{works} Its connection string is below, this once.", "ok")
+    return render_ways_in(access, credential, new=new, **_told(access))
 
 
 @blueprint.errorhandler(DuplicateRequest)
@@ -170,7 +174,7 @@ def _replay(record: IdempotencyRecord) -> ResponseReturnValue:
     if record.kind not in (MADE, ROTATED):  # a string for a move can be made again
         return redirect(url_for(".show_all", slug=access.organization.slug), 303)
     credential = managing.credential_of(access.organization, record.operation)
-    return _page("secret", access, credential=credential, new=None)
+    return render_ways_in(access, credential, new=None, **_told(access))
 
 
 def _hindrances(access: Access) -> tuple[list[str], str | None]:
@@ -187,15 +191,16 @@ def _hindrances(access: Access) -> tuple[list[str], str | None]:
 def _page(
     name: str, access: Access, form: IdempotentForm | None = None, **values: object
 ) -> ResponseReturnValue:
+    return render_page(f"credentials/{name}.html", access, form, **_told(access), **values)
+
+
+def _told(access: Access) -> dict[str, Any]:
+    """What pages tell of all of an organization's users."""
     placement = access.organization.placement
-    return render_page(
-        f"credentials/{name}.html",
-        access,
-        form,
-        in_words=IN_WORDS,
-        hosts=hosts.tried(placement.cluster),
-        hosts_are_set=bool(hosts.chosen_uri(placement.cluster)),
-        database=placement.database or settings.current().tenant_db,
-        shared=not managing.may_have_credentials(access.organization),
-        **values,
-    )
+    return {
+        "in_words": IN_WORDS,
+        "hosts": hosts.tried(placement.cluster),
+        "hosts_are_set": bool(hosts.chosen_uri(placement.cluster)),
+        "database": placement.database or settings.current().tenant_db,
+        "shared": not managing.may_have_credentials(access.organization),
+    }
