@@ -1,5 +1,8 @@
 """Reads of several parts go to the server by one command, and each part is sent its own rows."""
 
+import pytest
+from pymongo.errors import OperationFailure
+
 from portal.database.together import Read, joined, read
 from portal.documents.organizations import Organization, Slug
 from tests.factories import an_organization
@@ -38,6 +41,22 @@ def test_joined_parts_are_a_part_again(app):
         [["acme-corp"]],
         (1, ["Acme Corp"]),
     ]
+
+
+def by_index(document, hint):
+    """Counts the documents of a kind by an index."""
+    [rows] = yield [Read(document, [{"$count": "number"}], hint=hint)]
+    return rows[0]["number"]
+
+
+def test_parts_that_name_their_index_are_read_by_it(app, commands):
+    an_organization("Acme Corp")
+    with pytest.raises(OperationFailure, match="hint"):
+        read(by_index(Slug, "no such index"))
+    commands.clear()
+    parts = (number(), by_index(Slug, {"organization": 1}), by_index(Organization, "_id_"))
+    assert read(joined(*parts)) == [(1, ["Acme Corp"]), 1, 1]
+    assert commands == ["aggregate", "aggregate"]  # as a command has one
 
 
 def test_of_no_part_nothing_is_read(app, commands):

@@ -10,6 +10,7 @@ import pytest
 
 from portal import clock
 from portal.documents.figures import OrganizationFigures
+from portal.documents.listing import ListedOrganization
 from portal.documents.memberships import Role
 from portal.documents.organizations import Organization, Strategy
 from portal.operators.listing.errors import InvalidFilter
@@ -18,6 +19,7 @@ from portal.operators.listing.filters import OrganizationFilter
 from portal.operators.listing.reading import read_page
 from portal.operators.listing.sorting import FIELDS, Order
 from portal.organizations import planning
+from portal.organizations.external import set_external
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.web.csv_lines import csv_lines
@@ -162,6 +164,38 @@ def test_who_is_named_in_full_comes_first(app):
     for name in ("Verde Able", "Verde", "Verde Zoo"):
         a_shared(name)
     assert found("verde") == ["Verde", "Verde Able", "Verde Zoo"]
+
+
+def test_an_external_id_typed_in_full_comes_first_before_those_that_have_it_as_a_word(app):
+    for name, external in (("Alpha", "CUS-Ä"), ("Beta", "cus-ä-2"), ("Gamma", "CUS Å")):
+        set_external(a_shared(name).id, a_context(), external_id=external, metadata={})
+    a_shared("Cus A")
+    assert found("cus-a") == ["Alpha", "Cus A", "Beta"]
+    assert found("cus å") == ["Cus A", "Gamma", "Alpha", "Beta"]
+
+
+def test_a_row_that_two_words_find_is_found_in_either_order(app):
+    for name in ("Verdant Bakery", "Verdant Ltd", "Baker Ver", "Bakery"):
+        a_shared(name)
+    feed_marked()
+    assert found("ver bak") == found("bak ver") == ["Baker Ver", "Verdant Bakery"]
+    assert found("BAKER verd") == ["Verdant Bakery"]
+
+
+def test_a_page_without_rows_says_why_and_leads_on(desk, monkeypatch):
+    monkeypatch.setattr("portal.operators.listing.reading.LOOKED_AT", 1)
+    for n in range(4):
+        a_shared(f"Acme {n}")
+    feed_marked()
+    beyond = desk.get(f"{LIST}?after={'f' * 24}zzz&sort=name")
+    assert "There are no more here" in beyond.html.get_text()
+    assert beyond.html.find("a", string="First page")["href"] == f"{LIST}?sort=name"
+    ListedOrganization.objects(name__ne="Acme 0").update(set__plan="gold")
+    ListedOrganization.objects(name__in=("Acme 0", "Acme 1")).update(set__cluster="iad-9")
+    page = desk.get(f"{LIST}?plan=gold&cluster=iad-9")
+    assert "None among these" in page.html.get_text()
+    more = page.html.find("a", string="Look at more")["href"]
+    assert names_on(desk.get(more)) == ["Acme 1"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from portal.database.together import Part, Read, Rows, Stages, read
+from portal.database.together import Part, Read, Rows, Stages, joined, read
 from portal.documents.listing import ListedOrganization
 from portal.documents.organizations import Organization, OrganizationState
 from portal.operators.listing.filters import OrganizationFilter
@@ -144,26 +144,44 @@ def _page_in_order(
     base, index = wanted.in_order(way.field, bound, leading)
     match = {name: value for name, value in base.items() if name not in others}
     most = LOOKED_AT if others else size
-    shown = dict.fromkeys((*FIELDS, way.field), 1)
     stages: Stages = [
         {"$match": match},
         {"$sort": {way.field: way.direction}},
         {"$limit": most + 1},
-        {"$project": shown},
+        {"$project": {"_id": 0, way.field: 1}},  # which the index has
     ]
     [looked] = yield [Read(ListedOrganization, stages, hint=dict(index))]
     more, looked = len(looked) > most, looked[:most]
-    rows = [row for row in looked if all(row.get(name) == others[name] for name in others)]
-    last = looked[-1] if looked else None
-    if len(rows) > size:
-        rows, more = rows[:size], True
-        last = rows[-1]
+    keys = [row[way.field] for row in looked]
+    if others:
+        rows = yield from _rows_of(keys, way.field, others)
+        last = looked[-1] if looked else None
+        if len(rows) > size:
+            rows, more = rows[:size], True
+            last = rows[-1]
+        truth = yield from _truth_of([row["_id"] for row in rows])
+    else:
+        rows, truth = yield from joined(
+            _rows_of(keys, way.field), _truth_of([key["o"] for key in keys])
+        )
+        last = looked[-1] if looked else None
     if back:
         rows.reverse()
     ends = _positions(rows, last, order, backwards=bool(back), from_start=start is None, more=more)
-    truth = yield from _truth_of([row["_id"] for row in rows])
     partial = others and more and len(rows) < size
     return ListingPage(_shown(rows, truth), *ends, looked_at=len(looked) if partial else None)
+
+
+def _rows_of(
+    keys: list[dict[str, Any]], field: str, others: dict[str, str] | None = None
+) -> Part[Rows]:
+    """Reads the rows of these sort keys that match the ``others``, in their order, each with its
+    key as the ``field``."""
+    wanted = {"_id": {"$in": [key["o"] for key in keys]}, **(others or {})}
+    stages: Stages = [{"$match": wanted}, {"$project": dict.fromkeys(FIELDS, 1)}]
+    [found] = yield [Read(ListedOrganization, stages, hint=_BY_ID if others else None)]
+    by_id = {row["_id"]: row for row in found}
+    return [{**by_id[key["o"]], field: key} for key in keys if key["o"] in by_id]
 
 
 def _positions(
