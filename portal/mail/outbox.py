@@ -11,6 +11,7 @@ from humanize import naturaldelta
 from mongoengine import QuerySet
 
 from portal import clock
+from portal.database.together import Part, Read, Stages, read
 from portal.database.transactions import within_transaction
 from portal.documents.mails import AT_ONCE, Mail, Outcome
 
@@ -59,13 +60,18 @@ class Backlog:
 
 def backlog() -> Backlog | None:
     """The mails that failed to leave and are tried again, or that nobody tried for PROMPTLY."""
+    return read(reading_backlog())
+
+
+def reading_backlog() -> Part[Backlog | None]:
+    """Reads those: the oldest along with what else is read."""
     late = [{"last_error": {"$exists": True}}, {"created_at": {"$lt": clock.now() - PROMPTLY}}]
     of_these = {"due_at": {"$exists": True}, "$or": late}
-    found = Mail._get_collection().find_one(
-        of_these, {"created_at": 1}, sort=[("created_at", 1)], hint=_WAITING
-    )
-    if found is None:
+    oldest: Stages = [{"$sort": {"created_at": 1}}, {"$limit": 1}, {"$project": {"created_at": 1}}]
+    [rows] = yield [Read(Mail, [{"$match": of_these}, *oldest], hint=dict(_WAITING))]
+    if not rows:
         return None
+    [found] = rows
     waiting = _waiting().filter(__raw__=of_these)
     latest = waiting.filter(last_error__exists=True).order_by("-due_at").first()
     reason = latest.last_error if latest else "No portal has tried to send them."

@@ -19,6 +19,7 @@ from mongoengine.errors import NotUniqueError
 
 from portal import clock
 from portal.audit.trail import installation, record
+from portal.database.together import Part, Read, read
 from portal.database.transactions import transactional
 from portal.documents.installation import INSTALLATION
 from portal.documents.organizations import Strategy
@@ -326,11 +327,17 @@ def current_policy() -> Policy:
     One that this portal doesn't understand was set by a newer one beside it, and is passed over for
     the one before.
     """
-    for stored in PlacementPolicy.objects.order_by("-id").limit(10):
+    return read(reading_policy())
+
+
+def reading_policy() -> Part[Policy]:
+    """Reads it."""
+    [rows] = yield [Read(PlacementPolicy, [{"$sort": {"_id": -1}}, {"$limit": 10}])]
+    for stored in rows:
         try:
-            return _parsed(stored.text, stored.id)
+            return _parsed(stored["text"], stored["_id"])
         except InvalidPolicy as error:
-            log.error("placement_policy.not_understood", version=stored.id, error=error.listed)
+            log.error("placement_policy.not_understood", version=stored["_id"], error=error.listed)
     return _parsed(DEFAULT, 0)
 
 

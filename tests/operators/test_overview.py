@@ -583,7 +583,8 @@ def test_the_first_page_reads_no_collection_whole_that_grows(desk, cared_for, ma
         while True:
             for one in reads:
                 name, seen = one.document._get_collection_name(), seen + 1
-                command = {"aggregate": name, "pipeline": one.stages, "cursor": {}}
+                hint = {"hint": one.hint} if one.hint else {}
+                command = {"aggregate": name, "pipeline": one.stages, "cursor": {}, **hint}
                 explained = master_db.command("explain", command, verbosity="queryPlanner")
                 if "COLLSCAN" in str(explained):
                     whole.add(name)

@@ -12,7 +12,7 @@ from portal.database.periodic import Record
 from portal.operators.overview.needs import Need, Source, Way, source_of
 from portal.placement import capacity
 from portal.placement.capacity import Gauge, Reading
-from portal.placement.policies import Policy, current_policy
+from portal.placement.policies import Policy
 from portal.web.charts import Chart, Forecast, Point, line_chart
 
 SOON_DAYS = 30
@@ -76,10 +76,12 @@ class ClusterState:
         return self.full_at - self.reading.at < timedelta(days=SOON_DAYS)
 
 
-def states(record: Record, ends: Mapping[str, tuple[Reading, Reading]]) -> list[ClusterState]:
+def states(
+    record: Record, ends: Mapping[str, tuple[Reading, Reading]], policy: Policy
+) -> list[ClusterState]:
     """The state of each cluster, the first one first, by the record of reading them and their
     readings."""
-    notes, policy = record.notes, current_policy()
+    notes = record.notes
     return [
         _state(cluster, ends.get(cluster.name), notes.get(cluster.name), policy)
         for cluster in known_clusters()

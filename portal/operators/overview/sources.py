@@ -32,7 +32,7 @@ from portal.operators.overview.needs import TOLD_OF_EACH, Need, Needs, Source, W
 from portal.operators.overview.runners import Runners
 from portal.organizations.lifecycle.retrying import why_it_stays
 from portal.organizations.usage import rolling
-from portal.placement import capacity
+from portal.placement import capacity, policies
 from portal.web.counting import counted
 
 LONG = timedelta(seconds=60)
@@ -112,20 +112,22 @@ def look() -> Looked:
 def looking() -> Part[Looked]:
     """Looks at every source, at all at once that are in master data."""
     at = clock.now()
-    records, ends, processes, *found = yield from joined(
+    records, ends, policy, processes, *found = yield from joined(
         periodic.reading_records(),
         capacity.reading_ends(),
+        policies.reading_policy(),
         runners.looking(),
         operations(at),
         moves(at),
         jobs(at),
         holds(at),
+        mails(at),
         checks(),
         listing(at),
     )
-    operating, moving, working, holding, checked, listed = found
+    operating, moving, working, holding, mailing, checked, listed = found
     capacity_record = records.get(capacity.TASK.name, NEVER)
-    states = clusters.states(capacity_record, ends)
+    states = clusters.states(capacity_record, ends, policy)
     sources = (
         operating,
         moving,
@@ -133,7 +135,7 @@ def looking() -> Part[Looked]:
         clusters.source(at, capacity_record, states),
         runners.source(at, processes),
         holding,
-        mails(at),
+        mailing,
         doctor(at, records.get(EXAMINATION, NEVER), *checked),
         listed,
         background("usage", "Use of organizations", rolling.TASK, records, at),
@@ -209,9 +211,9 @@ def holds(at: datetime) -> Part[Source]:
     return source_of("holds", "Legal holds", needs, at, more=more)
 
 
-def mails(at: datetime) -> Source:
+def mails(at: datetime) -> Part[Source]:
     """Mails that don't leave."""
-    backlog = outbox.backlog()
+    backlog = yield from outbox.reading_backlog()
     if backlog is None:
         return source_of("mails", "Mail", [], at)
     need = Need(

@@ -98,9 +98,11 @@ def show(operator: Operator) -> ResponseReturnValue:
 @with_operator("console.view")
 def show_capacity(operator: Operator) -> ResponseReturnValue:
     at = clock.now()
-    records, ends = read(joined(periodic.reading_records(), capacity.reading_ends()))
+    records, ends, policy = read(
+        joined(periodic.reading_records(), capacity.reading_ends(), policies.reading_policy())
+    )
     record = records.get(capacity.TASK.name, NEVER)
-    states = clusters.states(record, ends)
+    states = clusters.states(record, ends, policy)
     drawn = clusters.find(states, request.args.get("cluster"))
     return render_operator_page(
         "operators/overview/capacity.html",
