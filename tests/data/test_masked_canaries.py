@@ -158,24 +158,16 @@ def test_no_page_tells_a_viewer_a_masked_value(planted, app, visitor, log):
 
 
 @pytest.mark.attack("X4")
-@pytest.mark.parametrize(
-    "kind",
-    [
-        Format.CSV,
-        Format.JSON_LINES,
-        pytest.param(Format.JSON_ARRAY, marks=pytest.mark.full),
-        pytest.param(Format.BSON, marks=pytest.mark.full),
-    ],
-)
-def test_no_export_of_a_viewer_has_a_masked_value(planted, visitor, kind):
+def test_no_export_of_a_viewer_has_a_masked_value(planted, visitor):
     a_member(planted, Role.VIEWER)
     visitor.log_in("teo@acme.example")
-    made = visitor.post("/organizations/acme-corp/data/exports", {"format": kind.value})
-    assert made.status == 303
-    runner.run_due_jobs()
-    answer = visitor.client.get(f"{made.location}/file")
-    assert answer.status_code == 200
-    assert MASKED in assert_silent(answer, kind)
+    for kind in Format:
+        made = visitor.post("/organizations/acme-corp/data/exports", {"format": kind.value})
+        assert made.status == 303
+        runner.run_due_jobs()
+        answer = visitor.client.get(f"{made.location}/file")
+        assert answer.status_code == 200
+        assert MASKED in assert_silent(answer, kind)
 
 
 PIPELINES = [

@@ -50,28 +50,27 @@ def now_of(account):
 # Found
 
 
-@pytest.mark.parametrize(
-    ("typed", "found"),
-    [
-        ("mara@acme.example", ["mara@acme.example", "mara@acme.example.org"]),
-        ("MARA@Acme.example", ["mara@acme.example", "mara@acme.example.org"]),
-        ("Mara <mara@acme.example>", ["mara@acme.example", "mara@acme.example.org"]),
-        ("mar", ["mara+shop@acme.example", "mara@acme.example", "mara@acme.example.org"]),
-        ("mara+", ["mara+shop@acme.example"]),
-        ("mara shop@acme.example", ["mara+shop@acme.example"]),  # by programs that don't encode it
-        ("m_r", ["m_r@acme.example"]),
-        ("m%", []),
-        ("m.r", ["m.r@kestrel.example"]),
-        (".*", []),
-        ("@acme.example", ["m_r@acme.example", "mara@acme.example", "mara+shop@acme.example"]),
-        ("acme.example", ["m_r@acme.example", "mara@acme.example", "mara+shop@acme.example"]),
-        ("@kes", ["m.r@kestrel.example"]),
-        ("*@kestrel.example", ["m.r@kestrel.example"]),
-        ("%@kestrel.example", ["m.r@kestrel.example"]),
-        ("@münchen.example", ["lena@münchen.example"]),
-    ],
-)
-def test_people_are_found_by_what_is_typed_of_their_address_literally(app, typed, found):
+TYPED = [
+    ("mara@acme.example", ["mara@acme.example", "mara@acme.example.org"]),
+    ("MARA@Acme.example", ["mara@acme.example", "mara@acme.example.org"]),
+    ("Mara <mara@acme.example>", ["mara@acme.example", "mara@acme.example.org"]),
+    ("mar", ["mara+shop@acme.example", "mara@acme.example", "mara@acme.example.org"]),
+    ("mara+", ["mara+shop@acme.example"]),
+    ("mara shop@acme.example", ["mara+shop@acme.example"]),  # by programs that don't encode it
+    ("m_r", ["m_r@acme.example"]),
+    ("m%", []),
+    ("m.r", ["m.r@kestrel.example"]),
+    (".*", []),
+    ("@acme.example", ["m_r@acme.example", "mara@acme.example", "mara+shop@acme.example"]),
+    ("acme.example", ["m_r@acme.example", "mara@acme.example", "mara+shop@acme.example"]),
+    ("@kes", ["m.r@kestrel.example"]),
+    ("*@kestrel.example", ["m.r@kestrel.example"]),
+    ("%@kestrel.example", ["m.r@kestrel.example"]),
+    ("@münchen.example", ["lena@münchen.example"]),
+]
+
+
+def test_people_are_found_by_what_is_typed_of_their_address_literally(app):
     """Elsewhere a whole address drowns among others, a domain finds nobody, and % and _ are
     patterns."""
     for email in (
@@ -84,7 +83,8 @@ def test_people_are_found_by_what_is_typed_of_their_address_literally(app, typed
         set__email_key="lena@xn--mnchen-3ya.example",
         set__email_by_domain="xn--mnchen-3ya.example@lena",
     )
-    assert emails(find_people(typed)) == found
+    for typed, found in TYPED:
+        assert emails(find_people(typed)) == found, typed
 
 
 def test_a_person_is_found_by_id_and_the_newest_are_first_without_anything_typed(app):
