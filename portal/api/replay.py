@@ -1,6 +1,7 @@
 """Replay of calls by their idempotency key: a repeated call is answered like the first."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import marshmallow as ma
@@ -173,14 +174,20 @@ def without_secrets(answer: Any) -> Any:
     if isinstance(answer, list):
         return [without_secrets(item) for item in answer]
     if isinstance(answer, dict):
-        return {k: without_secrets(value) for k, value in answer.items() if k not in _SECRETS}
+        return {k: without_secrets(value) for k, value in answer.items() if k not in _secrets()}
     return answer
 
 
-_SECRETS = frozenset(
-    name
-    for schema in vars(schemas).values()
-    if isinstance(schema, type) and issubclass(schema, ma.Schema)
-    for name, field in schema._declared_fields.items()
-    if isinstance(field, schemas.Secret | schemas.ToldOnce) or field.load_only
-)
+@cache
+def _secrets() -> frozenset[str]:
+    """The names of fields that are secret in any schema, wherever it stands."""
+    names, unseen = set(), [ma.Schema]
+    while unseen:
+        schema = unseen.pop()
+        unseen += schema.__subclasses__()
+        names |= {
+            name
+            for name, field in schema._declared_fields.items()
+            if isinstance(field, schemas.Secret | schemas.ToldOnce) or field.load_only
+        }
+    return frozenset(names)
