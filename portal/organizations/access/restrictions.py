@@ -70,7 +70,8 @@ def suspended(organization: Organization) -> OrganizationReadOnly | Organization
     """The error that tells members and programs of the organization's suspensions."""
     read_only = organization.restricted == Restriction.READ_ONLY
     kind = OrganizationReadOnly if read_only else OrganizationLocked
-    told = tuple((one.message, one.contact) for one in suspensions_of(organization))
+    # What is told of several in the same words is told once.
+    told = tuple(dict.fromkeys((one.message, one.contact) for one in suspensions_of(organization)))
     return kind(organization.name, organization.restricted, told)
 
 
