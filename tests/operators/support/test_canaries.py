@@ -188,7 +188,9 @@ def test_no_document_is_told_by_a_session_that_claims_a_grant(
 
 @pytest.fixture
 def all_doors_open(monkeypatch, full):
-    """Whatever is asked before documents are read says yes: any grant holds, and it may do all."""
+    """Whatever is asked before documents are read says yes: any grant holds, and it may do all.
+    What somebody typed of documents into a view is guarded by nothing else, and left out."""
+    DocumentView.objects.update(set__query="")
     honest = sessions._support_principal
 
     def claimed(*given):
