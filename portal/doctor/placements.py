@@ -16,6 +16,7 @@ from portal.database.transactions import transaction
 from portal.doctor.findings import Finding, Kind, NotRepaired, Row, found_by
 from portal.documents.moves import Move
 from portal.documents.organizations import (
+    KNOWN_STRATEGY,
     MAIN_CLUSTER,
     OperationKind,
     Organization,
@@ -24,7 +25,6 @@ from portal.documents.organizations import (
     Strategy,
 )
 from portal.documents.pools import Pool
-from portal.organizations.access.strategies import KNOWN
 from portal.organizations.adopting import uuid_of_nobodys, write_adoption
 from portal.organizations.lifecycle.engine import repair_organization
 from portal.organizations.moving.leftovers import moves_of_collections
@@ -115,7 +115,9 @@ def find_misplaced() -> Iterator[Finding]:
 
 def find_unknown() -> Iterator[Finding]:
     """Organizations that are placed by a strategy of a newer version."""
-    known = Organization.objects(__raw__={"$nor": [KNOWN]}).only("name", "slug", "placement")
+    known = Organization.objects(__raw__={"$nor": [KNOWN_STRATEGY]}).only(
+        "name", "slug", "placement"
+    )
     for found in known:
         words = f"{found.name}: {found.placement.strategy}"
         yield Finding(UNKNOWN, found.slug, words, found.id)

@@ -2,6 +2,7 @@
 
 import re
 from enum import StrEnum
+from typing import Any
 
 from bson import ObjectId
 from mongoengine import fields
@@ -64,6 +65,11 @@ class Strategy(StrEnum):
     DATABASE = "database"
     SHARED = "shared"
 
+
+# The first versions wrote no strategy.
+KNOWN_STRATEGY: dict[str, Any] = {"placement.strategy": {"$in": [None, *Strategy]}}
+"""The filter for organizations that are placed by a strategy that this version knows; a newer one
+beside it looks after the others."""
 
 MAIN_CLUSTER = "main"
 """The cluster of ``MONGO_URI``, which has the master data."""

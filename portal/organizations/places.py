@@ -52,7 +52,7 @@ _INDEXES = {
 }
 _USERS = {
     Strategy.COLLECTION: ("reach its collection alone", ""),
-    Strategy.DATABASE: ("reach its database alone", "where the portal may make users there"),
+    Strategy.DATABASE: ("reach its collection alone", "where the portal may make users there"),
     Strategy.SHARED: ("not offered", "they would reach the others’ documents too"),
 }
 _BACKUPS = {
@@ -66,8 +66,8 @@ _RENAMING = {
     Strategy.SHARED: ("nothing there changes", ""),
 }
 _LIMITS = {
-    Strategy.COLLECTION: ("documents of up to 16 MB", "as many as its cluster has room for"),
-    Strategy.DATABASE: ("documents of up to 16 MB", "as many as its cluster has room for"),
+    Strategy.COLLECTION: ("documents of up to 16 MB", "as many as its plan and cluster allow"),
+    Strategy.DATABASE: ("documents of up to 16 MB", "as many as its plan and cluster allow"),
     Strategy.SHARED: ("documents of up to 16 MB", "a large or busy one should have its own"),
 }
 _MEANINGS = (

@@ -214,20 +214,25 @@ def free_share(cluster: str, policy: Policy) -> float:
     return max(0, 1 - max((gauge.percent for gauge in gauges), default=100) / 100)
 
 
-def read(cluster: str, *, databases: bool, before: Reading | None = None) -> Reading:
-    """Ask the cluster's primary how much it holds, with its ``databases`` or without; what limits
-    it is taken from the reading ``before``, if one is given.
+def read(
+    cluster: str, *, databases: bool, before: Reading | None = None, limits_known: bool = False
+) -> Reading:
+    """Ask the cluster's primary how much it holds, with its ``databases`` or without, and what
+    limits it, unless that is known; what it doesn't tell of that is taken from the reading
+    ``before``, if there is one.
 
     Raises PyMongoError, and Unavailable as ``client_of`` does.
     """
     client = client_of(cluster)
     with pymongo.timeout(READING_SECONDS):
         names = _if_permitted(client, {"listDatabases": 1, "nameOnly": True}) if databases else {}
+        limits = {name: getattr(before, name) for name in _LIMITING} if before else {}
+        limits |= {} if limits_known else _limits(client)
         return Reading(
             at=clock.now(),
             databases=len(names["databases"]) if names else None,
             **_counted(client, cluster),
-            **({name: getattr(before, name) for name in _LIMITING} if before else _limits(client)),
+            **limits,
         )
 
 
@@ -347,7 +352,9 @@ def _refresh(known: _Known, cluster: str, policy: Policy, *, in_database: bool) 
         known.databases_read_at = now
     limits_known = now - known.limits_read_at < LIMITS_KEPT_SECONDS
     try:
-        reading = read(cluster, databases=databases, before=known.reading if limits_known else None)
+        reading = read(
+            cluster, databases=databases, before=known.reading, limits_known=limits_known
+        )
     except (PyMongoError, Unavailable) as error:
         # The last one goes on counting, with all that is put there on top.
         log.warning("capacity.unreadable", cluster=cluster, error=str(error))
@@ -426,17 +433,18 @@ def _if_permitted(client: MongoClient, command: dict[str, Any]) -> dict[str, Any
 
 
 def _limits(client: MongoClient) -> dict[str, Any]:
-    """The server's answers about its limits."""
-    host = _if_permitted(client, {"hostInfo": 1})
-    memory = host.get("system", {}).get("memLimitMB")
-    options = _if_permitted(client, {"getCmdLineOpts": 1}).get("parsed", {})
-    engine = options.get("storage", {}).get("wiredTiger", {}).get("engineConfig", {})
-    closing = _CLOSING.search(engine.get("configString", ""))
-    return {
-        "max_open_files": host.get("extra", {}).get("extra", {}).get("maxOpenFiles"),
-        "memory_bytes": memory and memory * 1024 * 1024,
-        "closes_early": closing is not None and int(closing[1]) <= _EARLY_SECONDS,
-    }
+    """The server's answers about its limits, without those that it refuses."""
+    limits: dict[str, Any] = {}
+    if host := _if_permitted(client, {"hostInfo": 1}):
+        memory = host.get("system", {}).get("memLimitMB")
+        limits["max_open_files"] = host.get("extra", {}).get("extra", {}).get("maxOpenFiles")
+        limits["memory_bytes"] = memory and memory * 1024 * 1024
+    if options := _if_permitted(client, {"getCmdLineOpts": 1}):
+        storage = options.get("parsed", {}).get("storage", {})
+        engine = storage.get("wiredTiger", {}).get("engineConfig", {})
+        closing = _CLOSING.search(engine.get("configString", ""))
+        limits["closes_early"] = closing is not None and int(closing[1]) <= _EARLY_SECONDS
+    return limits
 
 
 def _derived_limit(reading: Reading, max_open_files: int) -> tuple[int, Wall]:

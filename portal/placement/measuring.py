@@ -21,7 +21,13 @@ from portal import clock
 from portal.database.clusters import database_of
 from portal.database.paging import BATCH_SIZE, in_batches
 from portal.documents.figures import OrganizationFigures
-from portal.documents.organizations import Organization, OrganizationState, Placement, Strategy
+from portal.documents.organizations import (
+    KNOWN_STRATEGY,
+    Organization,
+    OrganizationState,
+    Placement,
+    Strategy,
+)
 from portal.documents.pools import Pool
 from portal.errors import Unavailable
 from portal.placement import capacity
@@ -110,7 +116,11 @@ def is_under(
 
 
 def _measured() -> Iterator[Measured]:
-    active = {"state": OrganizationState.ACTIVE, "placement.pool": {"$exists": False}}
+    active = {
+        "state": OrganizationState.ACTIVE,
+        "placement.pool": {"$exists": False},
+        **KNOWN_STRATEGY,
+    }
     for rows in in_batches(Organization, active, "placement"):
         for number, row in enumerate(rows):
             placement = Placement._from_son(row["placement"])
@@ -190,6 +200,8 @@ def _write(
         not shared
         and measured.indexes == 1  # one's own can't come along
         and is_under(measured, a_day, now - used_at, policy.demote)
+        # By other figures it would be over again as soon as it shares.
+        and not is_over(measured, a_day, policy.promote)
     )
     since = before or {}
     values = {

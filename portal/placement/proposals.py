@@ -105,7 +105,10 @@ def _under(policy: Policy, others: list[ObjectId], most: int) -> list[Proposal]:
     if policy.demote is None:
         return []
     # Credentials can't come along into a shared collection.
-    own = {"placement.strategy": {"$ne": Strategy.SHARED}, "credentials": {"$in": [None, 0]}}
+    own = {
+        "placement.strategy": {"$in": [Strategy.COLLECTION, Strategy.DATABASE, None]},
+        "credentials": {"$in": [None, 0]},
+    }
     rows = _unmoved(_settled("under_since", own, policy, others), policy, most)
     return [_proposal(row, Reason.UNDER, Strategy.SHARED) for row in rows]
 

@@ -10,6 +10,7 @@ from bson import ObjectId
 from portal.database.clusters import known_clusters
 from portal.documents.jobs import ItemState
 from portal.documents.organizations import (
+    KNOWN_STRATEGY,
     MAIN_CLUSTER,
     Organization,
     OrganizationState,
@@ -47,7 +48,8 @@ class Selection:
             "placement.cluster": _or_none(self.clusters, MAIN_CLUSTER),
             "placement.strategy": _or_none(self.strategies, Strategy.COLLECTION),
         }
-        return {name: {"$in": list(values)} for name, values in wanted.items() if values}
+        chosen = {name: {"$in": list(values)} for name, values in wanted.items() if values}
+        return {**KNOWN_STRATEGY, **chosen}
 
     def among(self, ids: tuple[ObjectId, ...]) -> "Selection":
         """The selection narrowed to ``ids``, of which there is one at least."""

@@ -3,7 +3,8 @@
 import pytest
 
 from portal.documents.memberships import Role
-from tests.factories import a_member, an_organization
+from portal.documents.organizations import Strategy
+from tests.factories import a_member, an_organization, the_owner
 from tests.visitor import Visitor
 
 HERE = "/organizations/kestrel-freight/connect"
@@ -31,6 +32,23 @@ def test_what_is_typed_has_the_organizations_own_names_in_it(teo):
         snippets = [pre.get_text() for pre in teo.get(HERE + query).html.find_all("pre")]
         assert len(snippets) == 3, query
         assert any(typed in snippet for snippet in snippets), query
+
+
+@pytest.mark.parametrize(
+    ("strategy", "words"),
+    [
+        (Strategy.COLLECTION, "The collection’s name follows a rename"),
+        (Strategy.DATABASE, "The collection’s name stays as it is"),
+        (Strategy.SHARED, "isn’t offered here"),
+    ],
+)
+def test_of_a_mongodb_user_is_said_what_holds_where_it_lives(app, strategy, words):
+    owner = Visitor(app)
+    owner.log_in(the_owner(an_organization("Kestrel Freight", strategy=strategy)).email)
+    page = owner.get(HERE).html
+    assert words in page.main.get_text()
+    changes = "new collection name" in page.main.get_text()
+    assert changes == (strategy == Strategy.COLLECTION)
 
 
 def test_an_empty_collection_leads_there(teo):

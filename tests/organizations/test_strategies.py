@@ -7,12 +7,18 @@ from portal.documents.organizations import Organization, OrganizationState, Slug
 from portal.documents.pools import Pool
 from portal.errors import NotFound
 from portal.organizations import latest, storage
-from portal.organizations.access.errors import OrganizationTrashed
+from portal.organizations.access.errors import OrganizationTrashed, UnknownStrategy
 from portal.organizations.lifecycle import engine, pools, runner
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
+from portal.organizations.moving.planning import Wish, plan_move
+from portal.organizations.moving.surveying import emptying
 from portal.organizations.storage import stored_by, tenant_of
+from portal.placement.measuring import measure_organizations
+from portal.placement.policies import current_policy
+from portal.placement.proposals import propose_moves
 from portal.settings import current
+from portal.tenant_scripts.selecting import Selection
 from tests.factories import a_context, an_organization, fresh, verify
 from tests.program import Program, fault
 
@@ -205,6 +211,20 @@ def test_one_placed_by_a_newer_version_answers_503_to_programs(placed_by_a_newer
     program.log_in()
     for path in ("", "/placement", "/documents", "/members"):
         assert fault(program.get(f"/org/acme-corp{path}"))[:2] == (503, "unknown_strategy")
+
+
+def test_one_placed_by_a_newer_version_is_left_out_where_all_are_gone_through(
+    placed_by_a_newer_version,
+):
+    other = an_organization("Kestrel Freight")
+    assert measure_organizations() == 1
+    assert propose_moves(current_policy()) == []
+    assert not Organization.objects(__raw__=Selection().query).filter(slug="acme-corp")
+    told = {each.slug: each.obstacle for each in emptying("main", "main").candidates()}
+    assert told.keys() == {"acme-corp", other.slug}
+    assert UNKNOWN in told["acme-corp"]
+    with pytest.raises(UnknownStrategy):
+        plan_move(placed_by_a_newer_version, Wish(Strategy.SHARED, "main"))
 
 
 def test_the_runner_touches_nothing_of_one_placed_by_a_newer_version(

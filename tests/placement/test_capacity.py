@@ -145,6 +145,18 @@ def test_one_that_hangs_is_waited_for_a_second_and_the_last_reading_counts(app, 
         admin.admin.command("configureFailPoint", "failCommand", mode="off")
 
 
+def test_a_limit_that_is_refused_later_stays_as_it_was_told(app, hosted, monkeypatch):
+    assert take("main", Strategy.COLLECTION, UNLIMITED)
+    told = capacity._known["main"].reading
+    for kept in ("KEPT_SECONDS", "LIMITS_KEPT_SECONDS"):
+        monkeypatch.setattr(capacity, kept, 0)
+    hosted(13, "hostInfo", "getCmdLineOpts")
+    assert take("main", Strategy.COLLECTION, UNLIMITED)
+    later = capacity._known["main"].reading
+    assert told.max_open_files == later.max_open_files
+    assert told.closes_early == later.closes_early
+
+
 def test_another_process_left_its_last_reading(app, away):
     policy = limited_to(capacity.read("main", databases=False).collections + 2)
     assert take("main", Strategy.COLLECTION, policy)

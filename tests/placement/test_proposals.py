@@ -128,6 +128,24 @@ def test_one_that_goes_up_and_down_is_never_proposed(in_force, days_later):
         assert proposed() == []
 
 
+def test_what_would_grow_out_of_a_pool_again_by_another_figure_stays(in_force, days_later):
+    in_force(POLICY.replace("[demote]\ndocuments = 3", "[demote]\nbytes = 1000000"))
+    acme = an_organization("Acme Corp")
+    stored = tenant_database()[acme.placement.collection]
+    stored.insert_many({} for _ in range(11))
+
+    def measured_for_long():
+        for _ in range(3):
+            measure_organizations()
+            days_later(40)
+
+    measured_for_long()
+    assert proposed() == []
+    stored.delete_many({})
+    measured_for_long()
+    assert proposed() == [("acme-corp", "shared")]
+
+
 def test_one_that_is_small_and_idle_may_share_unless_it_has_what_sharing_has_not(
     in_force, days_later
 ):

@@ -36,6 +36,7 @@ from portal.database.errors import ClusterLost, DatabaseUnavailable
 from portal.database.leases import LeasedQueue
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.organizations import (
+    KNOWN_STRATEGY,
     MAIN_CLUSTER,
     Failure,
     Operation,
@@ -47,7 +48,7 @@ from portal.documents.organizations import (
 )
 from portal.errors import NotFound, PortalError, Unavailable
 from portal.organizations.access.errors import NotInTrash, OrganizationPurged, OrganizationRenamed
-from portal.organizations.access.strategies import KNOWN, check_strategy
+from portal.organizations.access.strategies import check_strategy
 from portal.organizations.lifecycle import errors
 from portal.tenants.collections import CollectionError
 from portal.web.context import RequestContext
@@ -575,7 +576,7 @@ def overtake(organization_id: ObjectId, operation_id: ObjectId) -> Organization 
     newer version knows it."""
     this = {"_id": organization_id, "operation.id": operation_id}
     overtaken = Organization._get_collection().find_one_and_update(
-        {**this, "operation.kind": {"$in": list(PLANS)}, **KNOWN},
+        {**this, "operation.kind": {"$in": list(PLANS)}, **KNOWN_STRATEGY},
         [{"$set": {**_QUEUE.lease, "operation.attempt": {"$add": ["$operation.attempt", 1]}}}],
         return_document=ReturnDocument.AFTER,
     )
@@ -586,4 +587,4 @@ def acquire_lease(*kinds: OperationKind) -> Organization | None:
     """Acquire the lease of one operation that is due, of these ``kinds`` or any, if there is one:
     its lease expired, or it was rescheduled. Kinds and strategies that only a newer version knows
     are left to that."""
-    return _QUEUE.acquire({"operation.kind": {"$in": list(kinds or PLANS)}, **KNOWN})
+    return _QUEUE.acquire({"operation.kind": {"$in": list(kinds or PLANS)}, **KNOWN_STRATEGY})

@@ -23,6 +23,7 @@ from portal.documents.mails import Mail
 from portal.documents.memberships import Membership, Role
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import (
+    KNOWN_STRATEGY,
     OperationKind,
     Organization,
     OrganizationState,
@@ -32,7 +33,6 @@ from portal.documents.organizations import (
 from portal.mail.links import link
 from portal.mail.outbox import MailKind
 from portal.organizations.access.owners import email_of, email_owners
-from portal.organizations.access.strategies import KNOWN
 from portal.organizations.lifecycle import engine, pools, slugs, steps
 from portal.organizations.lifecycle.names import check_confirmed
 from portal.organizations.lifecycle.naming import name_in_trash
@@ -65,7 +65,7 @@ _WARNED_BY_NOBODY = {
 TRASHED = "organization.trashed"
 """The action of the event that an organization was moved to the trash."""
 
-_DUE = {**is_past("purge_at"), "state": OrganizationState.TRASHED, **KNOWN}
+_DUE = {**is_past("purge_at"), "state": OrganizationState.TRASHED, **KNOWN_STRATEGY}
 
 
 def trash_organization(
@@ -153,7 +153,7 @@ def warn_of_due_purge() -> Organization | None:
         "state": OrganizationState.TRASHED,
         "operation": None,
         "held": None,
-        **KNOWN,
+        **KNOWN_STRATEGY,
     }
     found = Organization._get_collection().find_one_and_update(
         {**due, **settled},

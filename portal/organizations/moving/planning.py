@@ -25,6 +25,7 @@ from portal.documents.organizations import (
     Strategy,
 )
 from portal.errors import NotFound
+from portal.organizations.access.strategies import check_strategy
 from portal.organizations.credentials.travelling import travelling
 from portal.organizations.lifecycle import engine, moving, pools
 from portal.organizations.lifecycle.errors import TenantCollectionMissing
@@ -187,9 +188,10 @@ def plan_move(organization: Organization, wish: Wish) -> Plan:
     against it in ``checks``; documents are counted by reading. It may be renamed or moved
     meanwhile: the plan is of the place where it lives then.
 
-    Raises InvalidMoveCluster, NotFound; NotMovable where the organization is purged or being
-    changed; MoveOpen where it moves already or has a way back, a request is none yet; and
-    TenantCollectionMissing where somebody dropped its collection in the database.
+    Raises InvalidMoveCluster, NotFound; UnknownStrategy where a newer version placed it; NotMovable
+    where it is purged or being changed; MoveOpen where it moves already or has a way back, a
+    request is none yet; and TenantCollectionMissing where somebody dropped its collection in the
+    database.
     """
     try:
         find_cluster(wish.cluster)
@@ -263,6 +265,7 @@ def target_of(organization: Organization, wish: Wish) -> Placement:
 
 
 def _check_movable(organization: Organization) -> None:
+    check_strategy(organization)
     if organization.state == OrganizationState.PURGED:
         raise NotMovable(organization.name, "it is deleted for good")
     if organization.operation:

@@ -11,6 +11,8 @@ from pymongo.errors import PyMongoError
 from portal.documents.moves import Move, Outcome
 from portal.documents.organizations import MAIN_CLUSTER, Organization, OrganizationState, Strategy
 from portal.errors import PortalError, Unavailable
+from portal.organizations.access.errors import UnknownStrategy
+from portal.organizations.access.strategies import check_strategy
 from portal.organizations.moving.planning import Plan, Wish, plan_move
 from portal.placement import capacity
 from portal.placement.choosing import choose_other
@@ -72,6 +74,11 @@ def emptying(cluster: str, target: str | None = None, strategy: Strategy | None 
 
     def candidates() -> Iterator[Candidate]:
         for found in organizations_on(cluster):
+            try:
+                check_strategy(found)
+            except UnknownStrategy as newer:
+                yield Candidate(found.id, found.slug, None, newer.words)
+                continue
             kept = strategy or Strategy(found.placement.strategy)
             yield _candidate(found, kept, target)
 
