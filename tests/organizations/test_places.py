@@ -42,7 +42,7 @@ def test_every_member_is_led_there(viewer):
     ("strategy", "title", "apart", "users"),
     [
         ("collection", "In a collection of its own, on", "its own collection", "its collection"),
-        ("database", "In a database of its own, on", "its own database", "its database"),
+        ("database", "In a database of its own, on", "its own database", "its collection"),
         ("shared", "In a collection that it shares with", "a mark on each", "not offered"),
     ],
 )
