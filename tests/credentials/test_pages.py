@@ -45,6 +45,7 @@ def test_a_user_is_made_proven_and_its_string_shown_once(mara, connect, tenant_d
     assert page.response.headers["Cache-Control"] == "no-store"
     name, password = URI.match(uri_on(page)).groups()
     assert "signed in and read on 127.0.0.1" in page.text
+    assert page.html.find("a", string="Its MongoDB users")["href"] == PAGE
     theirs = connect(uri_on(page))
     assert theirs.get_default_database().org_acme_corp.find_one() == {"_id": 1}
     with pytest.raises(OperationFailure, match="not authorized"):

@@ -57,8 +57,8 @@ def repair(found: Difference) -> str | None:
 
 
 def differing(ids: list[ObjectId]) -> Iterator[Difference]:
-    """Those of these organizations that are listed otherwise than they are, but for changes that
-    the feeder hasn't come to yet."""
+    """Find how these organizations are listed otherwise than they are, but for changes that the
+    feeder hasn't come to yet."""
     for first in range(0, len(ids), BATCH_SIZE):
         yield from _differing(ids[first : first + BATCH_SIZE], repair=False)
 

@@ -80,7 +80,7 @@ def _trimmed(word: str) -> str:
 
 
 def _tails(text: str) -> Iterator[str]:
-    """What is left of each word from each letter on that is written without spaces."""
+    """The rest of each word from each letter on whose script has no spaces."""
     for word in _LETTERS.findall(fold(text)):
         for letter in _UNSPACED.finditer(word, 1):
             yield word[letter.start() :]

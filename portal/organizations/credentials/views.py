@@ -195,7 +195,7 @@ def _page(
 
 
 def _told(access: Access) -> dict[str, Any]:
-    """What pages tell of all of an organization's users."""
+    """The values of pages about all of an organization's users."""
     placement = access.organization.placement
     return {
         "in_words": IN_WORDS,
