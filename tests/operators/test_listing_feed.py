@@ -223,6 +223,18 @@ def test_the_listing_is_filled_anew_while_it_is_fed(app, command):
     assert "as the truth is" in command("listing", "check").stdout
 
 
+def test_a_filling_ends_although_something_changes_all_the_time(app):
+    organizations = [a_shared(f"Organization {n}") for n in range(3)]
+    feed()
+    feeding.begin_building()
+    most = 10
+    for _ in feeding.steps():
+        Organization.objects(id=organizations[0].id).update(set__unlisted=ObjectId())
+        most -= 1
+        assert most
+    assert feeding.is_filled()
+
+
 def test_a_creation_that_an_older_version_began_is_listed_once_it_is_through(app, master_db):
     organization = a_shared("Acme Corp")
     creating = {"$set": {"operation": {"kind": "create"}}, "$unset": {"unlisted": 1}}

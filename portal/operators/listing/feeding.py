@@ -291,9 +291,12 @@ def _feed_marked() -> Iterator[int]:
 def _feed_marked_of(
     document: type[Document], wanted: dict[str, Any] | None = None
 ) -> Iterator[int]:
-    while marked := _marked_of(document, wanted):
+    full = True
+    while full and (marked := _marked_of(document, wanted)):
         yield list_organizations([row["_id"] for row in marked])
         _unmark(document, marked)
+        # What was marked meanwhile is for the next time: there would be no end among many changes.
+        full = len(marked) == AT_ONCE
 
 
 def _list_all(ids: list[ObjectId]) -> Iterator[int]:
