@@ -24,9 +24,9 @@ from portal.audit import trail
 from portal.database.connection import master_database
 from portal.documents.accounts import OperatorRole
 from portal.documents.bulk_actions import BulkAction
-from portal.documents.listing import ListedOrganization
+from portal.documents.listing import ListingFeed
 from portal.documents.memberships import Membership, Role
-from portal.documents.organizations import Strategy
+from portal.documents.organizations import Organization, Strategy
 from portal.operators.bulk.freezing import discard_items, freeze
 from portal.operators.listing import checking, feeding
 from portal.operators.listing.filters import OrganizationFilter
@@ -38,7 +38,6 @@ from tests.visitor import Visitor
 
 _CACHE = "cache_size=1GB"
 _DEEP = 1000
-_FILLED = 2000
 _FILTERS = (
     OrganizationFilter(),
     OrganizationFilter(state="active", size="tiny", used="month", strategy="shared"),
@@ -71,7 +70,7 @@ def measure(environment: Environment, scale: Scale) -> list[Figure]:
         *pages(environment, scale),
         *searches(environment, scale),
         *_following(scale),
-        *_filling(),
+        *_rebuilding(scale),
         *_freezing(),
     ]
 
@@ -186,12 +185,12 @@ def _following(scale: Scale) -> list[Figure]:
     ]
 
 
-def _filling() -> list[Figure]:
-    """Filling the listing anew while people sign up; raises AssertionError unless it is true at the
-    end."""
+def _rebuilding(scale: Scale) -> list[Figure]:
+    """Filling the listing anew as ``flask listing rebuild`` does, from some of the last
+    organizations on, while people sign up; raises AssertionError unless it is true at the end."""
     numbers, owner, over = count(), an_account("meanwhile@bench.example"), threading.Event()
-    rows = ListedOrganization._get_collection().find({}, {"_id": 1}).limit(_FILLED)
-    ids = [row["_id"] for row in rows]
+    behind = Organization._get_collection().find({}, {"_id": 1}).sort("_id", -1)
+    ids = [row["_id"] for row in behind.limit(scale.rebuilt + 1)][::-1]
 
     def sign_up() -> list[ObjectId]:
         created = []
@@ -200,18 +199,17 @@ def _filling() -> list[Figure]:
             created.append(an_organization(name, owner, strategy=Strategy.SHARED).id)
         return created
 
-    def fill() -> None:
-        for first in range(0, len(ids), feeding.AT_ONCE):
-            feeding.list_organizations(ids[first : first + feeding.AT_ONCE], all_words=True)
-
+    feeding.begin_building()
+    ListingFeed.objects.update(set__built_to=ids[0])
     with ThreadPoolExecutor(1) as pool:
         signing_up = pool.submit(sign_up)
-        filled = seconds_of(fill)
+        filled = seconds_of(feeding.feed)
         over.set()
         created = signing_up.result()
     feeding.feed_marked()
-    untrue = [words for one in (*ids, *created) if (words := checking.judge(one))]
-    assert not untrue, untrue[0]
+    assert feeding.is_filled()
+    untrue = next(checking.differing([*ids, *created]), None)
+    assert untrue is None, untrue
     return [
         Figure("filling the listing anew, sign-ups going on", len(ids) / filled, "organizations/s"),
         Figure("sign-ups meanwhile", len(created) / filled, "organizations/s"),

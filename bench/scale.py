@@ -12,6 +12,7 @@ class Scale:
     documents: int  # in a large collection
     browsed: int  # in one that is looked at page by page
     listed: int  # organizations in the operators' list
+    rebuilt: int  # of them, where it is filled anew
     load_seconds: float
     slow_clients: int
 
@@ -22,9 +23,17 @@ FULL = Scale(
     documents=100_000,
     browsed=5_000_000,
     listed=1_000_000,
+    rebuilt=200_000,
     load_seconds=6,
     slow_clients=200,
 )
 TINY = Scale(
-    rounds=2, repeats=1, documents=100, browsed=150, listed=200, load_seconds=0.3, slow_clients=5
+    rounds=2,
+    repeats=1,
+    documents=100,
+    browsed=150,
+    listed=200,
+    rebuilt=50,
+    load_seconds=0.3,
+    slow_clients=5,
 )

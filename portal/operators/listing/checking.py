@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 
 from portal import clock
-from portal.database.paging import in_batches
+from portal.database.paging import BATCH_SIZE, in_batches
 from portal.database.transactions import transactional
 from portal.documents.listing import ListedOrganization, ListedWord
 from portal.documents.organizations import Organization
@@ -54,6 +54,13 @@ def repair(found: Difference) -> str | None:
         return None
     list_organizations([found.organization], all_words=True)
     return "listed again"
+
+
+def differing(ids: list[ObjectId]) -> Iterator[Difference]:
+    """Find how these organizations are listed otherwise than they are, but for changes that the
+    feeder hasn't come to yet."""
+    for first in range(0, len(ids), BATCH_SIZE):
+        yield from _differing(ids[first : first + BATCH_SIZE], repair=False)
 
 
 @transactional
