@@ -203,8 +203,10 @@ def _rebuilding(scale: Scale) -> list[Figure]:
     ListingFeed.objects.update(set__built_to=ids[0])
     with ThreadPoolExecutor(1) as pool:
         signing_up = pool.submit(sign_up)
-        filled = seconds_of(feeding.feed)
-        over.set()
+        try:
+            filled = seconds_of(feeding.feed)
+        finally:
+            over.set()
         created = signing_up.result()
     feeding.feed_marked()
     assert feeding.is_filled()

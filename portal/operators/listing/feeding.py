@@ -351,10 +351,10 @@ def _build_on(held: ListingFeed) -> int:
         {"$set": {"unlisted": ObjectId()}},
     )
     listed = list_organizations(ids, all_words=True)
-    if ids:
+    if len(ids) == AT_ONCE:
         held.built_to = ids[-1]
         _renew(held, format=FORMAT, built_to=ids[-1])
-    else:
+    else:  # what is created from now on is marked
         held.built_at = clock.now()
         _renew(held, format=FORMAT, built_at=held.built_at)
         log.info("listing.built")
