@@ -23,11 +23,25 @@ _ASK_SECONDS = 3  # in a request
 _mailman = Mail()
 
 
-class _Smtp(smtplib.SMTP):
+class _Greeting:
+    """Greets the mail server by the portal's public name: a container's own name is none that the
+    server could look up, for which many refuse (RFC 5321, 4.1.4)."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        if name := current_app.config["MAIL_GREETING"]:
+            options["local_hostname"] = name
+        super().__init__(*args, **options)
+
+
+class _Smtp(_Greeting, smtplib.SMTP):
     """``starttls`` verifies the server's certificate, which smtplib by default does not."""
 
     def starttls(self, *args: Any, **options: Any) -> Any:
         return super().starttls(context=_tls_context())
+
+
+class _SmtpOverTls(_Greeting, smtplib.SMTP_SSL):
+    """SMTP inside TLS."""
 
 
 class _FileBackend(file.EmailBackend):
@@ -41,7 +55,7 @@ class _FileBackend(file.EmailBackend):
 class _SmtpBackend(smtp.EmailBackend):
     @property
     def connection_class(self) -> type[smtplib.SMTP]:
-        return smtplib.SMTP_SSL if self.use_ssl else _Smtp
+        return _SmtpOverTls if self.use_ssl else _Smtp
 
     def _send(self, email_message: EmailMultiAlternatives) -> bool:
         """Send by SMTPUTF8 where the recipient needs it: Flask-Mailman would encode the part before
@@ -77,6 +91,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         MAIL_CA_FILE=settings.mail_ca_file or None,
         MAIL_TIMEOUT=STEP_SECONDS,
         MAIL_DEFAULT_SENDER=settings.sender,
+        MAIL_GREETING=settings.mail_greeting,
     )
     _mailman.init_app(app)
     app.jinja_env.globals["mail_folder"] = None if settings.mail_server else settings.mail_directory

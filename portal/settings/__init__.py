@@ -298,6 +298,12 @@ class Settings:
         return urlsplit(self.public_url).hostname or "localhost"
 
     @property
+    def mail_greeting(self) -> str:
+        """The name by which the portal greets a mail server, in ASCII; empty where ``public_url``
+        has none that others know."""
+        return checks.greeting(urlsplit(self.public_url).hostname or "")
+
+    @property
     def weak_password_rules(self) -> list[str]:
         """The password rules below their defaults, as the environment names them."""
         defaults = {setting.name: setting.default for setting in fields(self)}

@@ -239,6 +239,14 @@ def is_ip_url(url: str | None) -> bool:
     return _is_ip(urlsplit(url or "").hostname or "")
 
 
+def greeting(host: str) -> str:
+    """The host as a mail server is greeted by it (RFC 5321, 4.1.3); empty for a name without a
+    domain."""
+    if not _is_ip(host):
+        return host if "." in host else ""
+    return f"[{host}]" if ip_address(host).version == 4 else f"[IPv6:{host}]"
+
+
 def can_be_written(directory: str) -> bool:
     """Tell whether this process may create files in ``directory``, or create it."""
     path = Path(directory).absolute()

@@ -21,7 +21,7 @@ logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 
 class PostOffice:
-    """What it was handed, and how it answers what comes next.
+    """What it was handed, by which greeting, and how it answers what comes next.
 
     ``answers`` are replies to the next messages in turn; after them, and for ``None``, it takes
     what comes. ``taken`` is called with each message before that is acknowledged.
@@ -30,6 +30,7 @@ class PostOffice:
     def __init__(self):
         self.messages, self.answers = [], []
         self.refused = {}
+        self.greetings = []
         self.taken = lambda message: None
 
     async def handle_RCPT(self, server, session, envelope, address, options):
@@ -45,6 +46,7 @@ class PostOffice:
             return "421 gone"
         if answer:
             return answer
+        self.greetings.append(session.host_name)
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         self.messages.append(message)
         self.taken(message)

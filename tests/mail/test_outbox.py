@@ -74,6 +74,34 @@ def test_a_mail_comes_from_the_portal_by_its_name(app, put, settings_with):
     assert "Sent by Acme, Büro & Co. at" in text_of(message)
 
 
+def test_the_mail_server_is_greeted_by_the_name_of_the_portal_and_not_of_a_container(
+    app, put, settings, tmp_path
+):
+    named = replace(settings, public_url="https://portal.acme.example", mail_server="localhost")
+    named = replace(named, mail_ca_file=str(tmp_path / "cert.pem"))
+    context = own_certificate(tmp_path)
+    for security in ("none", "starttls", "tls"):
+        with open_office(security, context) as (office, port):
+            transport.init_app(app, replace(named, mail_port=port, mail_security=security))
+            put()
+            sender.send_due_mails(app)
+        assert office.greetings == ["portal.acme.example"]
+    transport.init_app(app, settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "greeting"),
+    [
+        ("https://xn--bcher-kva.example:8443", "xn--bcher-kva.example"),
+        ("http://192.0.2.7:8000", "[192.0.2.7]"),
+        ("http://[2001:db8::7]", "[IPv6:2001:db8::7]"),
+        ("http://localhost:8000", ""),  # the machine's own name, as it is
+    ],
+)
+def test_a_greeting_is_one_that_mail_servers_take(settings, url, greeting):
+    assert replace(settings, public_url=url).mail_greeting == greeting
+
+
 def test_what_did_not_happen_is_not_told(app, office, kind):
     def body():
         outbox.enqueue(kind, TO, told=1)
