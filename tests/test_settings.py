@@ -198,6 +198,23 @@ def test_what_kubernetes_injects_for_a_service_is_no_setting(environment, tmp_pa
     assert load().mail_port == 2525
 
 
+def test_a_file_of_settings_may_begin_and_end_its_lines_as_on_windows(environment, tmp_path):
+    environment()
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfTRASH_DAYS=7\r\nMAIL_PORT=2525\r\n")
+    assert (load().trash_days, load().mail_port) == (7, 2525)
+
+
+def test_a_file_of_settings_that_is_none_is_named(environment, tmp_path):
+    environment()
+    (tmp_path / ".env").write_text("TRASH_DAYS=7", encoding="utf-16")
+    with pytest.raises(InvalidSettings, match=r"\.env: it must be a file of text in UTF-8"):
+        load()
+    (tmp_path / ".env").unlink()
+    (tmp_path / ".env").mkdir()  # as Docker makes one for a volume of a file that isn't there
+    with pytest.raises(InvalidSettings, match=r"\.env: .* Is a directory"):
+        load_supervisor()
+
+
 def test_a_number_that_is_left_empty_is_not_set(environment):
     environment(TRASH_DAYS="", RATE_LIMITS="")
     assert (load().trash_days, load().rate_limits) == (30, True)

@@ -4,6 +4,7 @@ Settings come from the environment or from ``.env``. The table in ``docs/setting
 ``.env.example`` are written from here by ``portal/serving/settings_docs.py``.
 """
 
+import io
 import os
 import re
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
+from dotenv import load_dotenv
 from environs import Env, EnvValidationError, FileAwareEnv
 
 from portal.settings import checks, key_files
@@ -397,14 +399,25 @@ def is_given(name: str) -> bool:
 def _load(kind: type[Loaded], check_together: Check = lambda values: []) -> Loaded:
     _drop_injected()
     env = FileAwareEnv(eager=False, strip_whitespace=True)
-    env.read_env(".env", recurse=False)
-    faults = _faults_of_files()
+    faults = _read_dotenv() or _faults_of_files()
     if not faults:
         values = {setting.name: _read(env, setting) for setting in fields(kind)}  # type: ignore[arg-type]
         faults = [*_faults_of(env), *check_together(values)]
     if faults:
         raise InvalidSettings("\n".join([_HEADING, *faults]))
     return kind(**values)
+
+
+def _read_dotenv() -> list[str]:
+    """Read ``.env``, where there is one; its faults."""
+    path = Path(".env")
+    try:
+        # Editors of Windows begin a file with a mark that would belong to the first name.
+        text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        return [f".env: it must be a file of text in UTF-8, and can't be read: {error}."]
+    load_dotenv(stream=io.StringIO(text))
+    return []
 
 
 def _drop_injected() -> None:
