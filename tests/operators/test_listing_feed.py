@@ -223,6 +223,16 @@ def test_the_listing_is_filled_anew_while_it_is_fed(app, command):
     assert "as the truth is" in command("listing", "check").stdout
 
 
+def test_classes_of_use_are_kept_during_a_filling(app, monkeypatch, time_machine):
+    organizations = [a_shared(f"Organization {n}") for n in range(2)]
+    feed()
+    monkeypatch.setattr(feeding, "AT_ONCE", 1)
+    feeding.begin_building()
+    for _ in feeding.steps():
+        time_machine.move_to(organizations[0].created_at + timedelta(days=2))
+    assert [listed(each).use for each in organizations] == ["week", "week"]
+
+
 def test_a_filling_ends_although_something_changes_all_the_time(app):
     organization = a_shared("Acme Corp")
     feed()

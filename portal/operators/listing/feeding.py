@@ -75,14 +75,10 @@ def steps() -> Iterator[int]:
     if not _has_work() or (held := _QUEUE.acquire({"_id": LISTING})) is None:
         return
     try:
-        for fed in itertools.chain(_feed_marked(), _age(held)):
-            _renew(held)
-            yield fed
+        yield from _keep_up(held)
         while not is_built(held):
             yield _build_on(held)
-            for fed in _feed_marked():
-                _renew(held)
-                yield fed
+            yield from _keep_up(held)
     except Interrupted:
         log.info("listing.taken_over")
     else:
@@ -278,6 +274,13 @@ def _missing(ids: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"_id": one} for one in ids if (one["w"], one["o"]) not in found]
 
 
+def _keep_up(held: ListingFeed) -> Iterator[int]:
+    """Bring what is listed up to date. Raises Interrupted."""
+    for fed in itertools.chain(_feed_marked(), _age(held)):
+        _renew(held)
+        yield fed
+
+
 def _feed_marked() -> Iterator[int]:
     """List what is marked, a batch at a time; yields how many organizations each had."""
     for account in _marked_of(Account):
@@ -330,6 +333,7 @@ def _age(held: ListingFeed) -> Iterator[int]:
         while ids := [row["_id"] for row in rows.find(younger, {"_id": 1}).limit(_AGED_AT_ONCE)]:
             rows.update_many({**younger, "_id": {"$in": ids}}, {"$set": {"use": older}})
             yield 0
+    held.aged_at = now
     _renew(held, aged_at=now)
 
 
