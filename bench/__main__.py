@@ -10,7 +10,7 @@ from typing import TextIO
 from bench import environment, machine, report
 from bench.environment import Environment
 from bench.parts import PARTS, Part
-from bench.report import Result
+from bench.report import Figure, Result
 from bench.scale import FULL, TINY, Scale
 from portal.web.static_files import TOP
 
@@ -54,12 +54,13 @@ def _run(parts: Sequence[Part], scale: Scale) -> bool:
 def _measure(part: Part, started: Environment, scale: Scale, log: TextIO) -> Result:
     print(f"{part.name}: {part.what} ...", end=" ", flush=True)
     begin = time.perf_counter()
+    figures: list[Figure] = []
     try:
-        figures = part.measure(started, scale)
-    except Exception as error:  # the other parts are worth having
+        figures.extend(part.measure(started, scale))
+    except Exception as error:  # the other figures are worth having
         traceback.print_exc(file=log)
         print("failed", flush=True)
-        return Result(part.name, failure=f"{type(error).__name__}, see the log")
+        return Result(part.name, tuple(figures), f"{type(error).__name__}, see the log")
     print(f"{time.perf_counter() - begin:.0f} s", flush=True)
     return Result(part.name, tuple(figures))
 

@@ -4,7 +4,7 @@ import os
 import statistics
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from unittest.mock import patch
@@ -58,21 +58,19 @@ _SEARCHES = {
 }
 
 
-def measure(environment: Environment, scale: Scale) -> list[Figure]:
+def measure(environment: Environment, scale: Scale) -> Iterator[Figure]:
     """The time that operators wait with that many organizations, and the price for sign-ups."""
     environment.client.admin.command("setParameter", 1, wiredTigerEngineRuntimeConfig=_CACHE)
     master = master_database()
     seed.fill(master, scale.listed, scale.listed * 6 // 5)
     seed.fill_listing(master)
     seed.fill_work(master)
-    return [
-        *costs(environment, scale),
-        *pages(environment, scale),
-        *searches(environment, scale),
-        *_following(scale),
-        *_rebuilding(scale),
-        *_freezing(),
-    ]
+    yield from costs(environment, scale)
+    yield from pages(environment, scale)
+    yield from searches(environment, scale)
+    yield from _following(scale)
+    yield from _freezing()
+    yield from _rebuilding(scale)
 
 
 def costs(environment: Environment, scale: Scale) -> list[Figure]:

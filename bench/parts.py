@@ -1,6 +1,6 @@
 """The parts of the measurement, in the order in which they run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bench import (
@@ -34,7 +34,7 @@ class Part:
 
     name: str
     what: str
-    measure: Callable[[Environment, Scale], list[Figure]]
+    measure: Callable[[Environment, Scale], Iterable[Figure]]
 
 
 PARTS = (

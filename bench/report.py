@@ -37,7 +37,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The figures of a part, or why it gave none."""
+    """The figures of a part, and why it gave no more."""
 
     part: str
     figures: tuple[Figure, ...] = ()
@@ -56,12 +56,11 @@ def tables(surroundings: Surroundings, results: Sequence[Result]) -> str:
 
 
 def _rows(result: Result) -> list[tuple[str, ...]]:
-    if result.failure:
-        return [(result.part, "not measured", result.failure, "")]
+    failed = [(result.part, "not measured", result.failure, "")]
     return [
         (result.part, figure.what, f"{_shown(figure.value)} {figure.unit}", _ratio(figure))
         for figure in result.figures
-    ]
+    ] + (failed if result.failure else [])
 
 
 def _shown(value: float) -> str:

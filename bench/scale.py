@@ -23,7 +23,7 @@ FULL = Scale(
     documents=100_000,
     browsed=5_000_000,
     listed=1_000_000,
-    rebuilt=200_000,
+    rebuilt=50_000,
     load_seconds=6,
     slow_clients=200,
 )
