@@ -2,6 +2,7 @@
 where following them proves something."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,9 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from portal import settings
 from portal.errors import Action
 from portal.mail.errors import InvalidLink
+
+# The signs of a token, which ends in none of those that also end a sentence.
+_TOKEN = re.compile(r"[\w.-]*(?<!\.)", re.ASCII)
 
 
 def link(endpoint: str, **values: Any) -> str:
@@ -38,10 +42,18 @@ def sign_token(purpose: LinkPurpose, content: dict[str, Any]) -> str:
 
 def read_token(purpose: LinkPurpose, token: str) -> dict[str, Any]:
     """The content of a token for this ``purpose``. Raises InvalidLink if forged or expired."""
+    longest = int(purpose.valid_for.total_seconds())
     try:
-        return _serializer(purpose).loads(token, max_age=int(purpose.valid_for.total_seconds()))
+        return _serializer(purpose).loads(without_surroundings(token), max_age=longest)
     except BadData as error:
         raise InvalidLink(purpose.ask_again) from error
+
+
+def without_surroundings(token: str) -> str:
+    """The token of a link, without what was copied along with it: the end of a sentence, a bracket,
+    what a mail program adds to all links."""
+    found = _TOKEN.match(token)
+    return found[0] if found else ""
 
 
 def _serializer(purpose: LinkPurpose) -> URLSafeTimedSerializer:

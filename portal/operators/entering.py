@@ -23,6 +23,7 @@ from portal.identity.accounts.errors import EmailTaken
 from portal.identity.authentication import passwords
 from portal.identity.authentication.attempts import limit_network
 from portal.identity.sessions.principals import AccountPrincipal
+from portal.mail.links import without_surroundings
 from portal.mail.recipients import parse_recipient
 from portal.operators import roles
 from portal.operators.errors import (
@@ -140,7 +141,8 @@ def create_operator(email: str, role: OperatorRole, context: RequestContext) -> 
 
 def find_link(token: str) -> OperatorLink:
     """The link with this secret, unused. Raises OperatorLinkInvalid."""
-    link = OperatorLink.objects(id=hash_secret(token), expires_at__gt=clock.now()).first()
+    own_id = hash_secret(without_surroundings(token))
+    link = OperatorLink.objects(id=own_id, expires_at__gt=clock.now()).first()
     if link is None or (link.first and roles.exist()):
         raise OperatorLinkInvalid
     return link

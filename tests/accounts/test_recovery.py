@@ -62,6 +62,15 @@ def test_a_link_gives_a_new_password(app, asked):
     assert visitor.log_in(MARA, OTHER).status == 303
 
 
+@pytest.mark.parametrize(
+    "beside", [".", ")", "%3E", ",", "%20", "&utm_source=mail", "%E2%81%A9", "%22.", "="]
+)
+def test_a_link_works_with_what_was_copied_along_with_it(app, asked, beside):
+    visitor, link = Visitor(app), asked()
+    answer = visitor.post("/recover", {"password": OTHER}, form_at=link + beside)
+    assert (answer.status, answer.location) == (303, "/login")
+
+
 def test_the_log_in_page_leads_there(visitor):
     page = visitor.get("/login")
     assert "/forgot" in [link["href"] for link in page.html.select("main a")]
