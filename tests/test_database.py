@@ -98,14 +98,14 @@ def test_a_lock_that_nobody_frees_stops_a_transaction_in_time(bare_client, maste
 @pytest.mark.parametrize(
     ("uri", "portable"),
     [
-        ("mongodb://h/?w=majority&retryWrites=true", "mongodb://h/?retryWrites=true"),
+        ("mongodb://h/?w=majority&appName=x&retryWrites=false", "mongodb://h/?appName=x"),
         ("mongodb://a:1,b:2/?readPreference=nearest&journal=true&replicaSet=x", "mongodb://a:1,b:2/?replicaSet=x"),
         ("mongodb://u:p%40@h/admin?wTimeoutMS=5", "mongodb://u:p%40@h/admin?"),
         ("mongodb+srv://u:p@c.example/db?authSource=x&readConcernLevel=local", "mongodb+srv://u:p@c.example/db?authSource=x"),
         ("mongodb://h/?readPreference=nearest&maxStalenessSeconds=120&j=true", "mongodb://h/?"),
     ],
 )  # fmt: skip
-def test_concerns_and_preferences_of_the_uri_are_not_the_portals(uri, portable):
+def test_concerns_preferences_and_retries_of_the_uri_are_not_the_portals(uri, portable):
     assert portable_uri(uri) == portable
 
 

@@ -215,6 +215,21 @@ def test_a_file_of_settings_that_is_none_is_named(environment, tmp_path):
         load_supervisor()
 
 
+def test_a_list_may_have_spaces_behind_its_commas(environment):
+    environment(TRUSTED_PROXIES="172.16.0.0/12, 10.0.0.1")
+    assert load().trusted_proxies == ("172.16.0.0/12", "10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("MONGO_URI", '"mongodb://h/"'), ("RATE_LIMITS", "'off'"), ("MAIL_PORT", '"587"')],
+)
+def test_quotes_that_were_taken_as_they_are_are_named(environment, name, value):
+    environment(**{name: value})
+    with pytest.raises(InvalidSettings, match=f"{name}: .* It is in quotes, which count"):
+        load()
+
+
 def test_a_number_that_is_left_empty_is_not_set(environment):
     environment(TRASH_DAYS="", RATE_LIMITS="")
     assert (load().trash_days, load().rate_limits) == (30, True)

@@ -29,6 +29,9 @@ _HEADING = (
     "Settings to correct, in the environment or in .env (see .env.example; with MONGO_URI unset "
     "`make run` starts a MongoDB and creates secrets of its own):"
 )
+_IN_QUOTES = (
+    " It is in quotes, which count: leave them out (Docker’s --env-file takes them as they are)."
+)
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 Loaded = TypeVar("Loaded")
@@ -450,8 +453,16 @@ def _faults_of(env: Env) -> list[str]:
         env.seal()
     except EnvValidationError as error:
         messages = cast(dict[str, list[str]], error.error_messages)
-        return [f"{name}: {' '.join(map(str, faults))}" for name, faults in messages.items()]
+        return [
+            f"{name}: {' '.join(map(str, faults))}{_IN_QUOTES if _is_in_quotes(name) else ''}"
+            for name, faults in messages.items()
+        ]
     return []
+
+
+def _is_in_quotes(name: str) -> bool:
+    value = os.environ.get(name, "")
+    return len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
 
 
 def _check_together(values: dict[str, Any]) -> list[str]:
@@ -508,4 +519,5 @@ def _read(env: Env, setting: Field) -> Any:
         return env.bool(name, validate=check, **given)
     if setting.type is str:
         return env.str(name, validate=check, **given)
-    return tuple(env.list(name, validate=check, **given) or ())
+    typed = str.strip if setting.repr else str  # a secret is what it is
+    return tuple(env.list(name, subcast=typed, validate=check, **given) or ())

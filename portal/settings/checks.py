@@ -121,14 +121,16 @@ def limit(value: int) -> None:
 
 # With any of these in the URI each write in a transaction fails with code 72 or similar
 # ("writeConcern is not allowed within a multi-statement transaction"). The portal sets its
-# concerns itself.
+# concerns itself, and repeats what a failover broke off.
 _OVERRIDDEN_OPTIONS = re.compile(
-    r"w|j|journal|fsync|wtimeout(ms)?|readconcernlevel|readpreference.*|maxstalenessseconds", re.I
+    r"w|j|journal|fsync|wtimeout(ms)?|readconcernlevel|readpreference.*|maxstalenessseconds|"
+    r"retryreads|retrywrites",
+    re.I,
 )
 
 
 def portable_uri(uri: str) -> str:
-    """The connection string without the concerns and preferences that the portal sets itself."""
+    """The connection string without what the portal sets itself: concerns, preferences, retries."""
     before, mark, query = uri.partition("?")
     options = (one for one in re.split("[&;]", query) if one)
     kept = [one for one in options if not _OVERRIDDEN_OPTIONS.fullmatch(one.partition("=")[0])]
