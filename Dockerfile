@@ -22,6 +22,7 @@ COPY --from=build /srv/venv /srv/venv
 COPY --from=build /srv/portal/build build
 COPY portal portal
 COPY templates templates
+COPY docs/shop.py docs/shop.py
 COPY wsgi.py gunicorn.conf.py ./
 # Without MAIL_SERVER mails are files here: a volume, where the file system is read-only.
 RUN install --directory --owner=10001 --group=10001 --mode=0700 /mails

@@ -44,8 +44,7 @@ def folder(tmp_path):
     """What the image copies, and nothing else of this folder."""
     folder = tmp_path / "portal"
     folder.mkdir()
-    for source in copied():
-        run("cp", "-r", TOP / source, folder)
+    run("cp", "-r", "--parents", *copied(), folder, cwd=TOP)
     return folder
 
 

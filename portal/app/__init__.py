@@ -6,7 +6,7 @@ from flask import Flask, request
 from flask_wtf import CSRFProtect
 
 from portal import __version__, cli, logs, settings
-from portal.api import openapi
+from portal.api import guides, openapi
 from portal.api.refusals import FIELDS
 from portal.app.parts import ACCOUNT_ENDINGS, DOCUMENTS, JOB_KINDS, MAIL_KINDS, OVERDUE
 from portal.data.browsing import view_pages
@@ -136,6 +136,7 @@ def create_app(active: Settings) -> Flask:
     app.register_blueprint(account_views.link_blueprint)
     app.register_blueprint(operator_usage_views.plans_blueprint)
     app.register_blueprint(member_views.invitations)
+    app.register_blueprint(guides.blueprint)
     openapi.init_app(app, csrf)
     cli.init_app(app)
     return app

@@ -16,6 +16,7 @@ from .elements import field_of
 from .elements import with_id as encoded_with_id
 from .errors import NotOffered, QueryRefused
 from .queries import check_expressions, check_filter
+from .unsupported import INSTEAD_OF_OPTION
 
 Document = Mapping[str, Any]
 Sort = str | Sequence[str | tuple[str, Any]] | Mapping[str, Any]
@@ -25,23 +26,15 @@ _TOLERANT: CodecOptions[Any] = CodecOptions(
     uuid_representation=UuidRepresentation.STANDARD,
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
 )
-_INSTEAD_OF = {
-    "session": "use transaction(), whose object has the same methods",
-    "cursor_type": "use watch()",
-    "no_cursor_timeout": "sorted by _id, a result goes on after its cursor timed out",
-    "bypass_document_validation": "a validator binds every application",
-    "raw_data": "it is for time series, which no organization has",
-    "rawData": "it is for time series, which no organization has",
-}
 
 
 def given(others: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
     """The fields that have a value. Raises NotOffered and TypeError for ``others``."""
     for name, value in others.items():
-        if name not in _INSTEAD_OF:
+        if name not in INSTEAD_OF_OPTION:
             raise TypeError(f"unexpected keyword argument {name!r}")
         if value is not None and value is not False:
-            raise NotOffered(name, _INSTEAD_OF[name])
+            raise NotOffered(name, INSTEAD_OF_OPTION[name])
     return {name: value for name, value in fields.items() if value is not None}
 
 

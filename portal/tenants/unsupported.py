@@ -1,7 +1,11 @@
-"""PyMongo's methods of a collection that a tenant doesn't have, and what to use instead."""
+"""What a collection of PyMongo has and a tenant doesn't, and what to use instead."""
 
 _LIFECYCLE = "the portal creates, renames and deletes collections, as organizations are"
 _SEARCH = "no search index follows a rename by itself"
+_ENCODED = "use with_options(codec_options=...) and RawBSONDocument"
+_KNOWN_BY_ID = "a collection's name changes; an organization is known by its id"
+_ELSEWHERE = "they reach other collections; read, and write what came out"
+_CODE = "they run JavaScript in the server; $expr says nearly all"
 
 INSTEAD = {
     "drop": f"{_LIFECYCLE}; use delete_many({{}}) to delete all documents",
@@ -9,17 +13,41 @@ INSTEAD = {
     "options": _LIFECYCLE,
     "create_indexes": "use create_index for each, so that the one that failed is known",
     "drop_indexes": "use drop_index for each, by its name",
-    "find_raw_batches": "use with_options(codec_options=...) and RawBSONDocument",
-    "aggregate_raw_batches": "use with_options(codec_options=...) and RawBSONDocument",
+    "find_raw_batches": _ENCODED,
+    "aggregate_raw_batches": _ENCODED,
     "create_search_index": _SEARCH,
     "create_search_indexes": _SEARCH,
     "drop_search_index": _SEARCH,
     "list_search_indexes": _SEARCH,
     "update_search_index": _SEARCH,
     "database": "an organization has a collection, whose database it shares",
-    "name": "a collection's name changes; an organization is known by its id",
-    "full_name": "a collection's name changes; an organization is known by its id",
+    "name": _KNOWN_BY_ID,
+    "full_name": _KNOWN_BY_ID,
     "write_concern": "writes are acknowledged by a majority, always",
     "read_concern": "reads are of the primary's latest, as of PyMongo's default",
     "read_preference": "reads are of the primary: a secondary may not know of a rename yet",
 }
+"""Methods and attributes."""
+
+INSTEAD_OF_OPTION = {
+    "session": "use transaction(), whose object has the same methods",
+    "cursor_type": "use watch()",
+    "no_cursor_timeout": "sorted by _id, a result goes on after its cursor timed out",
+    "bypass_document_validation": "a validator binds every application",
+    "raw_data": "it is for time series, which no organization has",
+    "rawData": "it is for time series, which no organization has",
+}
+"""Keyword arguments."""
+
+INSTEAD_OF_OPERATOR = {
+    "$out": _ELSEWHERE,
+    "$merge": _ELSEWHERE,
+    "$lookup": _ELSEWHERE,
+    "$graphLookup": _ELSEWHERE,
+    "$unionWith": _ELSEWHERE,
+    "$where": _CODE,
+    "$function": _CODE,
+    "$accumulator": _CODE,
+    "$geoNear": "find has $near",
+}
+"""Operators and stages; all other stages that aren't allowed are simply not reviewed yet."""

@@ -19,7 +19,8 @@ from portal.web.context import RequestContext
 from tests.factories import an_access, an_organization, the_owner
 from tests.processes import wait_until
 
-PAGE = "/organizations/acme-corp/credentials"
+PAGE = "/organizations/acme-corp/connect"
+PATH = "/organizations/acme-corp/credentials"
 
 
 def make(organization):
@@ -110,7 +111,7 @@ def test_a_credential_is_revoked_while_its_cluster_is_away_and_dropped_once_it_i
     visitor.log_in(the_owner(organization).email)
     [credential] = Credential.objects
     europe.kill()
-    assert visitor.post(f"{PAGE}/{credential.id}/revoke").status == 303
+    assert visitor.post(f"{PATH}/{credential.id}/revoke").status == 303
     page = visitor.get(PAGE)
     assert "It is revoked here. MongoDB did not answer" in page.text
     assert "the cluster europe" in page.text

@@ -67,7 +67,7 @@ def test_its_organizations_are_shown_as_lost_and_can_be_deleted(in_europe, europ
     assert "Its documents are lost." in page.text
     assert "the cluster europe" in page.text
     assert visitor.get("/organizations/acme-corp/settings").status == 200
-    page = visitor.get("/organizations/acme-corp/credentials")
+    page = visitor.get("/organizations/acme-corp/connect")
     assert "which was given up as lost" in page.text
     trash_organization(again(organization), None, CONTEXT)
     purge_organization(again(organization), None, CONTEXT)

@@ -23,7 +23,8 @@ from tests.factories import a_context, an_access, fresh
 from tests.organizations.moving.carrying import begin, run_due_movers, run_movers
 from tests.program import Program, fault
 
-PAGE = "/organizations/acme-corp/credentials"
+PAGE = "/organizations/acme-corp/connect"
+PATH = "/organizations/acme-corp/credentials"
 
 
 @pytest.fixture
@@ -80,9 +81,12 @@ def test_owners_make_new_strings_before_the_switch_which_waits_for_them(
     assert "Reporting" in move.waits_for
 
     assert "move to europe" in mara.get(PAGE).html.select_one(".flash.attention").get_text()
-    page = mara.post(f"{PAGE}/{credential}/move")
+    page = mara.post(f"{PATH}/{credential}/move")
     assert page.status == 200
     assert page.response.headers["Cache-Control"] == "no-store"
+    assert (
+        "It reaches the documents from the switch on" in page.html.select_one(".door .fresh").text
+    )
     new = connect(page.html.select_one("code.secret").get_text())
     assert re.search("user on europe", mara.get("/organizations/acme-corp/activity").text)
     with pytest.raises(OperationFailure, match="not authorized"):
@@ -95,7 +99,7 @@ def test_owners_make_new_strings_before_the_switch_which_waits_for_them(
     new.get_default_database()[documents].insert_one({"_id": 2})
     with pytest.raises(OperationFailure, match="not authorized"):
         old.get_default_database()[documents].insert_one({})
-    [row] = mara.get(PAGE).html.tbody.select("tr")
+    [row] = mara.get(PAGE).html.select("#mongodb-user tbody tr")
     assert "Works" in row.get_text()
 
     go_back(str(move.id), a_context())

@@ -354,7 +354,7 @@ def test_a_page_that_ends_a_role_lists_the_credentials_that_outlast_it(owner, ac
         assert "made a MongoDB user, which goes on working" in told
         assert "Weekly report" in told
         assert "Another's" not in told
-        assert page.html.select_one(f"main aside a[href='{PATH}/credentials']")
+        assert page.html.select_one(f"main aside a[href='{PATH}/connect#mongodb-user']")
 
 
 def test_of_keys_that_work_no_more_nothing_is_said(owner, join, time_machine, enter):

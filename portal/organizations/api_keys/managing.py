@@ -12,6 +12,7 @@ from bson import ObjectId
 from portal import clock
 from portal.audit.trail import record
 from portal.database.paging import join
+from portal.database.together import Part, Read, read
 from portal.database.transactions import transactional
 from portal.display_names import InvalidName, clean_words
 from portal.documents.accounts import Account
@@ -78,6 +79,10 @@ class ListedKey:
     def overlaps(self) -> bool:
         """True while the secret before the last rotation still works."""
         return self.former_until is not None and self.former_until > clock.now()
+
+    def may(self, permission: str) -> bool:
+        """Tell whether programs may do this with it."""
+        return not self.expired and permission in of_api_key(self.role, self.permissions)
 
 
 def create_key(
@@ -180,12 +185,12 @@ def revoke_key(access: Access, key_id: ObjectId, context: RequestContext) -> Api
 
 def keys_of(organization: Organization) -> list[ListedKey]:
     """The organization's keys by name; one read."""
-    return _listed({"organization": organization.id})
+    return read(listing({"organization": organization.id}))
 
 
 def keys_by(organization: Organization, account_id: ObjectId) -> list[ListedKey]:
     """The organization's unexpired keys that the account created, by name."""
-    created = _listed({"organization": organization.id, "created_by": account_id})
+    created = read(listing({"organization": organization.id, "created_by": account_id}))
     return [key for key in created if not key.expired]
 
 
@@ -193,10 +198,36 @@ def key_of(organization: Organization, key_id: str | ObjectId | None) -> ListedK
     """The organization's key with this id. Raises ApiKeyNotFound."""
     if not ObjectId.is_valid(key_id):
         raise ApiKeyNotFound
-    found = _listed({"organization": organization.id, "_id": ObjectId(key_id)})
+    found = read(listing({"organization": organization.id, "_id": ObjectId(key_id)}))
     if not found:
         raise ApiKeyNotFound
     return found[0]
+
+
+def listing(query: dict[str, ObjectId]) -> Part[list[ListedKey]]:
+    """The part of a page that lists the keys that match, by name."""
+    stages = [
+        {"$match": query},
+        join(Account, "created_by", "_id", "creators", [{"$project": {"email": 1}}]),
+        {"$set": {"lower": {"$toLower": "$name"}}},
+        {"$sort": {"lower": 1, "_id": 1}},
+        {"$unset": ["secret_hash", "former_hash"]},
+    ]
+    [rows] = yield [Read(ApiKey, stages)]
+    return [
+        ListedKey(
+            id=row["_id"],
+            name=row["name"],
+            role=row.get("role"),
+            permissions=row.get("permissions") or [],
+            made_by=next((creator.get("email") for creator in row["creators"]), None),
+            created_at=row["created_at"],
+            used_at=row.get("used_at"),
+            expires_at=row.get("expires_at"),
+            former_until=row.get("former_until"),
+        )
+        for row in rows
+    ]
 
 
 def _clean_name(name: str) -> str:
@@ -238,29 +269,3 @@ def _stored(access: Access, key_id: ObjectId) -> ApiKey:
     if key is None:
         raise ApiKeyNotFound
     return key
-
-
-def _listed(query: dict[str, ObjectId]) -> list[ListedKey]:
-    rows = ApiKey._get_collection().aggregate(
-        [
-            {"$match": query},
-            join(Account, "created_by", "_id", "creators", [{"$project": {"email": 1}}]),
-            {"$set": {"lower": {"$toLower": "$name"}}},
-            {"$sort": {"lower": 1, "_id": 1}},
-            {"$unset": ["secret_hash", "former_hash"]},
-        ]
-    )
-    return [
-        ListedKey(
-            id=row["_id"],
-            name=row["name"],
-            role=row.get("role"),
-            permissions=row.get("permissions") or [],
-            made_by=next((creator.get("email") for creator in row["creators"]), None),
-            created_at=row["created_at"],
-            used_at=row.get("used_at"),
-            expires_at=row.get("expires_at"),
-            former_until=row.get("former_until"),
-        )
-        for row in rows
-    ]

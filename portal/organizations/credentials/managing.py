@@ -8,6 +8,7 @@ somebody has can reach a name that its organization's collection doesn't have.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from bson import ObjectId
@@ -25,6 +26,7 @@ from portal.audit.trail import record
 from portal.database import users
 from portal.database.clusters import database_of
 from portal.database.paging import join
+from portal.database.together import Part, Read, read
 from portal.database.transactions import transactional, within_transaction
 from portal.database.users import UNAUTHORIZED, Privilege, Proof
 from portal.display_names import InvalidName, clean_words
@@ -258,7 +260,7 @@ def mark_revoked(
 def credentials_of(organization: Organization) -> list[ListedCredential]:
     """The organization's credentials by name, with their open connections: one read, and one more
     of MongoDB's connections where there are any."""
-    return _listed(organization, {})
+    return read(listing(organization))
 
 
 def names_by(organization: Organization, account_id: ObjectId) -> list[str]:
@@ -276,10 +278,28 @@ def credential_of(
     """The organization's credential with this id. Raises CredentialNotFound."""
     if not ObjectId.is_valid(credential_id):
         raise errors.CredentialNotFound
-    found = _listed(organization, {"_id": ObjectId(credential_id)})
+    found = read(listing(organization, ObjectId(credential_id)))
     if not found:
         raise errors.CredentialNotFound
     return found[0]
+
+
+def listing(
+    organization: Organization, credential_id: ObjectId | None = None
+) -> Part[list[ListedCredential]]:
+    """The part of a page that lists the organization's credentials, or this one, by name, with
+    their open connections."""
+    query = {"organization": organization.id, "users.ready_at": {"$exists": True}}
+    stages: list[dict[str, Any]] = [
+        {"$match": {**query, "_id": credential_id} if credential_id else query},
+        join(Account, "created_by", "_id", "creators", [{"$project": {"email": 1}}]),
+        {"$set": {"lower": {"$toLower": "$name"}}},
+        {"$sort": {"lower": 1, "_id": 1}},
+    ]
+    [rows] = yield [Read(Credential, stages)]
+    names = [user["name"] for row in rows for user in row["users"]]
+    connections = usage.open_connections(organization, names) if names else {}
+    return [_listed_credential(row, connections) for row in rows]
 
 
 def is_pending(credential_id: ObjectId) -> bool:
@@ -479,23 +499,6 @@ def _clean_reach(reach: str) -> Reach:
     if reach not in tuple(Reach):
         raise errors.InvalidReach
     return Reach(reach)
-
-
-def _listed(organization: Organization, query: dict[str, ObjectId]) -> list[ListedCredential]:
-    query = {"organization": organization.id, **query}
-    rows = list(
-        Credential._get_collection().aggregate(
-            [
-                {"$match": {**query, "users.ready_at": {"$exists": True}}},
-                join(Account, "created_by", "_id", "creators", [{"$project": {"email": 1}}]),
-                {"$set": {"lower": {"$toLower": "$name"}}},
-                {"$sort": {"lower": 1, "_id": 1}},
-            ]
-        )
-    )
-    names = [user["name"] for row in rows for user in row["users"]]
-    connections = usage.open_connections(organization, names) if names else {}
-    return [_listed_credential(row, connections) for row in rows]
 
 
 def _listed_credential(row: dict, connections: Connections | None) -> ListedCredential:

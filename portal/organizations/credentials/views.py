@@ -1,7 +1,6 @@
 """Pages of an organization's credentials."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -9,25 +8,18 @@ from flask_login import current_user
 from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
-from portal import settings
 from portal.bidi import isolated
-from portal.database.errors import ClusterUnavailable
 from portal.documents.idempotency import IdempotencyRecord
 from portal.errors import PortalError
 from portal.identity.sessions.reauthentication import reauthenticated
 from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access, access_to
-from portal.organizations.credentials import hosts, managing, travelling
-from portal.organizations.credentials.connecting import render_ways_in
+from portal.organizations.credentials import managing, travelling
+from portal.organizations.credentials.connecting import Fresh, render_ways_in, values_of
 from portal.organizations.credentials.errors import CredentialNotFound, NotTravelling
 from portal.organizations.credentials.forms import EndOverlapForm, NewCredentialForm, RotateForm
-from portal.organizations.credentials.managing import (
-    IN_WORDS,
-    MADE,
-    MAX_CREDENTIALS,
-    ROTATED,
-    NewConnectionString,
-)
+from portal.organizations.credentials.managing import MADE, ROTATED, NewConnectionString
+from portal.organizations.credentials.travelling import Journey
 from portal.web import error_handlers, requests
 from portal.web.errors import DuplicateRequest
 from portal.web.forms import IdempotentForm
@@ -50,16 +42,9 @@ class _Done:
 @blueprint.get("")
 @with_access("credentials.manage")
 def show_all(access: Access) -> ResponseReturnValue:
-    missing, away = _hindrances(access)
-    return _page(
-        "list",
-        access,
-        credentials=managing.credentials_of(access.organization),
-        most=MAX_CREDENTIALS,
-        missing=missing,
-        away=away,
-        journey=travelling.journey_of(access.organization),
-    )
+    """The way from links to the list that was here."""
+    slug = access.organization.slug
+    return redirect(url_for("organizations.connect", slug=slug, _anchor="mongodb-user"))
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
@@ -124,7 +109,7 @@ def prepare(access: Access, credential_id: str) -> ResponseReturnValue:
         lambda: travelling.prepare_credential(access, credential.id, request_context())
     )
     if prepared:
-        return _page("arriving", access, credential=credential, new=prepared, journey=journey)
+        return _show_secret(access, prepared, journey)
     return _page("prepare", access, form, credential=credential, journey=journey)
 
 
@@ -144,15 +129,18 @@ def revoke(access: Access, credential_id: str) -> ResponseReturnValue:
 
 def _back(access: Access, words: str) -> ResponseReturnValue:
     flash(words, "ok")
-    return redirect(url_for(".show_all", slug=access.organization.slug), 303)
+    return _lead_to_list(access)
 
 
-def _show_secret(access: Access, new: NewConnectionString) -> ResponseReturnValue:
+def _show_secret(
+    access: Access, new: NewConnectionString, journey: Journey | None = None
+) -> ResponseReturnValue:
     """The only response with the connection string: no redirect, since it isn't stored."""
     credential = managing.credential_of(access.organization, new.credential)
-    works = f"The MongoDB user “{isolated(credential.name)}” works."
-    flash(f"{works} Its connection string is below, this once.", "ok")
-    return render_ways_in(access, credential, new=new, **_told(access))
+    works = f"at {journey.target.cluster} can sign in" if journey else "works"
+    told = f"The MongoDB user “{isolated(credential.name)}” {works}."
+    flash(f"{told} Its connection string is below, this once.", "ok")
+    return render_ways_in(access, Fresh(credential, new, journey))
 
 
 @blueprint.errorhandler(DuplicateRequest)
@@ -172,35 +160,17 @@ def _replay(record: IdempotencyRecord) -> ResponseReturnValue:
     """The result of the first submission, without the connection string."""
     access = access_to((request.view_args or {})["slug"], current_user)
     if record.kind not in (MADE, ROTATED):  # a string for a move can be made again
-        return redirect(url_for(".show_all", slug=access.organization.slug), 303)
+        return _lead_to_list(access)
     credential = managing.credential_of(access.organization, record.operation)
-    return render_ways_in(access, credential, new=None, **_told(access))
-
-
-def _hindrances(access: Access) -> tuple[list[str], str | None]:
-    """The rights that the portal lacks to make users, and words on a cluster that is away: users
-    can be revoked all the same."""
-    if not managing.may_have_credentials(access.organization):
-        return [], None
-    try:
-        return managing.missing_rights(access.organization), None
-    except ClusterUnavailable as error:
-        return [], error.words
+    return render_ways_in(access, Fresh(credential, None))
 
 
 def _page(
     name: str, access: Access, form: IdempotentForm | None = None, **values: object
 ) -> ResponseReturnValue:
-    return render_page(f"credentials/{name}.html", access, form, **_told(access), **values)
+    return render_page(f"credentials/{name}.html", access, form, **values_of(access), **values)
 
 
-def _told(access: Access) -> dict[str, Any]:
-    """The values of pages about all of an organization's users."""
-    placement = access.organization.placement
-    return {
-        "in_words": IN_WORDS,
-        "hosts": hosts.tried(placement.cluster),
-        "hosts_are_set": bool(hosts.chosen_uri(placement.cluster)),
-        "database": placement.database or settings.current().tenant_db,
-        "shared": not managing.may_have_credentials(access.organization),
-    }
+def _lead_to_list(access: Access) -> ResponseReturnValue:
+    """The way to the top of the page, where it is said what was done."""
+    return redirect(url_for("organizations.connect", slug=access.organization.slug), 303)
