@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from portal import clock
+from portal import clock, settings
 from portal.data import extended_json, reading
 from portal.data.access import DocumentAccess, document_access
 from portal.data.browsing import browsing, builder, rows, saved_views
@@ -18,6 +18,7 @@ from portal.data.browsing.browsing import Newest
 from portal.data.browsing.builder import Builder
 from portal.data.browsing.errors import ValueNotFound
 from portal.data.browsing.fields import Sample, sample_fields
+from portal.data.browsing.first_steps import first_steps
 from portal.data.browsing.links import JSON, TABLE, Links, wide_columns
 from portal.data.browsing.saved_views import ListedView
 from portal.data.conditions import Condition
@@ -144,6 +145,7 @@ def _page(
         documents, selection.columns or sample.columns, reader, seen.mask, links.wide
     )
     having, lacking = builder.operators_for(begun, sample)
+    is_empty = _is_empty(selection, begun, found)
     page = render_page(
         "browsing/documents.html",
         access,
@@ -164,10 +166,19 @@ def _page(
         views=views,
         view=next((each for each in views if str(each.id) == links.view), None),
         query=links.query(),
+        first=first_steps(access.organization) if is_empty else None,
+        public_url=settings.current().public_url,
     )
     answer = make_response(page)
     answer.status_code = _status(found, fault or begun.fault)
     return answer
+
+
+def _is_empty(selection: Selection, begun: Builder, found: browsing.Browsed | None) -> bool:
+    """Tell whether nothing was asked for, and there is no document."""
+    if found is None or found.page is None or found.page.documents:
+        return False
+    return not (selection.filter or begun.is_open or {"after", "before"} & set(request.args))
 
 
 def _status(found: browsing.Browsed | None, fault: str) -> int:

@@ -16,6 +16,7 @@ from portal.data.uuid_readings import LEGACY_UUIDS
 from portal.documents.accounts import Account
 from portal.tenants.elements import framed
 from tests.data.browsing.conftest import DATA
+from tests.factories import a_key
 
 TWICE = framed(b"\x10_id\0\x01\0\0\0\x02status\0\x02\0\0\0a\0\x02status\0\x02\0\0\0b\0")
 NO_UTF8 = framed(b"\x10_id\0\x02\0\0\0\x02note\0\xd1\x07\0\0" + b"\xff\xfe" * 1000 + b"\0")
@@ -270,8 +271,34 @@ def test_a_count_is_bounded_until_somebody_asks_for_all(onlooker, stored, monkey
     )
 
 
-def test_an_empty_collection_says_so(onlooker, stored):
-    assert "There are no documents yet" in onlooker.page().text
+def test_an_empty_collection_leads_to_its_first_document(onlooker, stored):
+    page = onlooker.page()
+    assert page.html.find("h2", string="There are no documents yet")
+    ways = {way.get_text(strip=True): way["href"] for way in page.html.select(".empty .actions a")}
+    assert list(ways) == ["Connect an application", "Import a file", "Type one in"]
+    assert all(onlooker.visitor.get(way).status == 200 for way in ways.values())
+    assert "/org/acme-corp/documents" in page.html.select_one(".snippet pre").get_text()
+    assert page.html.select_one("#browse[data-refresh]")
+    stored.insert_one({"_id": 1})
+    assert onlooker.ids() == ["1"]
+    assert not onlooker.page().html.select_one("#browse[data-refresh]")
+
+
+def test_first_steps_are_ticked_as_they_are_done(onlooker, acme):
+    def done():
+        steps = onlooker.page().html.select(".first-steps li")
+        return ["done" in step.get("class", []) for step in steps]
+
+    assert done() == [True, False, False, False]
+    a_key(acme, None, ["documents.write"])
+    acme.update(set__viewers_read_documents=True)
+    assert done() == [True, True, False, True]
+
+
+def test_where_nothing_matches_nothing_is_said_of_first_steps(onlooker, stored):
+    page = onlooker.page(c='["a","is","number","1"]')
+    assert "No document matches" in page.text
+    assert not page.html.select(".first-steps")
 
 
 @pytest.mark.parametrize("query", [{"after": "x"}, {"c": "{"}, {"sort": "$x"}, {"before": "~~"}])
