@@ -1,5 +1,6 @@
 """PyMongo's arguments as fields of commands."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -12,6 +13,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import ASCENDING
 from pymongo.errors import ConfigurationError
 
+from . import limits
 from .elements import field_of
 from .elements import with_id as encoded_with_id
 from .errors import NotOffered, QueryRefused
@@ -26,6 +28,13 @@ _TOLERANT: CodecOptions[Any] = CodecOptions(
     uuid_representation=UuidRepresentation.STANDARD,
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
 )
+
+
+def client_defaults(uri: str) -> dict[str, Any]:
+    """The options of a client unless the ``uri`` has them."""
+    named = {part.partition("=")[0].lower() for part in re.split("[&;]", uri.partition("?")[2])}
+    defaults = {"maxIdleTimeMS": round(limits.IDLE_SECONDS * 1000)}
+    return {name: value for name, value in defaults.items() if name.lower() not in named}
 
 
 def given(others: Mapping[str, Any], **fields: Any) -> dict[str, Any]:

@@ -12,5 +12,8 @@ BATCH_DOCUMENTS = 500
 BATCH_BYTES = 8 * 1024 * 1024
 # The server forgets a session after 30 minutes without use.
 SESSION_SECONDS = 300
+# Firewalls and balancers forget a connection that nobody uses, clouds' after four minutes, and a
+# process that is frozen hears of no end: so an older one isn't used again.
+IDLE_SECONDS = 120
 MAX_ENTRIES = 100_000
 MAX_STREAMS = 50

@@ -13,6 +13,7 @@ from pymongo import MongoClient
 from pymongo.errors import ConfigurationError
 from pymongo.write_concern import WriteConcern
 
+from .arguments import client_defaults
 from .quotas import LIMITS, REFRESH_SECONDS, LimitBook
 from .reports import reports_of
 from .runtime import renew_after_fork
@@ -71,5 +72,5 @@ class Reporting:
     def _client(self) -> MongoClient[dict[str, Any]]:
         uri = self._uri()
         if self._made is None or self._made[0] != uri:
-            self._made = uri, MongoClient(uri, **self._options)
+            self._made = uri, MongoClient(uri, **{**client_defaults(uri), **self._options})
         return self._made[1]

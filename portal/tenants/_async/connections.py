@@ -21,6 +21,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
 from .. import limits
+from ..arguments import client_defaults
 from ..directory import MAIN
 from ..errors import TooManyStreams, UnknownCluster
 from ..runtime import AsyncScoped, renew_after_fork
@@ -159,4 +160,4 @@ class AsyncClusters:
             raise UnknownCluster(cluster) from None
 
     def _client(self, uri: str, **options: Any) -> AsyncMongoClient:
-        return AsyncMongoClient(uri, **{**self._options, **options})
+        return AsyncMongoClient(uri, **{**client_defaults(uri), **self._options, **options})

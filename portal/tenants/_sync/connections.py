@@ -21,6 +21,7 @@ from pymongo.synchronous.client_session import ClientSession
 from pymongo.synchronous.database import Database
 
 from .. import limits
+from ..arguments import client_defaults
 from ..directory import MAIN
 from ..errors import TooManyStreams, UnknownCluster
 from ..runtime import Scoped, renew_after_fork
@@ -159,4 +160,4 @@ class Clusters:
             raise UnknownCluster(cluster) from None
 
     def _client(self, uri: str, **options: Any) -> MongoClient:
-        return MongoClient(uri, **{**self._options, **options})
+        return MongoClient(uri, **{**client_defaults(uri), **self._options, **options})

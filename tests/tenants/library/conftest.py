@@ -357,6 +357,12 @@ def listener(shared_listener):
 
 
 @pytest.fixture
+def quick():
+    """Options of streams that are asked often."""
+    return {"max_await_time_ms": 20}
+
+
+@pytest.fixture
 def line(server_uri):
     """A line to the server that breaks when asked to."""
     port = pymongo.uri_parser.parse_uri(server_uri)["nodelist"][0][1]

@@ -370,11 +370,6 @@ def test_a_library_that_doesnt_know_of_moves_writes_nothing_into_the_pool(
     assert stored.find() == []
 
 
-@pytest.fixture
-def quick():
-    return {"max_await_time_ms": 20}
-
-
 def changes_of(stream, count):
     found = []
     while len(found) < count:

@@ -13,11 +13,6 @@ def the_next(stream, count):
     return [next(stream)["documentKey"]["_id"] for _ in range(count)]
 
 
-@pytest.fixture
-def quick():
-    return {"max_await_time_ms": 20}
-
-
 def test_a_stream_goes_on_through_renames_and_tells_each_change_once(store, fake, acme, quick):
     with store.watch(**quick) as stream:
         store.insert_one({"_id": 1})
