@@ -1,6 +1,7 @@
 """Where a request comes from, and under which host."""
 
 import re
+import socket
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -10,7 +11,9 @@ from portal import settings as portal_settings
 from portal.app import create_app
 from portal.database import connection
 from portal.documents.audit import AuditEvent
+from portal.web import hangups
 from portal.web.requests import client_ip
+from tests.processes import wait_until
 from tests.visitor import PASSWORD, Visitor
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
@@ -177,3 +180,13 @@ def test_a_slash_too_many_changes_nothing(visitor):
     fields = {"csrf_token": visitor.token()}
     assert visitor.client.post("/logout/", data=fields).status_code == 404
     assert visitor.client.delete("/org/acme-corp/").status_code == 404
+
+
+def test_what_a_client_left_behind_is_ended_until_it_is_over(app):
+    """It may come to the server after the client was seen to be gone."""
+    near, far = socket.socketpair()
+    ended = []
+    with near, app.test_request_context(environ_overrides={"gunicorn.socket": near}):
+        with hangups.on_hang_up(lambda: ended.append(1)):
+            far.close()
+            wait_until(lambda: len(ended) >= 3)

@@ -3,6 +3,7 @@
 A thread that waits for MongoDB, or for a client, sees neither; so one thread in each worker does.
 """
 
+import math
 import os
 import select
 import socket
@@ -16,6 +17,7 @@ import structlog
 from flask import request
 
 _TICK_MS = 100
+_AGAIN_SECONDS = 0.2
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 
 log = structlog.get_logger()
@@ -27,6 +29,7 @@ class _Watched:
     act: Callable[[], None]
     deadline: float | None = None
     fired: bool = field(default=False)
+    again_at: float = 0
 
 
 class _Watcher:
@@ -53,13 +56,18 @@ class _Watcher:
         while True:
             with self.changed:
                 self.changed.wait_for(lambda: self.watched)
-                entries = [entry for entry in self.watched if not entry.fired]
+                now = time.monotonic()
+                entries = [entry for entry in self.watched if entry.again_at <= now]
             for entry in _due(entries):
+                if entry not in self.watched:  # its block has ended meanwhile
+                    continue
                 entry.fired = True
                 try:
                     entry.act()
                 except Exception as error:
                     log.warning("hang_up.not_handled", error=str(error)[:300])
+                again = _AGAIN_SECONDS if entry.deadline is None else math.inf
+                entry.again_at = time.monotonic() + again
 
 
 _watcher = _Watcher()
@@ -67,7 +75,8 @@ _watcher = _Watcher()
 
 @contextmanager
 def on_hang_up(act: Callable[[], None]) -> Iterator[None]:
-    """Call ``act`` once, in another thread, if the client hangs up within the block."""
+    """Call ``act``, in another thread, once the client hangs up within the block; and again until
+    the block ends, since what it shall end may not have reached the server then."""
     connection = request.environ.get("gunicorn.socket")
     if connection is None:  # not served by a worker
         yield

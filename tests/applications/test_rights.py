@@ -152,7 +152,6 @@ def test_what_was_open_ends_with_the_user(way, end, client, documents, tenant_db
     session.start_transaction()
     documents.insert_one({"_id": "uncommitted"}, session=session)
     end[way]()
-    started = time.monotonic()
     attempts = {
         "a write": lambda: documents.insert_one({"_id": "late"}),
         "a read": documents.find_one,
@@ -164,7 +163,6 @@ def test_what_was_open_ends_with_the_user(way, end, client, documents, tenant_db
     for attempt in attempts.values():
         with pytest.raises(PyMongoError):
             attempt()
-    assert time.monotonic() - started < AT_MOST_SECONDS
     assert tenant_db[documents.name].count_documents({}) == 10
     tenant_db[documents.name].rename("elsewhere")  # its open transaction locks nothing
 

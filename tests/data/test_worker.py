@@ -16,6 +16,7 @@ from tests.visitor import PASSWORD
 pytestmark = pytest.mark.processes
 NDJSON = "application/x-ndjson"
 SLOW = 3
+ENDED = 1
 # Work for minutes on 500 documents.
 SLOW_CHANGE = json.dumps(
     {"filter": {}, "update": [{"$set": {"changed": {"$size": {"$range": [0, 1_000_000]}}}}]}
@@ -147,8 +148,8 @@ def test_who_hangs_up_ends_their_query_in_the_server(remote, bare_client):
         wait_until(lambda: not running(bare_client))
         return time.monotonic() - began
 
-    # By the limit of a request it would end as well, a second later; a machine may stand still.
-    assert any(seconds_to_its_end() < SLOW for _ in range(3))
+    # By the limit of a request it would end as well, but later; a machine may stand still.
+    assert any(seconds_to_its_end() < ENDED for _ in range(5))
 
 
 @pytest.mark.attack("D4")
@@ -165,7 +166,7 @@ def test_who_hangs_up_ends_their_change_of_many_documents_in_the_server(remote, 
         wait_until(lambda: not changing(bare_client))
         return time.monotonic() - began
 
-    assert any(seconds_to_its_end() < SLOW for _ in range(3))
+    assert any(seconds_to_its_end() < ENDED for _ in range(5))
     changed = remote.http.post(
         f"{remote.documents}/count", json={"filter": {"changed": {"$exists": True}}}
     )
