@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import cycle, groupby
@@ -643,21 +643,32 @@ def bare_client(server):
 
 
 @pytest.fixture
-def portal_without(app, admin, server):
-    """Take rights from the portal's user for a while."""
+def portal_lacking(app, admin):
+    """Takes rights from the portal's user within a block."""
     home = admin["admin"]
     # Its own, and those by which it works on databases of other tests.
     roles = home.command("usersInfo", ROLE)["users"][0]["roles"]
     names = [role["role"] for role in roles]
     before = home.command("rolesInfo", names, showPrivileges=True)["roles"]
 
-    def take(missing):
+    @contextmanager
+    def lacking(missing):
         for name in names:
             home.command("revokePrivilegesFromRole", name, privileges=[missing.privilege])
+        try:
+            yield
+        finally:
+            for role in before:
+                home.command("updateRole", role["role"], privileges=role["privileges"])
 
-    yield take
-    for role in before:
-        home.command("updateRole", role["role"], privileges=role["privileges"])
+    return lacking
+
+
+@pytest.fixture
+def portal_without(portal_lacking):
+    """Take rights from the portal's user for a while."""
+    with ExitStack() as taken:
+        yield lambda missing: taken.enter_context(portal_lacking(missing))
 
 
 @pytest.fixture

@@ -41,6 +41,15 @@ def refuses_credentials(error: BaseException) -> bool:
     return error.code in (_AUTHENTICATION_FAILED, _UNAUTHORIZED)
 
 
+def refused_command(error: BaseException) -> str | None:
+    """The command that the portal's user may not do, if ``error`` says that."""
+    error = root_cause(error)
+    if not isinstance(error, OperationFailure) or error.code != _UNAUTHORIZED:
+        return None
+    named = _NOT_AUTHORIZED.search(str(error))
+    return named["command"] if named else None
+
+
 def explain(error: BaseException, known: TopologyDescription, uri_name: str = "MONGO_URI") -> str:
     """One sentence on ``error``, given what is ``known`` of the servers, whose URI is called
     ``uri_name``."""

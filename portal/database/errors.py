@@ -21,6 +21,19 @@ class DatabaseUnavailable(Unavailable):
 
 
 @dataclass
+class RightMissing(DatabaseUnavailable):
+    """MongoDB doesn't allow the portal's user a command."""
+
+    command: str
+
+    title = "The portal may not do this in its database"
+    message = (
+        "MongoDB doesn’t allow the portal {command}, which this needs. Trying again won’t help: "
+        "ask whoever runs the portal to grant it."
+    )
+
+
+@dataclass
 class UnknownCluster(Unavailable):
     """This portal has no cluster of this name."""
 

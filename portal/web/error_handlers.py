@@ -13,8 +13,8 @@ from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from portal.database import clusters, connection
-from portal.database.errors import DatabaseUnavailable, UnsuitableServer
+from portal.database import clusters, connection, diagnosis
+from portal.database.errors import DatabaseUnavailable, RightMissing, UnsuitableServer
 from portal.errors import Action, NotFound, PortalError, SeveralErrors
 from portal.web import stale_forms
 from portal.web.acting_operator import ActingOperator, acting_operator
@@ -112,7 +112,9 @@ def answer_database_error(error: Exception) -> ResponseReturnValue:
     if not connection.is_unavailable(error):
         return _answer_bug(error)
     log.warning("database.unavailable", error=connection.explain(error))
-    return answer_portal_error(clusters.unavailable_in_request() or DatabaseUnavailable())
+    command = diagnosis.refused_command(error)
+    refused = RightMissing(command) if command else clusters.unavailable_in_request()
+    return answer_portal_error(refused or DatabaseUnavailable())
 
 
 def answer_csrf_error(error: CSRFError) -> ResponseReturnValue:
