@@ -123,6 +123,76 @@ def test_canonical_text_is_read_as_the_same_bytes(name):
     assert parse(json.dumps(json.loads(text))) == document  # with everything escaped
 
 
+# Written by hand, byte by byte: an error that reader and writer share with the driver would show.
+VECTORS = {
+    "a double": ("10000000 01 6100 000000000000f83f 00", '{"a": {"$numberDouble": "1.5"}}'),
+    "minus zero": ("10000000 01 6100 0000000000000080 00", '{"a": {"$numberDouble": "-0.0"}}'),
+    "infinity": ("10000000 01 6100 000000000000f07f 00", '{"a": {"$numberDouble": "Infinity"}}'),
+    "not a number": ("10000000 01 6100 000000000000f87f 00", '{"a": {"$numberDouble": "NaN"}}'),
+    "two bytes, a zero": ("11000000 02 6100 05000000 c3a90062 00 00", '{"a": "é\\u0000b"}'),
+    "nested": ("14000000 03 6100 0c000000 03 00 0500000000 00 00", '{"a": {"": {}}}'),
+    "an array": (
+        "14000000 04 6100 0c000000 10 3000 ffffffff 00 00",
+        '{"a": [{"$numberInt": "-1"}]}',
+    ),
+    "no bytes": (
+        "0d000000 05 6100 00000000 00 00",
+        '{"a": {"$binary": {"base64": "", "subType": "00"}}}',
+    ),
+    "two of a user's": (
+        "0f000000 05 6100 02000000 80 ff01 00",
+        '{"a": {"$binary": {"base64": "/wE=", "subType": "80"}}}',
+    ),
+    "an id": (
+        "14000000 07 6100 000102030405060708090a0b 00",
+        '{"a": {"$oid": "000102030405060708090a0b"}}',
+    ),
+    "false": ("09000000 08 6100 00 00", '{"a": false}'),
+    "before 1970": (
+        "10000000 09 6100 ffffffffffffffff 00",
+        '{"a": {"$date": {"$numberLong": "-1"}}}',
+    ),
+    "nothing": ("08000000 0a 6100 00", '{"a": null}'),
+    "a pattern": (
+        "0e000000 0b 6100 622f00 696d00 00",
+        '{"a": {"$regularExpression": {"pattern": "b/", "options": "im"}}}',
+    ),
+    "a reference": (
+        "1a000000 0c 6100 02000000 6200 000102030405060708090a0b 00",
+        '{"a": {"$dbPointer": {"$ref": "b", "$id": {"$oid": "000102030405060708090a0b"}}}}',
+    ),
+    "code": ("0e000000 0d 6100 02000000 7800 00", '{"a": {"$code": "x"}}'),
+    "code in a scope": (
+        "17000000 0f 6100 0f000000 02000000 7800 05000000 00 00",
+        '{"a": {"$code": "x", "$scope": {}}}',
+    ),
+    "the least int": ("0c000000 10 6100 00000080 00", '{"a": {"$numberInt": "-2147483648"}}'),
+    "a timestamp": (
+        "10000000 11 6100 02000000 ffffffff 00",
+        '{"a": {"$timestamp": {"t": 4294967295, "i": 2}}}',
+    ),
+    "the least long": (
+        "10000000 12 6100 0000000000000080 00",
+        '{"a": {"$numberLong": "-9223372036854775808"}}',
+    ),
+    "a decimal with zeros": (
+        "18000000 13 6100 78000000000000000000000000003c30 00",
+        '{"a": {"$numberDecimal": "1.20"}}',
+    ),
+    "the least key": ("08000000 ff 6100 00", '{"a": {"$minKey": 1}}'),
+    "a name of dots": ("0d000000 0a 612e622e2463 00 00", '{"a.b.$c": null}'),
+}
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_bytes_and_text_are_each_others(name):
+    document, text = bytes.fromhex(VECTORS[name][0]), VECTORS[name][1]
+    assert len(document) == int.from_bytes(document[:4], "little")
+    assert parse(text) == document
+    assert json.loads(render(document)) == json.loads(text)
+    assert is_exact(document, text)
+
+
 BEYOND = {
     "year 10000": b"\x10\0\0\0\x09a\0\x00\xdc\x1f\xd2w\xe6\0\0\0",
     "symbol": b"\x0e\0\0\0\x0ea\0\x02\0\0\0x\0\0",

@@ -6,6 +6,8 @@ import pytest
 
 from portal.clusters import managing
 from portal.clusters.managing import Changes
+from portal.data import importing
+from portal.database.write_records import records_of
 from portal.documents.accounts import Account
 from portal.documents.organizations import MAIN_CLUSTER, Strategy
 from portal.web.context import RequestContext
@@ -73,6 +75,41 @@ def test_documents_in_another_cluster_are_served_alike(second_cluster, place, st
     """The record of a key is there too, in the transaction of the write."""
     managing.add_cluster("europe", Changes(second_cluster.uri), RequestContext())
     use(place(strategy, "europe"))
+
+
+def stream_in_parts(program):
+    """Send a stream with a key that stops at a fault, then whole, twice, and then another one."""
+    good = [json.dumps({"_id": n}) for n in range(5)]
+
+    def send(*lines):
+        key = {"Idempotency-Key": "stream-0123456789abcdef"}
+        body = {"data": "\n".join(lines), "content_type": "application/x-ndjson"}
+        return program.post(DOCUMENTS, **body, headers=key)
+
+    stopped = send(*good, "{")
+    assert fault(stopped)[1] == "import_stopped"
+    assert "4 documents are inserted" in stopped.text
+    for repeated in (4, 5):
+        told = {"status": "success", "inserted": 5, "repeated": repeated}
+        assert send(*good).json == told
+    assert fault(send(*good[1:]))[1] == "import_stopped"
+    assert program.post(f"{DOCUMENTS}/count", {}).json["count"] == 5
+
+
+def test_a_stream_with_a_key_is_inserted_once_in_a_shared_collection(place, monkeypatch):
+    monkeypatch.setattr(importing, "BATCH_DOCUMENTS", 2)
+    stream_in_parts(place(Strategy.SHARED))
+
+
+@pytest.mark.parametrize("strategy", [Strategy.COLLECTION, Strategy.SHARED])
+def test_a_stream_with_a_key_is_inserted_once_in_another_cluster(
+    second_cluster, place, strategy, monkeypatch
+):
+    """The records of its batches are there, not here."""
+    monkeypatch.setattr(importing, "BATCH_DOCUMENTS", 2)
+    managing.add_cluster("europe", Changes(second_cluster.uri), RequestContext())
+    stream_in_parts(place(strategy, "europe"))
+    assert [records_of(each).count_documents({}) for each in (MAIN_CLUSTER, "europe")] == [0, 3]
 
 
 def test_an_index_in_a_shared_collection_is_refused_with_what_would_change(place):

@@ -213,7 +213,7 @@ def test_a_document_that_breaks_the_rules_of_its_collection_keeps_what_was_typed
 
 
 IDS = ["", "a/b", "..", 0, -1, None, {"b": 1, "a": [1]}, "é\u202e", 2.5, True, Int64(2**60),
-       bson.Binary(b"\0" * 16, 4), bson.Timestamp(1, 2), bson.DatetimeMS(2**60)]  # fmt: skip
+       bson.Binary(b"\0" * 16, 4), bson.Binary(b"\xfb\xef\xbe" * 5 + b"\xff", 3), bson.Timestamp(1, 2), bson.DatetimeMS(2**60)]  # fmt: skip
 
 
 def test_every_id_has_its_pages(editor, stored):

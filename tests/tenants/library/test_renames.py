@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from pymongo.errors import OperationFailure
 
 from tests.tenants.library.conftest import library
 from tests.tenants.library.works import (
@@ -52,6 +53,36 @@ def test_no_operation_notices_a_rename_before_it(store, stored, fake, acme, name
     else:
         WRITES[name](store)
         assert stored.find() == AFTERWARDS[name]
+
+
+INDEXING = {
+    "create_index": (lambda store: store.create_index("b"), {"_id_", "a_1", "b_1"}),
+    "drop_index": (lambda store: store.drop_index("a_1"), {"_id_"}),
+}
+
+
+@own_collection
+@pytest.mark.parametrize("name", INDEXING)
+def test_no_change_of_indexes_notices_a_rename_before_it(store, raw, fake, acme, name):
+    """Nor is a stranger's collection changed that took the name, and has the same index."""
+    store.create_index("a")
+    fake.rename(acme, "other")
+    raw.org_acme.create_index("a")
+    change, afterwards = INDEXING[name]
+    change(store)
+    assert set(raw.org_other.index_information()) == afterwards
+    assert set(raw.org_acme.index_information()) == {"_id_", "a_1"}
+
+
+@own_collection
+def test_an_index_is_dropped_first_of_all_after_a_rename(store, raw, fake, acme):
+    """Where the former name belongs to nobody."""
+    store.create_index("a")
+    fake.rename(acme, "other")
+    store.drop_index("a_1")
+    assert set(raw.org_other.index_information()) == {"_id_"}
+    with pytest.raises(OperationFailure, match="index not found"):
+        store.drop_index("a_1")
 
 
 @own_collection
