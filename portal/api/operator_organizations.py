@@ -76,6 +76,7 @@ from portal.organizations.lifecycle.errors import (
     TenantCollectionMissing,
 )
 from portal.organizations.members import listing
+from portal.organizations.members.errors import BlockedOwner
 from portal.placement.errors import InvalidPlan, InvalidRegion, OutsideRegion
 from portal.web.errors import InvalidInput, TooManyAttempts
 
@@ -267,6 +268,7 @@ def set_external_as_operator(
         UnverifiedAddress,
         OwnerAlready,
         OwnerIsOperator,
+        BlockedOwner,
     ),
 )
 @about_organization("console.act")
@@ -278,8 +280,8 @@ def set_owner_as_operator(
 ) -> dict[str, Any]:
     """Make an account an owner
 
-    A member or not, but no operator's; its address is verified. Other owners stay, and all are told
-    by mail.
+    A member or not, but no operator's; its address is verified, and it isn't blocked. Other owners
+    stay, and all are told by mail.
     """
     changed = set_owner(organization.id, body["email"], operator.context)
     return {"organization": as_told(changed)}

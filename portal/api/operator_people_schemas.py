@@ -134,6 +134,14 @@ class PersonInfo(Response):
     )
     organization_count = fields.Integer(required=True, metadata={"example": 3})
     organizations = fields.List(fields.Nested(PersonsOrganization), required=True)
+    solely_owned = fields.List(
+        fields.String(),
+        required=True,
+        metadata={
+            "description": "the names of what nobody else who can log in owns; 100 at most",
+            "example": ["Acme Corp"],
+        },
+    )
     sessions = fields.List(fields.Nested(PersonsSession), required=True)
 
 

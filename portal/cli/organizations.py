@@ -19,7 +19,7 @@ from portal.operators.organizations.planning import PlannedAction
 from portal.operators.organizations.reading import as_told
 from portal.organizations import external, planning
 from portal.organizations.members import ownership
-from portal.organizations.members.errors import AlreadyOwner
+from portal.organizations.members.errors import AlreadyOwner, BlockedOwner
 from portal.web.context import OPERATOR, RequestContext
 
 
@@ -191,7 +191,7 @@ def set_owner(slug: str, address: str, as_json: bool) -> None:
     organization, account = _organization_with(slug), account_with(address)
     try:
         organization = ownership.set_owner(organization.id, account.id, RequestContext(OPERATOR))
-    except AlreadyOwner as error:
+    except (AlreadyOwner, BlockedOwner) as error:
         raise CommandFailed(error.words) from error
     except AddressNotVerified as error:
         raise CommandFailed(

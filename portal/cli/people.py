@@ -63,6 +63,9 @@ def show(address: str, as_json: bool) -> None:
         )
     if account.factors_reset_at:
         click.echo(f"Second factors are reset {account.factors_reset_at:%Y-%m-%d %H:%M} UTC.")
+    if person.solely_owned:
+        owned = ", ".join(person.solely_owned)
+        click.echo(plain(f"Nobody else who can log in owns: {owned}."))
     if person.organizations:
         rows = [(one.id, one.name, one.slug, one.state, one.role) for one in person.organizations]
         print_table(("ID", "ORGANIZATION", "SLUG", "STATE", "ROLE"), rows)
@@ -154,5 +157,6 @@ def _as_json(person: Person) -> dict[str, object]:
         "has_second_factor": account.has_second_factor,
         "organization_count": person.organization_count,
         "organizations": person.organizations,
+        "solely_owned": person.solely_owned,
         "sessions": person.sessions,
     }

@@ -117,6 +117,16 @@ def test_a_last_owner_stays(visitor, mara):
 
 
 @pytest.mark.attack("T4")
+def test_an_owner_who_is_blocked_keeps_nobody_from_being_the_last(visitor, mara):
+    other = a_member(an_organization("Acme Corp", mara), Role.OWNER)
+    other.update(set__blocked_at=mara.created_at)
+    assert "last owner of Acme Corp" in visitor.get("/account/close").text
+    assert close(visitor).status == 409
+    other.update(unset__blocked_at=True)
+    assert close(visitor).status == 303
+
+
+@pytest.mark.attack("T4")
 def test_a_last_owner_of_something_in_the_trash_stays(visitor, mara):
     trash_organization(an_organization("Acme Corp", mara), None, a_context(mara))
     assert close(visitor).status == 409

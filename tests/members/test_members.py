@@ -248,6 +248,18 @@ def test_an_owner_who_is_not_the_last_goes(acme, mara, join, how):
     assert role_of(mara) == (Role.ADMIN if how == "is demoted" else None)
 
 
+@pytest.mark.attack("T4")
+@pytest.mark.parametrize("how", WAYS)
+def test_an_owner_who_can_not_log_in_is_no_other_owner(acme, mara, join, how):
+    idris = join("idris@acme.example", Role.OWNER)
+    idris.update(set__blocked_at=clock.now())
+    with pytest.raises(errors.LastOwner):
+        lose_ownership(acme, mara, how)
+    assert role_of(mara) == Role.OWNER
+    managing.remove_member(an_access(acme), idris.id, a_context(mara))  # may go all the same
+    assert role_of(idris) is None
+
+
 def at_one_moment(*deeds):
     """Do all at the same moment; what they raised."""
     ready, raised = threading.Barrier(len(deeds)), []

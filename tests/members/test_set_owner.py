@@ -88,6 +88,14 @@ def test_what_can_not_be_done_is_told_and_changes_nothing(app, acme):
     assert fresh(acme).audit_head.seq == head
 
 
+def test_who_is_blocked_is_made_no_owner(app, acme):
+    an_account(LENA).update(set__blocked_at=acme.created_at)
+    assert set_owner(app).output == (
+        f"Error: {LENA} is blocked, so nobody could act by it: unblock the account first\n"
+    )
+    assert role_of(LENA) is None
+
+
 def test_of_many_commands_at_once_one_makes_the_owner(app, acme):
     an_account(LENA)
     codes = [done.exit_code for done in at_once([lambda: set_owner(app)] * 4)]

@@ -9,6 +9,7 @@ from portal import clock
 from portal.database.transactions import transaction, transactional
 from portal.documents.accounts import Account, OperatorRole
 from portal.documents.mails import Mail
+from portal.documents.memberships import Role
 from portal.documents.second_factors import AuthenticatorApp
 from portal.documents.sessions import Session
 from portal.errors import PortalError
@@ -25,6 +26,7 @@ from portal.organizations.lifecycle import runner
 from portal.web.context import OPERATOR, RequestContext
 from tests.factories import (
     a_context,
+    a_member,
     a_session,
     an_account,
     an_app,
@@ -280,6 +282,19 @@ def test_memberships_outlast_a_block_and_its_reason_is_for_operators(desk, visit
     told = Mail.objects(to=account.email)
     assert {mail.kind for mail in told} >= {"account_blocked", "account_unblocked"}
     assert "4711" not in str([mail.to_mongo() for mail in told])
+
+
+def test_a_block_tells_what_nobody_manages_meanwhile(desk, command):
+    account = an_account("teo@acme.example")
+    an_organization("Acme Corp", account)
+    a_member(an_organization("Kestrel", account), Role.OWNER, "idris@kestrel.example")
+    alone = "Nobody else who can log in owns Acme Corp"
+    page = desk.get(f"{PEOPLE}/{account.id}/block")
+    assert alone in page.text
+    assert "Kestrel" not in page.text
+    desk.post(f"{PEOPLE}/{account.id}/block", {"reason": "Phishing"})
+    assert alone in desk.get(f"{PEOPLE}/{account.id}").text
+    assert "owns: Acme Corp.\n" in command("people", "show", account.email).stdout
 
 
 @pytest.mark.attack("O5")

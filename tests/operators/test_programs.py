@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from portal import clock
 from portal.audit.trail import events_of
 from portal.documents.accounts import OperatorRole
 from portal.documents.memberships import Role
@@ -93,11 +94,13 @@ def test_everything_is_done_by_the_api(program, acme):
         ("nobody@acme.example", "unknown_address"),
         ("new@acme.example", "unverified_address"),
         ("not an address", "invalid_email"),
+        ("blocked@acme.example", "blocked_owner"),
         ("program@portal.example", "owner_is_operator"),  # who would read documents unasked
     ],
 )
-def test_only_a_verified_address_becomes_an_owner_and_no_operators(program, acme, email, code):
+def test_only_who_can_act_becomes_an_owner_and_no_operator(program, acme, email, code):
     an_account("new@acme.example", verified=False)
+    an_account("blocked@acme.example").update(set__blocked_at=clock.now())
     assert fault(program.post(path(acme, "/owners"), {"email": email}))[1] == code
 
 

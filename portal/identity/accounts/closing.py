@@ -16,14 +16,14 @@ from portal.audit.trail import erase_person, record
 from portal.database.cascade import delete_belongings
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account
-from portal.documents.memberships import Membership, Role
-from portal.documents.organizations import Organization, OrganizationState, Restriction
+from portal.documents.organizations import Restriction
 from portal.documents.sign_ups import PendingSignUp
 from portal.errors import check_all
 from portal.identity.accounts import wiring
 from portal.identity.accounts.changing import revoke_recovery_link
 from portal.identity.accounts.errors import UNNAMED, AddressNotConfirmed, SoleOwner
 from portal.identity.accounts.mails import ACCOUNT_CLOSED
+from portal.identity.accounts.owning import solely_owned
 from portal.identity.authentication.credentials import email_key_of, verify_current_password
 from portal.identity.authentication.errors import WrongPassword
 from portal.mail import outbox
@@ -45,9 +45,9 @@ def close_account(
     in that of an organization under a legal hold until that is released.
 
     Raises AddressNotConfirmed, WrongPassword (or SeveralErrors of them); SoleOwner where an
-    organization, in the trash or not, would be without an owner; OperationInProgress where one is
-    in an operation that the person requested; TooManyAttempts, Overloaded. Then nothing was
-    changed.
+    organization, in the trash or not, would be without an owner who can log in; OperationInProgress
+    where one is in an operation that the person requested; TooManyAttempts, Overloaded. Then
+    nothing was changed.
     """
     account = Account.objects.get(id=account_id)
     check_all(
@@ -79,16 +79,11 @@ def _close(account: Account, context: RequestContext) -> Account:
 
 
 def solely_owned_organizations(account_id: ObjectId) -> list[str]:
-    """The names of the organizations, in the trash or not, whose only owner is the account; UNNAMED
-    behind them for those that are hidden."""
-    owned = Membership.objects(account=account_id, role=Role.OWNER).distinct("organization")
-    alive = Organization.objects(
-        id__in=owned, state__in=(OrganizationState.ACTIVE, OrganizationState.TRASHED)
-    )
-    others = Membership.objects(role=Role.OWNER, account__ne=account_id)
-    sole = [one for one in alive if not others.filter(organization=one.id).first()]
+    """The names of the organizations, in the trash or not, that nobody else who can log in owns;
+    UNNAMED behind them for those that are hidden."""
+    sole = solely_owned(account_id)
     seen = [one.name for one in sole if one.restricted != Restriction.HIDDEN]
-    return [*sorted(seen), *([UNNAMED] if len(seen) < len(sole) else ())]
+    return [*seen, *([UNNAMED] if len(seen) < len(sole) else ())]
 
 
 def erase_closed() -> int:

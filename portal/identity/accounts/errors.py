@@ -106,7 +106,7 @@ class InvalidPersonName(Invalid):
 
 @dataclass
 class SoleOwner(Conflict):
-    """The account is the only owner of these organizations, by name; hidden ones are UNNAMED."""
+    """Nobody else who can log in owns these organizations, by name; hidden ones are UNNAMED."""
 
     organizations: list[str]
 

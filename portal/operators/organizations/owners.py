@@ -19,9 +19,12 @@ from portal.web.context import RequestContext
 
 def set_owner(organization_id: ObjectId, email: str, context: RequestContext) -> Organization:
     """Make the account with this address an owner, a member or not. Other owners stay, and all are
-    told by mail. Raises InvalidEmail, UnknownAddress, UnverifiedAddress, OwnerAlready, NotFound;
+    told by mail.
+
+    Raises InvalidEmail, UnknownAddress, UnverifiedAddress, BlockedOwner, OwnerAlready, NotFound;
     OwnerIsOperator, since no operator reads documents without an owner's consent; then nothing was
-    changed."""
+    changed.
+    """
     address = parse_email(email)
     found = Account.objects(email_key=address.key, closed_at=None)
     account = found.only("id", "operator_role").first()

@@ -11,6 +11,7 @@ from portal.database.paging import join
 from portal.documents.accounts import Account
 from portal.documents.memberships import Membership
 from portal.documents.organizations import Organization, OrganizationState
+from portal.identity.accounts.owning import solely_owned
 from portal.identity.second_factors.enrollment import SecondFactors, second_factors_of
 from portal.identity.sessions.sessions import ListedSession, sessions_of
 from portal.operators.people.errors import PersonNotFound
@@ -36,12 +37,14 @@ class Person:
     """A person's account as operators see it: names and addresses, no credentials.
 
     ``organizations`` are MOST_SHOWN at most, the last joined first; ``organization_count`` counts
-    all of them.
+    all of them. ``solely_owned`` are the names of those, in the trash or not, that nobody else who
+    can log in owns; the first MOST_SHOWN of them.
     """
 
     account: Account
     organizations: list[Belonging]
     organization_count: int
+    solely_owned: list[str]
     sessions: list[ListedSession]
     factors: SecondFactors
     events: list[ListedEvent]
@@ -68,6 +71,7 @@ def person_of(account: Account) -> Person:
         account,
         belongings,
         number,
+        [owned.name for owned in solely_owned(account.id)[:MOST_SHOWN]],
         sessions_of(account.id),
         second_factors_of(account.id),
         events_of(account.id).rows[:EVENTS_SHOWN],

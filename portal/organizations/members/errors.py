@@ -120,13 +120,13 @@ class InvalidRole(Invalid):
 
 
 class LastOwner(LeadsBack, Conflict):
-    """The change would leave the organization without an owner."""
+    """The change would leave the organization without an owner who can log in."""
 
     code = "last_owner"
     title = "An organization needs an owner"
     message = (
-        "{name} has no other owner. Offer ownership to a member first; once it is accepted, "
-        "send this again. Nothing was changed."
+        "{name} has no other owner who can log in. Offer ownership to a member first; once it is "
+        "accepted, send this again. Nothing was changed."
     )
 
 
@@ -139,6 +139,17 @@ class AlreadyOwner(Conflict):
     code = "already_owner"
     title = "There is nothing to offer"
     message = "{email} is an owner already. Nothing was changed."
+
+
+@dataclass
+class BlockedOwner(Conflict):
+    """The account that was to become an owner is blocked."""
+
+    email: str
+
+    code = "blocked_owner"
+    field = "email"
+    message = "{email} is blocked, so nobody could act by it: unblock the account first"
 
 
 @dataclass

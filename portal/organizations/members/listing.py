@@ -45,6 +45,7 @@ class ListedMember(Member):
     offered: bool
     name: str
     has_second_factor: bool
+    blocked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +207,7 @@ def _listed_member(row: dict[str, Any]) -> ListedMember:
         "offer" in membership,
         row.get("name", ""),
         row.get("has_second_factor", False),
+        "blocked_at" in row,
     )
 
 

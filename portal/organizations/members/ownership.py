@@ -8,6 +8,7 @@ from portal.documents.accounts import Account
 from portal.documents.memberships import Membership, OwnershipOffer, Role
 from portal.documents.organizations import Organization, OrganizationState
 from portal.errors import NotFound
+from portal.identity.accounts.owning import without_other_owner
 from portal.identity.sessions.principals import require_verified_address
 from portal.organizations.access.errors import Forbidden
 from portal.organizations.access.lookup import Access, begin_change
@@ -111,7 +112,8 @@ def set_owner(
     """Make an account an owner without anybody's offer, a member or not; the organization, which
     may be in the trash. Other owners stay. All owners are notified.
 
-    Raises NotFound, AddressNotVerified, AlreadyOwner, DuplicateRequest; then nothing was changed.
+    Raises NotFound, AddressNotVerified, BlockedOwner, AlreadyOwner, DuplicateRequest; then nothing
+    was changed.
     """
     claim_key(context, organization_id, SET, account_id)
     existing = Organization.objects(id=organization_id, state__ne=OrganizationState.PURGED)
@@ -120,6 +122,8 @@ def set_owner(
     if organization is None or account.closed_at:
         raise NotFound
     require_verified_address(account)
+    if account.blocked_at:
+        raise errors.BlockedOwner(account.email)
     before = Membership.objects(organization=organization.id, account=account_id).modify(
         upsert=True,
         set__role=Role.OWNER,
@@ -138,9 +142,9 @@ def set_owner(
 def end_ownership(
     organization: Organization, account_id: ObjectId, context: RequestContext
 ) -> None:
-    """Check that another owner remains, and end the account's offers. Raises LastOwner."""
-    owners = Membership.objects(organization=organization.id, role=Role.OWNER)
-    if owners.filter(account__ne=account_id).first() is None:
+    """Check that another owner remains who can log in, and end the account's offers. Raises
+    LastOwner."""
+    if without_other_owner([organization.id], account_id):
         raise errors.LastOwner(organization.name, organization.slug)
     lapse_offers(organization, account_id, context)
 
