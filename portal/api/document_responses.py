@@ -100,13 +100,20 @@ def _lines(access: DocumentAccess, query: Query, comment: str, *, relaxed: bool)
 
 def _rendered(document: bytes, *, relaxed: bool) -> tuple[str, bool]:
     """The text of a document, and whether it reads back as the same bytes but for relaxed numbers.
-    One that isn't valid UTF-8 inside has its ``_id`` alone."""
+    One that isn't valid UTF-8 inside has its ``_id`` alone, if it has one that is."""
     try:
         text = extended_json.render(document, relaxed=relaxed)
     except ValueError:
-        return extended_json.render(framed_id(id_of(document))), False
+        return _id_alone(document), False
     exact = extended_json.is_exact(document, extended_json.render(document) if relaxed else text)
     return text, exact
+
+
+def _id_alone(document: bytes) -> str:
+    try:
+        return extended_json.render(framed_id(id_of(document)))
+    except ValueError:
+        return "{}"
 
 
 def _array(texts: list[str]) -> RawJson:

@@ -66,6 +66,7 @@ _IF_MATCH = {
 _ONE = "/<name:name>/documents/<document_id>"
 _MANY = "/<name:name>/documents"
 _OF_ONE = (InvalidDocumentId, DocumentNotFound)
+_OF_MANY = (InvalidDocumentId, PartlyDone)
 _OF_CHANGES = (DuplicateDocument, DocumentInvalid, WriteRefused)
 _OF_UPDATES = (*_OF_CHANGES, FieldTwice)
 
@@ -264,7 +265,7 @@ def delete_document(name: str, document_id: str) -> Response:
     return answer(made, repeated=repeated)
 
 
-@documents.post(f"{_MANY}/update", refusals=(*OF_WRITING, *_OF_UPDATES, PartlyDone))
+@documents.post(f"{_MANY}/update", refusals=(*OF_WRITING, *_OF_UPDATES, *_OF_MANY))
 @takes_json(schemas.UpdateManyBody, PARAMETER)
 @logged_in
 @documents.response(200, schemas.UpdatedAnswer)
@@ -285,7 +286,7 @@ def update_documents(name: str) -> Response:
     )
 
 
-@documents.post(f"{_MANY}/delete", refusals=(*OF_WRITING, PartlyDone))
+@documents.post(f"{_MANY}/delete", refusals=(*OF_WRITING, *_OF_MANY))
 @takes_json(schemas.DeleteManyBody, PARAMETER)
 @logged_in
 @documents.response(200, schemas.RemovedAnswer)

@@ -1,6 +1,6 @@
 """Documents for a page: the server sends what a page can show of them, however large they are."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,14 +8,21 @@ from pymongo.errors import OperationFailure
 
 from portal.data import first_bytes, nodes, plans
 from portal.data.access import DocumentAccess
-from portal.data.document_ids import decoded
+from portal.data.document_ids import decoded, is_readable
 from portal.data.errors import InvalidQuery, QueryTooSlow
 from portal.data.handles import documents_of
 from portal.data.nodes import Node
-from portal.data.queries import NULL, beyond, check_sort, cursor_of_values
+from portal.data.queries import (
+    NULL,
+    NoCursor,
+    beyond,
+    check_sort,
+    cursor_of_values,
+    first_page,
+)
 from portal.data.reading import text_paths
 from portal.data.server_errors import reading
-from portal.tenants.elements import field_of, framed, id_of
+from portal.tenants.elements import field_of, framed, framed_id, id_of
 
 WHOLE_BYTES = 1024
 """The largest value that is sent whole."""
@@ -50,8 +57,9 @@ class CutPage:
         """The page of the first ``limit`` documents of this one, which is sorted by ``_id``."""
         if len(self.documents) <= limit:
             return self
-        shown = self.documents[:limit]
-        after = cursor_of_values({"_id": shown[-1].document_id})
+        shown, after = first_page(
+            self.documents, limit, lambda each: cursor_of_values({"_id": each.document_id})
+        )
         return CutPage(shown, self.before, after, self.index)
 
 
@@ -85,11 +93,10 @@ def list_cut(
     found = found[:limit]
     if backwards:
         found.reverse()
-    first, last = (found[0], found[-1]) if found else (None, None)
     return CutPage(
         [_document(access, row) for row in found],
-        _cursor(first, ordered) if first and (more if backwards else bool(after)) else None,
-        _cursor(last, ordered) if last and (backwards or more) else None,
+        _cursor(found, ordered) if found and (more if backwards else bool(after)) else None,
+        _cursor(found[::-1], ordered) if found and (backwards or more) else None,
         index,
     )
 
@@ -194,6 +201,8 @@ def _read_one(
     comment: str | None,
 ) -> bytes:
     """A row, of a document that perhaps can't be cut: without fields where that is so."""
+    if not is_readable(document_id):
+        return framed_id(document_id)
     by_id = {"$match": {"_id": {"$eq": decoded(document_id)}}}
     cut = access.mask.visible([by_id, {"$replaceWith": _cut(sort)}])
     try:
@@ -203,7 +212,7 @@ def _read_one(
     except OperationFailure as error:
         if error.code not in _UNCUTTABLE:
             raise
-    return framed(document_id[4:5] + b"_id\0" + document_id[6:-1])
+    return framed_id(document_id)
 
 
 # Errors of $substrCP, such as for invalid UTF-8 in a text that would be cut.
@@ -225,7 +234,18 @@ def _document(access: DocumentAccess, row: bytes) -> CutDocument:
     return CutDocument(document_id, node, int.from_bytes(size[6:-1], "little"))
 
 
-def _cursor(row: bytes, sort: Mapping[str, int]) -> str:
+def _cursor(rows: Sequence[bytes], sort: Mapping[str, int]) -> str:
+    """The cursor of the first row that has one: those before it are on the next page too. Raises
+    NoCursor if none has one."""
+    for row in rows:
+        try:
+            return _cursor_of(row, sort)
+        except NoCursor:
+            continue
+    raise NoCursor
+
+
+def _cursor_of(row: bytes, sort: Mapping[str, int]) -> str:
     order = field_of(row, "o")
     if order is None:
         raise InvalidQuery("A document on this page can’t be read: sort by _id to read on.")

@@ -16,7 +16,7 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 
 from portal.data import extended_json
-from portal.data.errors import InvalidDocumentId, InvalidExtendedJson
+from portal.data.errors import InvalidDocumentId, InvalidExtendedJson, UnreadableDocumentId
 from portal.tenants.elements import field_of, framed
 
 _ANY_DATE: CodecOptions[dict[str, Any]] = CodecOptions(
@@ -49,10 +49,22 @@ def address_of(document_id: bytes) -> str:
 
 
 def decoded(document_id: bytes) -> Any:
-    """The value in the BSON of ``{"": _id}``, for a filter."""
+    """The value in the BSON of ``{"": _id}``, for a filter. Raises UnreadableDocumentId."""
     if document_id[4] == _OBJECT_ID_TYPE:  # as nearly all are, by the million
         return ObjectId(document_id[6:18])
-    return bson.decode(document_id, _ANY_DATE)[""]
+    try:
+        return bson.decode(document_id, _ANY_DATE)[""]
+    except BSONError as error:
+        raise UnreadableDocumentId from error
+
+
+def is_readable(document_id: bytes) -> bool:
+    """Tell whether a query can name the document of this id."""
+    try:
+        decoded(document_id)
+    except UnreadableDocumentId:
+        return False
+    return True
 
 
 def _from_base64(text: str) -> bytes:
@@ -60,10 +72,13 @@ def _from_base64(text: str) -> bytes:
         if not _BASE64URL.fullmatch(text):
             raise ValueError(text)
         encoded = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
-        extended_json.render(encoded)  # checks what is inside
         found = field_of(encoded, "")
-    except (ValueError, IndexError, binascii.Error, BSONError) as error:
+    except (ValueError, IndexError, binascii.Error) as error:
         raise InvalidDocumentId from error
     if found != encoded:
         raise InvalidDocumentId
+    try:
+        extended_json.render(encoded)  # checks what is inside
+    except ValueError as error:
+        raise UnreadableDocumentId from error
     return encoded

@@ -34,6 +34,17 @@ class InvalidDocumentId(Invalid):
     )
 
 
+class UnreadableDocumentId(InvalidDocumentId):
+    """A document's id with text that is no UTF-8, which can be sent in no query."""
+
+    title = "No query can name this document"
+    message = (
+        "Its _id has text that is no UTF-8, which no query can have in it. A program finds it by "
+        "another field, and can insert it with a new _id and delete the old one. Nothing was "
+        "changed."
+    )
+
+
 class DocumentNotFound(NotFound):
     code = "document_not_found"
     message = "No document has this id. Nothing was changed."

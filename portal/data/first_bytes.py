@@ -8,11 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bson.errors import BSONError
-
 from portal.data.access import DocumentAccess
 from portal.data.bson_types import BINARY, OBJECT
-from portal.data.document_ids import decoded
+from portal.data.document_ids import decoded, is_readable
 from portal.data.nodes import Node, node_of
 from portal.tenants.elements import field_of, framed, id_of
 
@@ -57,7 +55,7 @@ def _wanted(nodes: dict[bytes, Node]) -> dict[bytes, list[_Path]]:
     for document_id, node in nodes.items():
         found = list(_cut_ones(node, ()))
         size_bytes = sum(size for _, size in found)
-        if found and size_bytes <= left and _is_decodable(document_id):
+        if found and size_bytes <= left and is_readable(document_id):
             wanted[document_id] = [path for path, _ in found]
             left -= size_bytes
     return wanted
@@ -101,11 +99,3 @@ def _filled(node: Node, path: _Path, value: bytes) -> Node:
         for name, inner in node.members
     )
     return replace(node, members=members)
-
-
-def _is_decodable(document_id: bytes) -> bool:
-    try:
-        decoded(document_id)
-    except BSONError:  # a text that is no UTF-8
-        return False
-    return True

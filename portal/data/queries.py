@@ -6,9 +6,9 @@ is refused.
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import bson
 from bson.codec_options import CodecOptions, DatetimeConversion
@@ -31,6 +31,8 @@ _ARRAY, _UNDEFINED, _DB_POINTER = 0x04, 0x06, 0x0C
 NULL = b"\x07\0\0\0\x0a\0\0"
 """The BSON of ``{"": null}``."""
 
+Row = TypeVar("Row")
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -41,6 +43,16 @@ class Query:
     projection: dict[str, Any] | None = None
     limit: int = USUAL_PAGE
     after: str | None = None
+
+
+class NoCursor(InvalidQuery):
+    """No page begins behind a document that has text in what is sorted by which is no UTF-8."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Documents have text that is no UTF-8 in what they are sorted by, so no page begins "
+            "behind them. Sort the other way, or narrow the filter."
+        )
 
 
 def decode(document: bytes) -> dict[str, Any]:
@@ -93,14 +105,15 @@ def check_projection(projection: Mapping[str, Any] | None, sort: Mapping[str, in
 
 
 def cursor_of(document: bytes, sort: Mapping[str, int]) -> str:
-    """The cursor of the page after this document. Raises InvalidQuery where it can't be told what
-    comes after: its value is an array, undefined, or a DBPointer, which decodes to another type."""
+    """The cursor of the page after this document. Raises NoCursor, and InvalidQuery where it can't
+    be told what comes after: its value is an array, undefined, or a DBPointer, which decodes to
+    another type."""
     return cursor_of_values({name: _value_at(document, name) for name in sort})
 
 
 def cursor_of_values(values: Mapping[str, bytes]) -> str:
     """The cursor behind these values of what is sorted by, each the BSON of ``{"": value}``. Raises
-    InvalidQuery as ``cursor_of``."""
+    NoCursor, and InvalidQuery as ``cursor_of``."""
     parts = []
     for index, (name, value) in enumerate(values.items()):
         kind = value[4]
@@ -110,7 +123,27 @@ def cursor_of_values(values: Mapping[str, bytes]) -> str:
             )
         parts.append(value[4:5] + str(index).encode() + b"\0" + value[6:-1])
     encoded = framed(b"".join(parts))
+    try:
+        bson.decode(encoded, CODEC)
+    except BSONError as error:
+        raise NoCursor from error
     return base64.urlsafe_b64encode(encoded).rstrip(b"=").decode()
+
+
+def first_page(
+    rows: list[Row], limit: int, cursor: Callable[[Row], str]
+) -> tuple[list[Row], str | None]:
+    """The first ``limit`` of the rows, and the cursor of the page behind them if there are more.
+    Where no page can begin behind a row, this one ends before it. Raises NoCursor if that is so of
+    all of them, and what ``cursor`` raises."""
+    if len(rows) <= limit:
+        return rows, None
+    for end in range(limit, 0, -1):
+        try:
+            return rows[:end], cursor(rows[end - 1])
+        except NoCursor:
+            continue
+    raise NoCursor
 
 
 def beyond(query: dict[str, Any], sort: Mapping[str, int], after: str | None) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from portal.data.queries import (
     check_projection,
     check_sort,
     cursor_of,
+    first_page,
 )
 from portal.data.server_errors import reading
 from portal.database.clusters import client_of, is_available, known_clusters
@@ -92,9 +93,9 @@ def list_documents(access: DocumentAccess, query: Query, comment: str | None) ->
             comment=comment,
         )
         documents = [bytes(document.raw) for document in found]
-    more = len(documents) > query.limit
-    documents = documents[: query.limit]
-    following = cursor_of(documents[-1], sort) if more else None
+    documents, following = first_page(
+        documents, query.limit, lambda document: cursor_of(document, sort)
+    )
     return Page([access.mask.hide(each, query.projection) for each in documents], following)
 
 

@@ -20,6 +20,7 @@ EXACT: CodecOptions[dict[str, Any]] = CodecOptions(
 UNDECODABLE = (BSONError, ValueError, TypeError, OverflowError, RecursionError)
 MAX_DEPTH = 180
 """The deepest nesting that MongoDB stores, by its source; Extended JSON is read to less."""
+NOT_TEXT = "Holds a text that is no UTF-8"
 _NESTING = (b"\x03", b"\x04", b"\x0f")  # document, array, code with scope
 _LEVEL_BYTES = 7  # the least that a level takes: type, empty name, length, end
 
@@ -70,7 +71,7 @@ def fault_of(document: bytes) -> str | None:
         try:
             bsonjs.dumps(document)  # makes no values, so that it refuses none
         except ValueError:
-            return "Not valid BSON"
+            return NOT_TEXT if _lacks_utf8(document) else "Not valid BSON"
         if "unknown BSON type" in str(error):  # which it ends at in silence
             return "Not valid BSON"
     return _depth_fault(document)
@@ -83,6 +84,15 @@ def faults_of(documents: Sequence[bytes]) -> list[str | None]:
     except UNDECODABLE:
         return [fault_of(document) for document in documents]
     return [_depth_fault(document) for document in documents]
+
+
+def _lacks_utf8(document: bytes) -> bool:
+    """Tell whether nothing else is wrong with it."""
+    try:
+        bson.decode(document, EXACT.with_options(unicode_decode_error_handler="replace"))
+    except UNDECODABLE:
+        return False
+    return True
 
 
 def _depth_fault(document: bytes) -> str | None:

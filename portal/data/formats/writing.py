@@ -65,8 +65,11 @@ class Writer:
 
     def _json(self, document: bytes) -> str:
         self.written.documents += 1
-        text = extended_json.render(document)
-        if _is_exact(document, text):
+        try:
+            text = extended_json.render(document)
+        except ValueError:  # a text in it is no UTF-8
+            text = ""
+        if text and _is_exact(document, text):
             return text
         self.written.wrapped += 1
         return f'{{ "$bson" : "{base64.b64encode(document).decode()}" }}'

@@ -7,7 +7,7 @@ from typing import Any
 import pymongo
 
 from portal.data.access import DocumentAccess
-from portal.data.document_ids import decoded
+from portal.data.document_ids import decoded, is_readable
 from portal.data.errors import QueryTooSlow
 from portal.data.handles import documents_of
 from portal.data.history.field_changes import FieldChanges
@@ -70,8 +70,10 @@ def _tried(access: DocumentAccess, query: dict[str, Any]) -> list[bytes]:
 
 
 def _changed(documents: Sequence[bytes], changes: FieldChanges) -> dict[bytes, bytes]:
-    """The documents that would be written, as they would be, by id."""
-    made = ((document, changes.applied(document)) for document in documents)
+    """The documents that would be written, as they would be, by id; those that no query can name
+    are not."""
+    named = (document for document in documents if is_readable(id_of(document)))
+    made = ((document, changes.applied(document)) for document in named)
     return {id_of(was): now for was, now in made if isinstance(now, bytes) and now != was}
 
 

@@ -18,6 +18,7 @@ from portal.data import plans
 from portal.data.access import DocumentAccess
 from portal.data.conditions import Condition
 from portal.data.edits import Change, Edit, EditKind, EditState, LeftAlone, Refusal
+from portal.data.errors import UnreadableDocumentId
 from portal.data.exact import read_among
 from portal.data.handles import documents_of
 from portal.data.history.broken_rules import Breaking, would_break
@@ -55,6 +56,10 @@ from portal.tenants.elements import framed_id, id_of
 from portal.web.context import IdempotencyKey
 
 _BY_ID = {"_id": 1}
+_UNREADABLE = (
+    "A document that matches has text in its _id that is no UTF-8, so no query can name it. Leave "
+    "it out by the filter."
+)
 _SHOWN = 3
 
 
@@ -326,7 +331,10 @@ def _carry_out(run: Run, access: DocumentAccess, edit_id: ObjectId) -> Edit:
         run.check()
         run.report(edit.position["seen"], "changing")
 
-    return carry_out(handle, step, tell)
+    try:
+        return carry_out(handle, step, tell)
+    except UnreadableDocumentId as error:
+        raise JobFailed(_UNREADABLE, {}) from error
 
 
 class _Matching:

@@ -13,7 +13,7 @@ from pymongo.client_session import ClientSession
 
 from portal import clock
 from portal.data import extended_json
-from portal.data.document_ids import address_of, decoded
+from portal.data.document_ids import address_of, decoded, is_readable
 from portal.data.edits import EditKind, EditState, Refusal
 from portal.data.handles import EXACT, documents_of
 from portal.data.history.errors import EditNotFound
@@ -159,7 +159,10 @@ class Space:
 
 
 def shown_id(document_id: bytes) -> str:
-    """An id for people: an ObjectId's digits, else its Extended JSON."""
+    """An id for people: an ObjectId's digits, else its Extended JSON; its address where text in it
+    is no UTF-8."""
+    if not is_readable(document_id):
+        return address_of(document_id)
     value = decoded(document_id)
     return (
         str(value)

@@ -4,7 +4,8 @@ import json
 
 from portal.data import extended_json
 from portal.data.edits import Refusal
-from portal.data.texts import visible_lines
+from portal.data.nodes import node_of
+from portal.data.texts import text_of, visible_lines
 
 LONGEST_SHOWN = 200
 
@@ -28,9 +29,17 @@ _STRING, _OBJECT_ID, _DATE = 0x02, 0x07, 0x09
 def shown_value(value: bytes) -> str:
     """A value for people, from the BSON of ``{"": value}``: a text as it is, a date and an ObjectId
     as they are written, else Extended JSON."""
-    text = extended_json.render_value(value, relaxed=True)
-    if value[4] in (_STRING, _OBJECT_ID, _DATE):
-        read = json.loads(text)
-        [told] = read.values() if isinstance(read, dict) else [read]
-        text = visible_lines(told) if isinstance(told, str) else text
+    if value[4] == _STRING:
+        return _cut(visible_lines(text_of(node_of(value))))
+    try:
+        text = extended_json.render_value(value, relaxed=True)
+    except ValueError:
+        return "has text that is no UTF-8"
+    if value[4] in (_OBJECT_ID, _DATE):
+        [told] = json.loads(text).values()
+        text = told if isinstance(told, str) else text
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

@@ -13,7 +13,7 @@ from pymongo.errors import PyMongoError
 from portal import clock
 from portal.audit.trail import record
 from portal.data.access import DocumentAccess, document_access
-from portal.data.document_ids import address_of, decoded
+from portal.data.document_ids import address_of, decoded, is_readable
 from portal.data.errors import (
     InvalidQuery,
     InvalidRules,
@@ -304,7 +304,7 @@ def _examples(
     handle = documents_of(access.organization)
     for clause, number, group in sorted(counted, key=lambda each: -each[1])[:_EXAMPLES]:
         document_id = field_of(group, "first")
-        if document_id is None:
+        if document_id is None or not is_readable(document_id):
             continue
         by_id = {"_id": {"$eq": decoded(document_id)}}
         stored = next(iter(handle.find(by_id, limit=1)), None)

@@ -9,6 +9,7 @@ from bson import Int64
 
 from portal.data.formats.detection import detect
 from portal.data.formats.error_files import ErrorFile
+from portal.data.formats.exact import NOT_TEXT
 from portal.data.formats.options import (
     Column,
     ColumnType,
@@ -24,6 +25,7 @@ from portal.data.formats.writing import Writer, write
 from tests.data.formats.documents import framed
 
 A_KEY_TWICE = framed([("a", 0x10, b"\1\0\0\0"), ("a", 0x10, b"\2\0\0\0")])
+NO_UTF8 = framed([("note", 0x02, b"\2\0\0\0\xff\0")])
 LOOKS_LIKE_A_TYPE = bson.encode({"a": {"$oid": "65f0c2d4e8b7a913c0f55e10"}})
 
 
@@ -75,6 +77,14 @@ def test_what_format_can_not_carry_is_wrapped_and_counted():
     assert lines.splitlines()[1].startswith('{ "$bson" : "')
     found = read([lines.encode()], ReadOptions(Format.JSON_LINES))
     assert [record.document for record in found][1:3] == [A_KEY_TWICE, LOOKS_LIKE_A_TYPE]
+
+
+@pytest.mark.parametrize("kind", [Format.JSON_LINES, Format.JSON_ARRAY])
+def test_a_text_that_is_no_utf_8_goes_out_and_is_told_when_it_comes_back(kind):
+    content, told = written([NO_UTF8, {"a": 1}], kind)
+    assert (told.documents, told.wrapped) == (2, 1)
+    found = [record.fault for record in read([content.encode()], ReadOptions(kind))]
+    assert [fault and fault.reason for fault in found[:2]] == [NOT_TEXT, None]
 
 
 def test_formulas_are_guarded_and_numbers_are_not():
