@@ -39,13 +39,14 @@ from portal.organizations.access import replay
 from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access
 from portal.web.forms import IdempotentForm, see_other
-from portal.web.requests import request_context
+from portal.web.requests import number_argument, request_context
 
 blueprint = Blueprint("history", __name__, url_prefix="/organizations/<slug>/data")
 
 replay.install(blueprint, "history.show_all")
 
 _ONE = "/history/<edit_id>"
+_HIGHEST_NUMBER = 2**53
 
 
 @blueprint.get("/history")
@@ -91,10 +92,8 @@ def change_settings(access: Access) -> ResponseReturnValue:
 @with_access("documents.read")
 def show(access: Access, edit_id: str) -> ResponseReturnValue:
     entry = entries.entry_of(access.organization, edit_id)
-    after = request.args.get("after", "")
-    left = entries.outcomes_of(
-        access.organization, entry, after=int(after) if after.isdecimal() else None
-    )
+    after = number_argument("after", _HIGHEST_NUMBER)
+    left = entries.outcomes_of(access.organization, entry, after=after)
     shown, more = left[: entries.OUTCOMES_PER_PAGE], len(left) > entries.OUTCOMES_PER_PAGE
     return render_page(
         "history/show.html",

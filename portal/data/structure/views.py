@@ -46,6 +46,8 @@ from portal.web.requests import request_context
 
 blueprint = Blueprint("structure", __name__, url_prefix="/organizations/<slug>/data")
 
+_LONGEST_NUMBER = 9
+
 
 @blueprint.get("/shape")
 @with_access("documents.read")
@@ -142,7 +144,9 @@ def put_into_force(access: Access) -> ResponseReturnValue:
             request_context(),
             level=form.level.data,
             action=form.action.data,
-            known_breaking=int(known) if known.isdecimal() and known.isascii() else None,
+            known_breaking=int(known)
+            if known.isdecimal() and len(known) <= _LONGEST_NUMBER
+            else None,
         )
         return _Done()
 

@@ -167,7 +167,7 @@ def answered(proposal: Proposal, answers: Mapping[int, str]) -> Column:
     column = proposal.column
     for number, question in enumerate(proposal.questions):
         answer = answers.get(number, "")
-        if answer.isascii() and answer.isdigit() and int(answer) < len(question.choices):
+        if answer in map(str, range(len(question.choices))):
             column = question.choices[int(answer)].answered(column)
     return column
 

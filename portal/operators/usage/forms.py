@@ -13,6 +13,7 @@ from portal.web.forms import IdempotentForm
 _NUMBER = re.compile(r"([\d,\s]{1,30}(?:\.\d{1,6})?)\s*(k|m|g|t)?b?(?:\s*/\s*s)?", re.I)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SEPARATORS = re.compile(r"[,\s]")
+_LONGEST_NUMBER = 19
 
 
 class LimitsForm(IdempotentForm):
@@ -40,7 +41,7 @@ class LimitsForm(IdempotentForm):
         if len(parts) != len(LimitKind):
             return None
         return {
-            kind: int(part) if part.isdecimal() else None
+            kind: int(part) if part.isdecimal() and len(part) <= _LONGEST_NUMBER else None
             for kind, part in zip(LimitKind, parts, strict=True)
         }
 
