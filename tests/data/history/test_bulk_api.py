@@ -3,6 +3,7 @@
 import pytest
 
 from portal.data.rules.rules import set_rules
+from portal.documents.rules_versions import RulesVersion
 from portal.jobs import runner
 from portal.tenants.elements import framed
 from portal.web.context import RequestContext
@@ -114,6 +115,7 @@ def test_a_preview_counts_what_would_break_a_rule(program, acme, desk, level, ac
     program.send("POST", CHANGE, body % ', "expected": 4')
     runner.run_due_jobs()
     assert edits(program)[0]["left_alone"] == 1 + (breaking or 0)
+    assert RulesVersion.objects.get().refused == (breaking or 0)  # one by one, however it tries
 
 
 def test_any_document_is_tried(program, acme, desk):

@@ -13,6 +13,7 @@ from portal.data.transfer.showing import tried_words
 from portal.data.transfer.stages import Stage, find_import
 from portal.database.kept_beside import FILE_CHUNKS, rows_of
 from portal.database.leases import Interrupted
+from portal.documents.rules_versions import RulesVersion
 from portal.jobs import runner
 from tests.data.transfer.conftest import checked, imported, lines, uploaded
 from tests.factories import a_context, a_member, an_access, the_owner
@@ -56,6 +57,7 @@ def test_a_value_that_the_rules_refuse_is_told_before_it_is_written(seen, stored
     assert stored.count_documents({}) == 0
     done = imported(seen, content, stop_per_mille=1000)
     assert done.written.counts == {"inserted": 1, "errors": 4}  # as it was told
+    assert RulesVersion.objects.get().refused == 4  # what was only tried doesn't count
 
 
 def test_rules_that_only_warn_refuse_nothing(seen, stored, rules):
