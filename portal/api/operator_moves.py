@@ -19,7 +19,7 @@ from portal.documents.organizations import Organization, Strategy
 from portal.operators.access import Operator
 from portal.operators.organization_pages import find_organization
 from portal.operators.organizations.operations import open_move
-from portal.organizations.lifecycle.errors import TenantCollectionMissing
+from portal.organizations.lifecycle.errors import PoolUnavailable, TenantCollectionMissing
 from portal.organizations.moving import managing, starting, ways_back
 from portal.organizations.moving.errors import (
     InvalidMoveCluster,
@@ -101,6 +101,7 @@ def get_move_as_operator(operator: Operator, organization: Organization) -> dict
         MoveImpossible,
         NotMovable,
         PlanChanged,
+        PoolUnavailable,
         TenantCollectionMissing,
         UnreadablePlan,
     ),

@@ -1,7 +1,7 @@
 """Choosing the placement of a new organization, by the policy and by what clusters hold."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import structlog
 
@@ -15,9 +15,11 @@ from portal.placement.policies import Policy, current_policy
 log = structlog.get_logger()
 
 
-def choose(plan: str | None = None, region: str | None = None) -> Placement:
-    """The strategy and the cluster of an organization that is about to be made, by one version of
-    the policy.
+def choose(
+    plan: str | None = None, region: str | None = None, without: Collection[str] = ()
+) -> Placement:
+    """The strategy and the cluster, none of those in ``without``, of an organization that is about
+    to be made, by one version of the policy.
 
     Bound to a ``region`` it is placed there or nowhere. Where the clusters that the policy wants
     are away, others of the region take it; where none has room for a collection of its own, it
@@ -25,7 +27,9 @@ def choose(plan: str | None = None, region: str | None = None) -> Placement:
     ClustersUnavailable, and PyMongoError where master data can't be read.
     """
     policy = current_policy()
-    clusters = placeable_clusters(region, followed=policy.guard.applications_follow)
+    clusters = placeable_clusters(
+        region, followed=policy.guard.applications_follow, without=without
+    )
     rule = policy.rule_for(plan, _organizations)
     named = [cluster for cluster in clusters if rule.clusters and cluster.name in rule.clusters]
     candidates = _by_weight(named or clusters, policy)

@@ -1,14 +1,19 @@
 """Clusters as places for organizations."""
 
+from collections.abc import Collection
+
 from portal.applications.following import reachable_by_all_applications
 from portal.database.clusters import KnownCluster, find_cluster, is_available, known_clusters
 from portal.placement.errors import ClustersUnavailable, RegionUnavailable, UnknownRegion
 from portal.placement.policies import current_policy
 
 
-def placeable_clusters(region: str | None, *, followed: bool = True) -> list[KnownCluster]:
+def placeable_clusters(
+    region: str | None, *, followed: bool = True, without: Collection[str] = ()
+) -> list[KnownCluster]:
     """The clusters that take a new organization now, and that all applications reach unless they
-    need not be ``followed`` there; for one that is bound to a ``region`` only those in it.
+    need not be ``followed`` there, but for those in ``without``; for one that is bound to a
+    ``region`` only those in it.
 
     Raises UnknownRegion, RegionUnavailable, ClustersUnavailable where there is none.
     """
@@ -19,6 +24,7 @@ def placeable_clusters(region: str | None, *, followed: bool = True) -> list[Kno
         one
         for one in there
         if one.open
+        and one.name not in without
         and is_available(one.name)
         and (not followed or reachable_by_all_applications(one.name))
     ]

@@ -1,8 +1,9 @@
 """A cluster that dies or hangs: its organizations are told so, and nobody else notices."""
 
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from itertools import count
 
 import pymongo
 import pytest
@@ -14,15 +15,24 @@ from portal.clusters.managing import Changes
 from portal.database import clusters, periodic
 from portal.database.clusters import PROBE_SECONDS, client_of
 from portal.database.errors import ClusterUnavailable
+from portal.documents.accounts import Account
 from portal.documents.clusters import Cluster
-from portal.documents.organizations import Organization
+from portal.documents.organizations import Organization, Strategy
+from portal.documents.placement_policy import PlacementPolicy
+from portal.documents.pools import Pool
 from portal.documents.processes import PeriodicTask
+from portal.identity.api_keys import credentials
+from portal.organizations.lifecycle import pools
+from portal.organizations.signing_up import sign_up
+from portal.organizations.storage import tenant_of
 from portal.placement import capacity
+from portal.placement.errors import RegionUnavailable
 from portal.web.context import RequestContext
-from tests.factories import a_key, an_organization, the_owner
+from tests.factories import a_context, a_key, an_organization, the_owner
 from tests.operators.conftest import desk, desk_of  # noqa: F401
 from tests.processes import at_once, wait_until
-from tests.visitor import Visitor
+from tests.program import Program, fault
+from tests.visitor import PASSWORD, Visitor
 
 pytestmark = pytest.mark.usefixtures("real_limits")
 UNAFFECTED_SECONDS = 1
@@ -233,3 +243,85 @@ def test_sign_ups_go_elsewhere(europe, visitor):
     assert placed.pop("acme-corp").cluster == "europe"
     assert {placement.cluster for placement in placed.values()} == {"main"}
     assert not Organization.objects(operation__ne=None)
+
+
+@pytest.fixture
+def sharing_in_europe(europe):
+    """The policy has new organizations share a collection there, and no pool is open yet."""
+    text = '[[place]]\nstrategy = "shared"\nclusters = ["europe"]\n'
+    PlacementPolicy(id=1, text=text, set_at=clock.now()).save()
+    registry.change_cluster("europe", Changes(region="eu-central"), RequestContext())
+    yield europe
+    PlacementPolicy.objects.delete()
+
+
+@pytest.fixture
+def dies_opening(sharing_in_europe, monkeypatch):
+    """Has the cluster die just before the first command there, or the second, that opens a pool."""
+    found, calls = pools.database_of, count(1)
+
+    def arrange(dead, number):
+        def find_and_die(placed):
+            database = found(placed)
+            if placed.cluster == "europe" and next(calls) == number:
+                stack.enter_context(dead(sharing_in_europe))
+            return database
+
+        monkeypatch.setattr(pools, "database_of", find_and_die)
+
+    with ExitStack() as stack:
+        arrange.bring_back = stack.close
+        yield arrange
+
+
+COMMANDS = pytest.mark.parametrize("number", [1, 2], ids=["created", "renamed"])
+
+
+def sign_acme_up(**wanted):
+    who = "Acme Corp", "mara@acme.example", PASSWORD, a_context()
+    return sign_up(*who, **wanted).organization
+
+
+@WAYS
+@COMMANDS
+def test_a_sign_up_goes_elsewhere_where_the_cluster_dies_while_a_pool_is_opened(
+    dead, number, dies_opening, log
+):
+    dies_opening(dead, number)
+    acme = sign_acme_up()
+    assert (acme.placement.strategy, acme.placement.cluster) == (Strategy.SHARED, "main")
+    assert acme.operation is None
+    tenant_of(acme).insert_one({"_id": 1})
+    assert [told["cluster"] for told in log.named("pool.not_opened")] == ["europe"]
+
+
+@COMMANDS
+def test_one_that_is_bound_to_its_region_is_refused_and_the_next_opens_that_pool(
+    dies_opening, number
+):
+    dies_opening(killed, number)
+    with pytest.raises(RegionUnavailable):
+        sign_acme_up(region="eu-central")
+    assert Organization.objects.count() == Account.objects.count() == 0
+    half_open = Pool.objects.get()
+    dies_opening.bring_back()
+    wait_until(lambda: clusters.is_available("europe"))
+    acme = sign_acme_up(region="eu-central")
+    assert (acme.placement.cluster, acme.placement.pool) == ("europe", half_open.id)
+    tenant_of(acme).insert_one({"_id": 1})
+
+
+def test_a_program_is_told_so_by_503(dies_opening, app):
+    dies_opening(killed, 1)
+    billing = Program(app, credentials.create_provisioning_key("Billing"))
+    refused = billing.post(
+        "/org/create",
+        {
+            "organization_name": "Acme Corp",
+            "email": "mara@acme.example",
+            "password": PASSWORD,
+            "region": "eu-central",
+        },
+    )
+    assert fault(refused)[:2] == (503, "region_unavailable")
+    assert refused.headers["Retry-After"]

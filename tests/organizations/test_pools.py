@@ -5,14 +5,19 @@ import threading
 import pytest
 from pymongo.errors import ConnectionFailure
 
+from portal import clock
+from portal.documents.accounts import Account
 from portal.documents.organizations import MAIN_CLUSTER, Organization, Strategy
+from portal.documents.placement_policy import PlacementPolicy
 from portal.documents.pools import Pool
 from portal.organizations.lifecycle import births, pools
+from portal.organizations.lifecycle.errors import PoolUnavailable
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.tenants import collections
 from portal.tenants.collections import CollectionMissing
 from tests.factories import a_context, an_organization, collections_in
 from tests.processes import at_once, wait_until
+from tests.program import Program, fault
 
 
 @pytest.fixture
@@ -38,11 +43,22 @@ def test_one_that_is_half_open_is_opened_by_whoever_needs_it(tenant_db, monkeypa
         raise ConnectionFailure("died")
 
     monkeypatch.setattr(pools, step, dies)
-    with pytest.raises(ConnectionFailure):
+    with pytest.raises(PoolUnavailable):
         pools.pool_with_room(MAIN_CLUSTER)
     monkeypatch.undo()
     assert pools.pool_with_room(MAIN_CLUSTER).id == 1
     assert collections_in(tenant_db) == ["shared_1_1"]
+
+
+def test_a_sign_up_for_which_none_can_be_opened_is_answered_503(app, monkeypatch):
+    """Somebody drops the collection in the middle of it, say."""
+    rule = '[[place]]\nstrategy = "shared"\n'
+    PlacementPolicy(id=1, text=rule, set_at=clock.now()).save()
+    monkeypatch.setattr(pools, "create_once", lambda *_: None)
+    assert fault(Program(app).sign_up())[:2] == (503, "clusters_unavailable")
+    assert Organization.objects.count() == Account.objects.count() == 0
+    monkeypatch.undo()
+    assert Program(app).sign_up().status_code == 201
 
 
 def test_whoever_wakes_late_creates_no_second_collection(pool, tenant_db):

@@ -38,7 +38,11 @@ from portal.identity.accounts.creating import NewAccount, create_account
 from portal.identity.sessions.principals import AccountPrincipal
 from portal.organizations.lifecycle import engine, pools, slugs
 from portal.organizations.lifecycle.births import create_once
-from portal.organizations.lifecycle.errors import ClusterFull, ExternalIdTaken
+from portal.organizations.lifecycle.errors import (
+    ClusterFull,
+    ExternalIdTaken,
+    PoolUnavailable,
+)
 from portal.organizations.lifecycle.external import External
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
 from portal.organizations.lifecycle.naming import active_name, place_at_birth
@@ -65,7 +69,7 @@ class SignedUp:
 
 def make_room(placement: Placement) -> Placement:
     """The placement of a new organization, as chosen, with a pool where it will be in one. Called
-    before the transaction that writes the organization. Raises what ``pool_with_room`` raises."""
+    before the transaction that writes the organization. Raises PoolUnavailable."""
     if placement.strategy == Strategy.SHARED:
         pool = pools.pool_with_room(placement.cluster)
         placement.pool, placement.database = pool.id, pool.database
@@ -82,15 +86,16 @@ def in_its_place(
     operation, in the ``placement`` or else where the policy has one of this ``plan`` and
     ``region``.
 
-    Chosen once more where the cluster was closed meanwhile, or refuses another collection at a
-    limit that nobody told; ``write`` left nothing then. Raises ClustersUnavailable where it
-    refuses shared ones, too, and what ``choose``, ``make_room`` and ``write`` raise.
+    Chosen once more where the cluster was closed meanwhile, or refuses another
+    collection at a limit that nobody told; ``write`` left nothing then. Raises ClustersUnavailable
+    where it refuses shared ones, too, and what ``choose`` and ``write`` raise; PoolUnavailable for
+    a given ``placement``.
     """
     if placement:
         return write(make_room(placement))
-    chosen = choose(plan, region)
+    chosen = _choose_with_room(plan, region)
     try:
-        return write(make_room(chosen))
+        return write(chosen)
     except ClusterClosed:
         forget_registry()
     except ClusterFull:
@@ -100,13 +105,25 @@ def in_its_place(
             raise
         capacity.note_refusal(chosen.cluster)
     try:
-        return write(make_room(choose(plan, region)))
+        return write(_choose_with_room(plan, region))
     except ClusterFull as full:
         raise ClustersUnavailable from full
     except OperationFailure as error:
         if not capacity.is_refusal(error):
             raise
         raise ClustersUnavailable from error
+
+
+def _choose_with_room(plan: str | None, region: str | None) -> Placement:
+    """A placement as ``choose`` has it, with a pool where it will be in one. A cluster that dies
+    while its pool is opened is passed over. Raises what ``choose`` raises."""
+    passed_over: list[str] = []
+    while True:
+        chosen = choose(plan, region, passed_over)
+        try:
+            return make_room(chosen)
+        except PoolUnavailable:
+            passed_over.append(chosen.cluster)
 
 
 @within_transaction

@@ -197,6 +197,20 @@ class ClusterFull(Unavailable):
 
 
 @dataclass
+class PoolUnavailable(Unavailable):
+    """No collection to share could be opened on the cluster in time."""
+
+    cluster: str
+
+    code = "pool_unavailable"
+    title = "There is no shared collection for the organization right now"
+    message = (
+        "The cluster {cluster} does not let a shared collection be opened right now. Nothing was "
+        "changed. Try again later, or have the organization be in another cluster."
+    )
+
+
+@dataclass
 class TenantCollectionMissing(Conflict):
     """Somebody dropped the tenant collection in the database."""
 

@@ -17,8 +17,10 @@ open carries on.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
+import pymongo
 import structlog
 from bson import ObjectId
 from bson.codec_options import DEFAULT_CODEC_OPTIONS
@@ -27,11 +29,18 @@ from mongoengine.errors import NotUniqueError
 from pymongo import ReturnDocument
 from pymongo.errors import PyMongoError
 
-from portal.database.clusters import database_of
-from portal.documents.organizations import Organization, OrganizationState, Placement
+from portal.database.clusters import PROBE_SECONDS, database_of
+from portal.documents.organizations import (
+    MAIN_CLUSTER,
+    Organization,
+    OrganizationState,
+    Placement,
+)
 from portal.documents.pools import Pool
-from portal.errors import PortalError
+from portal.errors import PortalError, Unavailable
 from portal.organizations.lifecycle.births import create_once
+from portal.organizations.lifecycle.errors import PoolUnavailable
+from portal.placement import capacity
 from portal.tenants import collections
 from portal.tenants.collections import (
     CollectionElsewhere,
@@ -64,7 +73,7 @@ BRIEFLY = Tries(0.2, (0.1, 0.2, 0.4, 0.8))
 
 def pool_with_room(cluster: str) -> Pool:
     """A pool of the cluster with room for one more organization: the first that there is, else a
-    new one. Raises what ``finish_opening`` raises."""
+    new one. Raises PoolUnavailable where none can be opened in time."""
     while True:
         # First: one that is opened from here on has this number, and a second one can't.
         last = Pool.objects.order_by("-id").first()
@@ -75,7 +84,20 @@ def pool_with_room(cluster: str) -> Pool:
         half_open = pools.filter(generation=0).first()
         half_open = half_open or _insert(_number_after(last), cluster)
         if half_open:
-            return finish_opening(half_open)
+            return _open(half_open)
+
+
+def _open(pool: Pool) -> Pool:
+    """Finish opening the pool, in time for a request to go on elsewhere. Raises PoolUnavailable."""
+    elsewhere = pool.cluster != MAIN_CLUSTER
+    try:
+        with pymongo.timeout(PROBE_SECONDS) if elsewhere else nullcontext():
+            return finish_opening(pool)
+    except (Unavailable, CollectionError, PyMongoError) as error:
+        if capacity.is_refusal(error):
+            capacity.note_refusal(pool.cluster)
+        log.warning("pool.not_opened", pool=pool.id, cluster=pool.cluster, error=repr(error))
+        raise PoolUnavailable(pool.cluster) from error
 
 
 def finish_opening(pool: Pool) -> Pool:

@@ -253,8 +253,8 @@ def _plan(organization: Organization, wish: Wish) -> Plan:
 
 
 def target_of(organization: Organization, wish: Wish) -> Placement:
-    """The placement that a wish means, with a pool where it will be in one. Raises what
-    ``pool_with_room`` raises."""
+    """The placement that a wish means, with a pool where it will be in one. Raises
+    PoolUnavailable."""
     target = Placement(strategy=wish.strategy, cluster=wish.cluster)
     if wish.strategy == Strategy.SHARED:
         pool = pools.pool_with_room(wish.cluster)

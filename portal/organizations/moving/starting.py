@@ -61,7 +61,7 @@ def start_move(
     """Start a move as ``planned``; movers carry it out.
 
     Raises PlanChanged with the differences, MoveImpossible, InvalidMoveOption, MoveOpen,
-    NotMovable, InvalidMoveCluster, ClusterUnavailable, DuplicateRequest.
+    NotMovable, InvalidMoveCluster, ClusterUnavailable, PoolUnavailable, DuplicateRequest.
     """
     plan = _plan_as(planned, organization, options)
     move = _new_move(organization, plan, context)
