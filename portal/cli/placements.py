@@ -116,7 +116,9 @@ def list_proposals(as_json: bool) -> None:
             click.echo(
                 f"{proposal.slug}  {proposal.strategy} → {proposal.to}  {proposal.reason}{since}"
             )
-    click.echo(f"{counted(len(found), 'organization')} should move.", err=True)
+    begun = proposals.begun_lately()
+    lately = f" Of {policy.moves.a_day} moves in 24 hours {begun} were begun." if begun else ""
+    click.echo(f"{counted(len(found), 'organization')} should move.{lately}", err=True)
 
 
 @policy_group.command("show")

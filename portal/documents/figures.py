@@ -9,7 +9,8 @@ class OrganizationFigures(MasterDocument):
     """An organization's figures when it was last measured, found by its id.
 
     ``operations`` is the server's counter, which begins anew at a restart or a rename; a shared
-    collection has none for each organization. ``used_at`` is when something was last seen to have
+    collection has none for each organization. ``operations_a_day`` are also by what stores
+    reported. ``used_at`` is when something was last seen to have
     changed. ``over_since`` and ``under_since`` say from which measurement on the figures have been
     over the thresholds of the policy, or under them.
     """

@@ -142,5 +142,6 @@ class Move(MasterDocument):
             ["organization", "-created_at"],
             ["open", "state", "_id"],
             index_where_set("drain", "open"),
+            index_where_set("drain", "created_at"),
         ],
     }

@@ -3,6 +3,10 @@
 Of a collection of an organization's own the server has the figures, half a millisecond each. A
 shared one is read whole, on a secondary where there is one, once for all its organizations. Where a
 collection is renamed, dropped or away meanwhile, its organizations keep their last figures.
+
+**Operations a day** are those of the last 24 full hours, as stores reported them: by these alone an
+organization in a shared collection can be told from its neighbours. Of a collection of its own the
+server counts, too, also what went past the stores; the larger number holds.
 """
 
 import time
@@ -21,6 +25,7 @@ from portal import clock
 from portal.database.clusters import database_of
 from portal.database.paging import BATCH_SIZE, in_batches
 from portal.documents.figures import OrganizationFigures
+from portal.documents.installation import INSTALLATION
 from portal.documents.organizations import (
     KNOWN_STRATEGY,
     Organization,
@@ -29,6 +34,7 @@ from portal.documents.organizations import (
     Strategy,
 )
 from portal.documents.pools import Pool
+from portal.documents.usage import UsageHour, UsageRollup
 from portal.errors import Unavailable
 from portal.placement import capacity
 from portal.placement.errors import TooManyOpenFiles
@@ -42,6 +48,7 @@ _BETWEEN_LOOKS = 100
 _PAUSE_SECONDS = 1
 _PATIENCE_SECONDS = 900
 _DAY = timedelta(days=1)
+_ADDED_UP_WITHIN = timedelta(hours=1)
 # The server counts the aggregation, and the looks at the figures in it.
 _OPERATIONS_OF_MEASURING = 4
 _OWN: list[dict[str, Any]] = [
@@ -68,7 +75,7 @@ _SHARED: list[dict[str, Any]] = [
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """An organization's figures now; without operations in a shared collection."""
+    """An organization's figures now; without the server's operations in a shared collection."""
 
     id: ObjectId
     strategy: Strategy
@@ -179,9 +186,10 @@ def _batches(all_measured: Iterable[Measured]) -> Iterator[list[Measured]]:
 def _store(batch: list[Measured], policy: Policy, now: datetime) -> None:
     ids = [measured.id for measured in batch]
     before = {one["_id"]: one for one in OrganizationFigures.objects(id__in=ids).as_pymongo()}
+    reported = _reported_a_day(ids, now)
     living = set(Organization.objects(id__in=ids, state=OrganizationState.ACTIVE).scalar("id"))
     writes = [
-        _write(measured, before.get(measured.id), policy, now)
+        _write(measured, before.get(measured.id), reported.get(measured.id), policy, now)
         for measured in batch
         if measured.id in living
     ]
@@ -190,9 +198,14 @@ def _store(batch: list[Measured], policy: Policy, now: datetime) -> None:
 
 
 def _write(
-    measured: Measured, before: dict[str, Any] | None, policy: Policy, now: datetime
+    measured: Measured,
+    before: dict[str, Any] | None,
+    reported: int | None,
+    policy: Policy,
+    now: datetime,
 ) -> UpdateOne:
-    a_day = _operations_a_day(measured, before, now)
+    told = [n for n in (_operations_a_day(measured, before, now), reported) if n is not None]
+    a_day = max(told, default=None)
     used_at = before["used_at"] if before and _is_unused(measured, a_day, before) else now
     shared = measured.strategy == Strategy.SHARED
     over = shared and is_over(measured, a_day, policy.promote)
@@ -222,11 +235,26 @@ def _write(
     return UpdateOne({"_id": measured.id}, update, upsert=True)
 
 
+def _reported_a_day(organizations: list[ObjectId], now: datetime) -> dict[ObjectId, int]:
+    """The operations of each as stores reported them; of none where not all of the time is added
+    up."""
+    rollup = UsageRollup.objects(id=INSTALLATION).first()
+    if rollup is None or rollup.until is None or now - rollup.until > _ADDED_UP_WITHIN:
+        return {}
+    end = min(now, rollup.until).replace(minute=0, second=0, microsecond=0)
+    if rollup.since > end - _DAY:
+        return {}
+    hours = {"organization": {"$in": organizations}, "hour": {"$gte": end - _DAY, "$lt": end}}
+    summed = {"_id": "$organization", "operations": {"$sum": "$total.operations"}}
+    found = UsageHour._get_collection().aggregate([{"$match": hours}, {"$group": summed}])
+    return dict.fromkeys(organizations, 0) | {row["_id"]: row["operations"] for row in found}
+
+
 def _operations_a_day(
     measured: Measured, before: dict[str, Any] | None, now: datetime
 ) -> int | None:
-    """Since the measurement before, but for those that measuring takes; ``None`` where the counter
-    began anew since, and at first."""
+    """By the server's counter, since the measurement before, but for those that measuring takes;
+    ``None`` where the counter began anew since, and at first."""
     if before is None or before.get("operations") is None or measured.operations is None:
         return None
     done = measured.operations - before["operations"]

@@ -71,7 +71,7 @@ idle_days = 90
 
 [moves]
 settled_days = 7          # as long a figure has to be over or under, and an organization has stayed
-a_day = 100               # at most so many are proposed
+a_day = 100               # at most so many begin in 24 hours, by however many runs
 hours = "22:00-05:00"     # when they may be carried out, in UTC
 # offered_regions = ["eu-central"]  # owners may ask to be moved there; you decide on each
 """
@@ -137,8 +137,8 @@ class Demotion:
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """Limits to moves: the days that figures have to hold, the number a day, the hours; and the
-    regions that owners may ask to be moved to."""
+    """Limits to moves: the days that figures have to hold, the number that begins in 24 hours, the
+    hours; and the regions that owners may ask to be moved to."""
 
     settled_days: int = 7
     a_day: int = 100

@@ -1,8 +1,9 @@
 """Proposes which organizations should move, by figures that have held for a while.
 
-Nothing is moved. Promotion asks for more than demotion leaves, by half at least, and both for
-figures that held ``settled_days``, for which an organization also stays after a move: so nobody is
-proposed to and fro.
+Nothing is moved here. Runs begin the moves, and all runs of 24 hours share ``a_day``. Promotion
+asks for more than demotion leaves, by half at least, and both for figures that held
+``settled_days``, for which an organization also stays after a move: so nobody is proposed to and
+fro.
 """
 
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ from portal.documents.organizations import (
     Strategy,
 )
 from portal.placement.policies import Policy
+
+BY_POLICY = "policy"
+"""The ``drain`` of moves that were proposed here."""
 
 _AT_ONCE = 200
 _SHOWN = dict.fromkeys(("slug", "placement"), 1)
@@ -55,13 +59,23 @@ class Proposal:
 
 
 def propose_moves(policy: Policy) -> list[Proposal]:
-    """The moves of a day: as many as the policy allows, the most pressing first, one of each
-    organization. Costs a few reads for each reason, however many there are."""
+    """The moves that may begin now: as many of a day as the policy allows, without those that were
+    begun, the most pressing first, one of each organization. Costs a few reads for each reason,
+    however many there are."""
     found: list[Proposal] = []
+    most = policy.moves.a_day - begun_lately()
     for propose in (_out_of_region, _over, _under):
-        if room := policy.moves.a_day - len(found):
+        if (room := most - len(found)) > 0:
             found += propose(policy, [one.organization for one in found], room)
     return found
+
+
+def begun_lately() -> int:
+    """The number of moves by the policy that were begun in the last 24 hours, whatever became of
+    them."""
+    since = clock.now() - timedelta(days=1)
+    begun = Move.objects(drain=BY_POLICY, way_back_of=None, created_at__gt=since)
+    return begun.count()
 
 
 def _out_of_region(policy: Policy, others: list[ObjectId], most: int) -> list[Proposal]:

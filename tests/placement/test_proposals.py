@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 
 from portal import clock
 from portal.database.connection import tenant_database
+from portal.documents.audit import Origin
 from portal.documents.figures import OrganizationFigures
-from portal.documents.organizations import Organization, Strategy
+from portal.documents.moves import Move
+from portal.documents.organizations import Organization, Placement, Strategy
 from portal.documents.pools import Pool
-from portal.placement import capacity, measuring
+from portal.documents.usage import UsageHour, UsageRollup
+from portal.placement import capacity, measuring, proposals
 from portal.placement.measuring import Measured, is_over, is_under, measure_organizations
 from portal.placement.policies import Demotion, Promotion, current_policy
-from portal.placement.proposals import Reason, propose_moves
+from portal.placement.proposals import BY_POLICY, Reason, propose_moves
 from tests.factories import an_organization
 
 POLICY = """
@@ -171,6 +174,95 @@ def test_at_most_so_many_as_the_policy_lets_move_the_longest_over_first(in_force
     assert proposed() == [("acme", "collection"), ("kestrel", "collection")]
 
 
+def begun(slug, **changed):
+    """Have a move of the organization be begun now."""
+    placement = Placement(strategy="shared")
+    move = Move(
+        organization=Organization.objects.get(slug=slug).id, slug=slug, source=placement,
+        target=placement, state="done", drain=BY_POLICY, created_at=clock.now(),
+        switched_at=clock.now(), origin=Origin(), **changed,
+    )  # fmt: skip
+    return move.save()
+
+
+def test_of_a_day_all_runs_together_begin_as_many_as_the_policy_allows(in_force, days_later):
+    in_force(POLICY)
+    names = ("acme", "juniper", "kestrel", "sparrow", "wren")
+    for name in names:
+        in_pool(an_organization(name), 11)
+        measure_organizations()
+        days_later(0.1)
+    days_later(8)
+    assert proposed() == [("acme", "collection"), ("juniper", "collection")]
+    begun("acme")
+    assert proposed() == [("juniper", "collection")]
+    begun("juniper", outcome="aborted")
+    assert proposed() == []
+    assert proposals.begun_lately() == 2
+    days_later(0.99)
+    assert proposed() == []
+    days_later(0.02)
+    assert proposed() == [("kestrel", "collection"), ("sparrow", "collection")]
+
+
+def test_ways_back_and_moves_by_hand_take_nothing_of_that(in_force, days_later):
+    in_force(POLICY)
+    for name in ("acme", "kestrel"):
+        in_pool(an_organization(name), 11)
+    measure_organizations()
+    days_later(8)
+    begun("acme", way_back_of=ObjectId())
+    begun("acme").update(unset__drain=True)
+    assert proposals.begun_lately() == 0
+    assert proposed() == [("kestrel", "collection")]
+
+
+def use(organization, operations):
+    """Have stores report so many operations of the organization, in each of the last 24 hours."""
+    now = clock.now().replace(minute=0, second=0, microsecond=0)
+    for hours in range(1, 25):
+        at = {"organization": organization.id, "hour": now - timedelta(hours=hours)}
+        counts = {"cluster": "main", "total": {"operations": operations}, "minutes": {}}
+        UsageHour._get_collection().replace_one(at, {**at, **counts}, upsert=True)
+    added_up(clock.now())
+
+
+def added_up(until):
+    UsageRollup.objects.delete()
+    UsageRollup(since=clock.now() - timedelta(days=40), until=until).save()
+
+
+def test_one_that_is_busy_leaves_its_pool_one_that_is_quiet_may_share(in_force, days_later):
+    """Also by what stores reported alone: a server counts nothing of one in a pool."""
+    busy = "[promote]\noperations_a_day = 1000\n[demote]\noperations_a_day = 480\n"
+    in_force('[[place]]\nstrategy = "collection"\n' + busy)
+    acme, kestrel = an_organization("Acme"), an_organization("Kestrel")
+    juniper, sparrow = an_organization("Juniper"), an_organization("Sparrow")
+    in_pool(acme, 1)
+    in_pool(kestrel, 1)
+    for _ in range(2):
+        for organization, an_hour in ((acme, 42), (kestrel, 41), (juniper, 19), (sparrow, 20)):
+            use(organization, an_hour)
+        measure_organizations()
+        days_later(8)
+    assert proposed() == [("acme", "collection"), ("juniper", "shared")]
+    figures = OrganizationFigures.objects.get(id=acme.id)
+    assert figures.operations_a_day == 42 * 24
+
+
+def test_what_stores_did_not_report_yet_is_no_use_of_nothing(in_force, days_later):
+    in_force('[[place]]\nstrategy = "collection"\n[demote]\noperations_a_day = 100\n')
+    acme = an_organization("Acme")
+    in_pool(acme, 1)
+    use(acme, 50)
+    added_up(clock.now() - timedelta(hours=2))
+    measure_organizations()
+    assert OrganizationFigures.objects.get(id=acme.id).operations_a_day is None
+    UsageRollup.objects.update(since=clock.now() - timedelta(hours=3), until=clock.now())
+    measure_organizations()
+    assert OrganizationFigures.objects.get(id=acme.id).operations_a_day is None
+
+
 def test_of_any_number_each_reason_takes_the_same_reads(in_force, days_later, commands):
     in_force(POLICY)
     for name in ("Acme", "Kestrel", "Juniper"):
@@ -180,7 +272,8 @@ def test_of_any_number_each_reason_takes_the_same_reads(in_force, days_later, co
     policy = current_policy()
     commands.clear()
     assert len(propose_moves(policy)) == 2
-    assert commands == ["find"] * 4  # of figures, organizations and moves; none is out of region
+    # Begun moves; figures, organizations and their moves; none is out of region.
+    assert commands == ["aggregate", *["find"] * 4]
 
 
 def test_one_outside_its_region_is_proposed_first(in_force, main_in, days_later):

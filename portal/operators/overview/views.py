@@ -252,6 +252,7 @@ def show_placement(operator: Operator) -> ResponseReturnValue:
     if policy:
         return see_other(".show_placement", f"Version {policy.version} is in force.")
     version, text = policies.current_text()
+    standing = policies.current_policy()
     if not form.is_submitted():
         form.version.data, form.text.data = version, text
     return render_operator_page(
@@ -261,7 +262,9 @@ def show_placement(operator: Operator) -> ResponseReturnValue:
         at=clock.now(),
         in_force=version,
         text=text,
-        proposals=proposals.propose_moves(policies.current_policy()),
+        proposals=proposals.propose_moves(standing),
+        begun=proposals.begun_lately(),
+        a_day=standing.moves.a_day,
     )
 
 

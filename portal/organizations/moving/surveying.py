@@ -17,7 +17,7 @@ from portal.organizations.moving.planning import Plan, Wish, plan_move
 from portal.placement import capacity
 from portal.placement.choosing import choose_other
 from portal.placement.policies import Policy, current_policy
-from portal.placement.proposals import Reason, propose_moves
+from portal.placement.proposals import BY_POLICY, Reason, propose_moves
 from portal.web.counting import counted
 
 
@@ -95,7 +95,7 @@ def by_policy(policy: Policy) -> Course:
                 stays = proposal.reason != Reason.REGION
                 yield _candidate(found, proposal.to, found.placement.cluster if stays else None)
 
-    return Course("policy", "Moves by the placement policy", candidates)
+    return Course(BY_POLICY, "Moves by the placement policy", candidates)
 
 
 def organizations_on(cluster: str) -> Iterator[Organization]:
