@@ -7,7 +7,8 @@ name of namespaces.
 
 A reading costs the server 1 to 2 ms, so it is kept for a few seconds, and what this process puts
 there meanwhile is added to it. The nearer the wall the shorter it is kept: what all processes may
-add unseen stays far below what is left beyond ``full_at_percent``.
+add unseen stays far below what is left beyond ``full_at_percent``. Where a cluster doesn't tell its
+counters any more, the last stored ones count, with what all processes put there since.
 """
 
 import math
@@ -24,6 +25,7 @@ from typing import Any
 
 import pymongo
 import structlog
+from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
@@ -34,7 +36,7 @@ from portal.database.periodic import Notes, Task
 from portal.database.together import Part, Read
 from portal.database.transactions import TRANSACTION_SECONDS, forbid_in_transaction
 from portal.documents.capacity import CapacityReading
-from portal.documents.organizations import MAIN_CLUSTER, Strategy
+from portal.documents.organizations import MAIN_CLUSTER, Organization, Strategy
 from portal.errors import Unavailable
 from portal.placement.policies import Limits, Policy
 
@@ -219,7 +221,8 @@ def read(
 ) -> Reading:
     """Ask the cluster's primary how much it holds, with its ``databases`` or without, and what
     limits it, unless that is known; what it doesn't tell of that is taken from the reading
-    ``before``, if there is one.
+    ``before``, if there is one. Counters that it refuses are those of the last stored reading, with
+    what was put there since.
 
     Raises PyMongoError, and Unavailable as ``client_of`` does.
     """
@@ -231,19 +234,21 @@ def read(
         return Reading(
             at=clock.now(),
             databases=len(names["databases"]) if names else None,
-            **_counted(client, cluster),
+            **(_counted(client) or _estimated(cluster) or _counted_by_name(client, cluster)),
             **limits,
         )
 
 
 def gauges_of(reading: Reading, limits: Limits) -> list[Gauge]:
-    """The gauges of all that limits the cluster; none where it tells no limit, and the policy
-    none either."""
+    """The gauges of all that limits the cluster; none where it tells no limit, or not how much is
+    open, and the policy has none either."""
     gauges = []
-    most, files = reading.max_open_files, partial(Gauge, each=_FILES_OF_A_COLLECTION)
-    if most and reading.open_files is not None:
+    open_files = reading.open_files
+    most = reading.max_open_files if open_files is not None else None
+    files = partial(Gauge, each=_FILES_OF_A_COLLECTION)
+    if most and open_files is not None:
         at_most = int(most * _OPEN_AT_MOST)
-        gauges.append(files(OPEN_FILES, reading.open_files, at_most, Wall.OPEN_FILES))
+        gauges.append(files(OPEN_FILES, open_files, at_most, Wall.OPEN_FILES))
     if limits.namespaces:
         gauges.append(files(FILES, reading.files, limits.namespaces, Wall.POLICY))
     if limits.collections:
@@ -351,6 +356,7 @@ def _refresh(known: _Known, cluster: str, policy: Policy, *, in_database: bool) 
     if databases:
         known.databases_read_at = now
     limits_known = now - known.limits_read_at < LIMITS_KEPT_SECONDS
+    known.reading = known.reading or last_reading(cluster)
     try:
         reading = read(
             cluster, databases=databases, before=known.reading, limits_known=limits_known
@@ -358,7 +364,6 @@ def _refresh(known: _Known, cluster: str, policy: Policy, *, in_database: bool) 
     except (PyMongoError, Unavailable) as error:
         # The last one goes on counting, with all that is put there on top.
         log.warning("capacity.unreadable", cluster=cluster, error=str(error))
-        known.reading = known.reading or last_reading(cluster)
         return
     if not limits_known:
         known.limits_read_at = now
@@ -403,15 +408,11 @@ def _expected(known: _Known, *, in_database: bool) -> Reading | None:
     )
 
 
-def _counted(client: MongoClient, cluster: str) -> dict[str, Any]:
-    """The server's own counters. One that may not tell them, as some hosted ones, has the portal's
-    collections counted by name, and an index of each."""
+def _counted(client: MongoClient) -> dict[str, Any]:
+    """The server's own counters; empty where it may not tell them."""
     status = _if_permitted(client, {"serverStatus": 1, **_SLIM})
     if "catalogStats" not in status:
-        names = len(client[settings.current().tenant_db].list_collection_names())
-        if cluster == MAIN_CLUSTER:  # hosted tiers count those of all databases
-            names += len(client[settings.current().master_db].list_collection_names())
-        return {"collections": names, "indexes": names}
+        return {}
     catalog = status["catalogStats"]
     open_files = status.get("wiredTiger", {}).get("connection", {}).get("files currently open")
     connections = status.get("connections", {}).get("current", 0)
@@ -420,6 +421,35 @@ def _counted(client: MongoClient, cluster: str) -> dict[str, Any]:
         "indexes": status.get("indexStats", {}).get("count", catalog["collections"]),
         "open_files": open_files and open_files + connections,
     }
+
+
+def _estimated(cluster: str) -> dict[str, Any]:
+    """The counters of the last stored reading that has them, with the collections and files of
+    organizations that any process put there since; empty where there is none."""
+    told = CapacityReading.objects(cluster=cluster, open_files__ne=None).order_by("-at").first()
+    if told is None:
+        return {}
+    clusters = [cluster, None] if cluster == MAIN_CLUSTER else [cluster]
+    since = {
+        "placement.strategy": {"$in": [Strategy.COLLECTION, Strategy.DATABASE, None]},
+        "placement.cluster": {"$in": clusters},  # the first versions wrote neither
+        "_id": {"$gt": ObjectId.from_datetime(told.at)},
+    }
+    made = Organization._get_collection().count_documents(since)
+    return {
+        "collections": told.collections + made,
+        "indexes": told.indexes + made,
+        "open_files": told.open_files + _FILES_OF_A_COLLECTION * made,
+    }
+
+
+def _counted_by_name(client: MongoClient, cluster: str) -> dict[str, Any]:
+    """The portal's collections, and an index of each: for what the policy says of clusters that
+    never told more, as some hosted ones."""
+    names = len(client[settings.current().tenant_db].list_collection_names())
+    if cluster == MAIN_CLUSTER:  # hosted tiers count those of all databases
+        names += len(client[settings.current().master_db].list_collection_names())
+    return {"collections": names, "indexes": names}
 
 
 def _if_permitted(client: MongoClient, command: dict[str, Any]) -> dict[str, Any]:

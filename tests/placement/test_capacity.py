@@ -18,6 +18,7 @@ from portal.documents.organizations import Strategy
 from portal.placement import capacity
 from portal.placement.capacity import Gauge, Reading, Wall, gauges_of, take
 from portal.placement.policies import Guard, Limits, Policy, Rule
+from tests.factories import an_organization
 from tests.placement.servers import with_file_limit
 from tests.stopwatch import takes_less
 
@@ -181,6 +182,7 @@ def test_it_is_asked_outside_of_transactions_only(app):
     [
         ({}, Limits(), []),
         ({}, Limits(databases=9), []),
+        ({"max_open_files": 1000}, Limits(), []),
         (
             {"max_open_files": 1000, "open_files": 100, "memory_bytes": 2**40},
             Limits(),
@@ -190,9 +192,12 @@ def test_it_is_asked_outside_of_transactions_only(app):
             ],
         ),
         (
-            {"max_open_files": 1000, "closes_early": True},
+            {"max_open_files": 1000, "open_files": 100, "closes_early": True},
             Limits(),
-            [Gauge("collections and indexes", 70, 1400, Wall.OPEN_FILES, 2)],
+            [
+                Gauge("open files", 100, 800, Wall.OPEN_FILES, 2),
+                Gauge("collections and indexes", 70, 1400, Wall.OPEN_FILES, 2),
+            ],
         ),
         (
             {"max_open_files": 10**6, "open_files": 100, "memory_bytes": 2**29},
@@ -203,9 +208,12 @@ def test_it_is_asked_outside_of_transactions_only(app):
             ],
         ),
         (
-            {"max_open_files": 10**6, "memory_bytes": 2**40},
+            {"max_open_files": 10**6, "open_files": 100, "memory_bytes": 2**40},
             Limits(),
-            [Gauge("collections and indexes", 70, 40_000, Wall.START, 2)],
+            [
+                Gauge("open files", 100, 800_000, Wall.OPEN_FILES, 2),
+                Gauge("collections and indexes", 70, 40_000, Wall.START, 2),
+            ],
         ),
         (
             {"databases": 7},
@@ -295,7 +303,55 @@ def test_what_is_told_counts_though_another_answer_is_missing(app, hosted, missi
     hosted(13, missing)
     reading = capacity.read("main", databases=False)
     assert reading.collections > 0
-    assert bool(gauges_of(reading, Limits())) == (missing != "hostInfo")
+    assert bool(gauges_of(reading, Limits())) == (missing == "getCmdLineOpts")
+
+
+def test_counters_that_are_refused_later_are_the_last_ones_and_what_all_put_there_since(
+    app, hosted, monkeypatch
+):
+    """The right to ask was taken away: what any portal puts there counts, before and after a
+    restart of this one."""
+    monkeypatch.setattr(capacity, "KEPT_SECONDS", 0)
+    monkeypatch.setattr(capacity, "IN_FLIGHT_SECONDS", 0)
+    told = capacity.read("main", databases=False)
+    capacity.store("main", replace(told, at=told.at - timedelta(seconds=1)))
+    hosted(13, "serverStatus")
+    for name in ("Acme", "Kestrel"):
+        an_organization(name)
+    an_organization("Juniper", strategy=Strategy.SHARED)
+    later = capacity.read("main", databases=False)
+    assert (later.collections, later.indexes) == (told.collections + 2, told.indexes + 2)
+    assert later.open_files == told.open_files + 4
+    assert {gauge.what for gauge in gauges_of(later, Limits())} == set(capacity.IN_FILES)
+    for take_so_many, most in ((True, later.collections + 2), (False, later.collections)):
+        capacity.forget()  # as in a process that begins
+        assert take("main", Strategy.COLLECTION, limited_to(most)) == take_so_many
+    # The wall of open files stands: no more than these fit.
+    monkeypatch.setattr(capacity, "_OPEN_AT_MOST", (later.open_files - 1) / later.max_open_files)
+    assert not take("main", Strategy.COLLECTION, UNLIMITED)
+
+
+def test_limits_that_are_refused_after_a_restart_are_those_of_the_last_reading(app, hosted):
+    assert take("main", Strategy.COLLECTION, UNLIMITED)
+    capacity.forget()
+    hosted(13, "hostInfo", "getCmdLineOpts")
+    assert take("main", Strategy.COLLECTION, UNLIMITED)
+    assert capacity._known["main"].reading.max_open_files
+
+
+@pytest.mark.parametrize(
+    ("held", "limits", "share"),
+    [(0, Limits(collections=100), 1), (75, Limits(collections=100), 0.25),
+     (130, Limits(collections=100), 0), (75, Limits(), 0)],
+)  # fmt: skip
+def test_the_free_share_is_what_its_tightest_limit_leaves(held, limits, share):
+    known = capacity._known.setdefault("main", capacity._Known())
+    known.reading = Reading(clock.now(), held, held)
+    assert capacity.free_share("main", replace(UNLIMITED, limits={"main": limits})) == share
+
+
+def test_one_that_was_not_read_yet_is_taken_for_empty():
+    assert capacity.free_share("main", UNLIMITED) == 1
 
 
 def test_the_doctor_tells_of_a_cluster_that_is_nearly_full(command, in_force, hosted):

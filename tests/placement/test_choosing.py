@@ -84,6 +84,14 @@ def test_heavier_clusters_get_more(elsewhere, app):
     assert chosen["fra-1"] > 300 > chosen["fra-2"] > 0 == chosen["par-1"]
 
 
+def test_emptier_clusters_get_more(elsewhere, app, monkeypatch):
+    elsewhere(fra_1=(None, 9, 1000), fra_2=(None, 9, 1000), par_1=(None, 9, 1000))
+    free = {"fra-1": 0.9, "fra-2": 0.1, "par-1": 0}
+    monkeypatch.setattr(capacity, "free_share", lambda name, policy: free[name])
+    chosen = Counter(choose(None, None).cluster for _ in range(400))
+    assert chosen["fra-1"] > 300 > chosen["fra-2"] > 0 == chosen["par-1"]
+
+
 def test_where_one_is_full_another_takes_it(elsewhere, app):
     elsewhere(fra_1=(None, 1000, 2), fra_2=(None, 1, 3))
     chosen = [choose(None, None) for _ in range(8)]

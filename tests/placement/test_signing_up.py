@@ -1,5 +1,10 @@
 """A sign-up is placed by the policy, whoever asks for it."""
 
+import threading
+from collections import Counter
+from functools import partial
+from itertools import count
+
 import pytest
 
 from portal.database.clusters import database_of
@@ -8,7 +13,9 @@ from portal.documents.organizations import Organization, Strategy
 from portal.documents.placement_policy import PlacementPolicy
 from portal.identity.api_keys import credentials
 from portal.organizations.storage import tenant_of
+from portal.placement import capacity
 from tests.factories import an_account
+from tests.processes import at_once
 from tests.program import PASSWORD, Program, fault
 
 SHARED_BUT_LARGE = """
@@ -89,6 +96,59 @@ def test_the_policy_changed_meanwhile_moves_nobody(app, in_force):
     assert the_placement() == (Strategy.SHARED, "main")
     assert tenant_of(Organization.objects.get()).find_one() == {"_id": 1}
     assert PlacementPolicy.objects.count() == 2
+
+
+def test_the_policy_is_changed_while_sign_ups_run(app, in_force, log):
+    """Each is placed by one version of it, whole, and none is refused."""
+    strategies = [*Strategy] * 4
+    ended = threading.Event()
+
+    def change():
+        for strategy in strategies:
+            in_force(f'[[place]]\nstrategy = "{strategy}"\n')
+        ended.set()
+
+    def sign_up(number):
+        signed_up = 0
+        while not ended.is_set() or not signed_up:
+            name = f"Acme {number} {signed_up}"
+            email = f"mara{number}-{signed_up}@acme.example"
+            answer = Program(app).post("/org/create", wanted(organization_name=name, email=email))
+            assert answer.status_code == 201
+            signed_up += 1
+        return signed_up
+
+    _, *signed_up = at_once([change, *(partial(sign_up, number) for number in range(3))])
+    by_version = dict(enumerate(strategies, 1)) | {0: Strategy.COLLECTION}
+    chosen = log.named("placement.chosen")
+    assert len(chosen) == sum(signed_up) == Organization.objects.count()
+    assert all(told["strategy"] == by_version[told["policy"]] for told in chosen)
+    placed = Counter(one.placement.strategy for one in Organization.objects(operation=None))
+    assert placed == Counter(told["strategy"] for told in chosen)
+    for organization in Organization.objects:
+        tenant_of(organization).insert_one({"_id": 1})
+        assert tenant_of(organization).count_documents({}) == 1
+    Organization.objects.delete()
+    Program(app).post("/org/create", wanted(organization_name="Last", email="last@acme.example"))
+    assert the_placement()[0] == strategies[-1]
+
+
+def test_from_95_percent_on_sign_ups_share_within_the_same_request(app, in_force, monkeypatch):
+    for kept in ("KEPT_SECONDS", "IN_FLIGHT_SECONDS"):
+        monkeypatch.setattr(capacity, kept, 0)
+
+    def sign_up(number):
+        told = wanted(organization_name=f"Acme {number}", email=f"mara{number}@acme.example")
+        assert Program(app).post("/org/create", told).status_code == 201
+        return Organization.objects.get(slug=f"acme-{number}").placement.strategy
+
+    rule = '[[place]]\nstrategy = "collection"\n'
+    in_force(rule)
+    sign_up(0)
+    held = capacity.read("main", databases=False).collections
+    limit = next(most for most in count(held) if most * 95 // 100 == held + 3)
+    in_force(f"{rule}[limits.main]\ncollections = {limit}\n")
+    assert [sign_up(number) for number in range(1, 7)] == ["collection"] * 3 + ["shared"] * 3
 
 
 @pytest.mark.parametrize("code", [8000, 264])
