@@ -88,6 +88,11 @@ def _of_write(error: OperationFailure) -> Exception:
         return DuplicateDocument(", ".join(details.get("keyPattern") or {}))
     if code == _VALIDATION:
         return DocumentInvalid()
+    if "addedIndex" in details:
+        return WriteRefused(
+            f"somebody added a unique index on {', '.join(details['addedIndex'])} to the "
+            "collection that this organization shares. Whoever runs this portal drops it"
+        )
     return WriteRefused(f"{details.get('codeName') or 'code'} ({code})")
 
 

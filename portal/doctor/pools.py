@@ -1,6 +1,6 @@
 """Pools compared with their records, and with the organizations that have documents in them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -50,8 +50,8 @@ HALF_OPEN = Kind(
 ADDED_INDEX = Kind(
     "pool_index",
     "Indexes that somebody added to a pool",
-    "They cost every organization in it with each write, and a unique one refuses what is allowed "
-    "elsewhere. --repair drops them.",
+    "They cost every organization in it with each write; a unique one refuses what is allowed "
+    "elsewhere, one of expiry deletes. --repair drops them.",
 )
 ADDED_OPTIONS = Kind(
     "pool_options",
@@ -161,7 +161,17 @@ def _additions(pool: Pool) -> Iterator[Finding]:
     for index in database[pool.collection].list_indexes():
         if index["name"] != "_id_":
             repair = partial(_drop_index, pool.id, index["name"])
-            yield Finding(ADDED_INDEX, pool.collection, index["name"], repair=repair)
+            yield Finding(ADDED_INDEX, pool.collection, _in_words(index), repair=repair)
+
+
+def _in_words(index: Mapping[str, Any]) -> str:
+    """The name of an added index, and the worst that it does."""
+    name = str(index["name"])
+    if index.get("unique"):
+        return f"{name}, unique: an organization is refused what another has"
+    if "expireAfterSeconds" in index:
+        return f"{name}, which deletes everybody’s documents by their age"
+    return name
 
 
 def _drop_index(number: int, name: str) -> str | None:

@@ -8,6 +8,7 @@ from bson import ObjectId
 from portal import clock
 from portal.database.portal_role import OWN_COLLECTION
 from portal.doctor import placements
+from portal.doctor import pools as pools_compared
 from portal.doctor.examination import CHECKS, examine
 from portal.documents.organizations import Organization, Strategy
 from portal.documents.pools import Pool
@@ -99,8 +100,18 @@ def test_a_pool_that_is_half_open_is_opened(tenant_db):
     check_mended(("half_open_pool", "2", "opened as shared_2_1"))
 
 
-def test_an_index_that_somebody_added_to_a_pool_is_dropped(tenant_db):
-    tenant_db.shared_1_1.create_index("email", unique=True)
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"unique": True}, "email_1, unique: an organization is refused what another has"),
+        ({"expireAfterSeconds": 9}, "email_1, which deletes everybody’s documents by their age"),
+        ({}, "email_1"),
+    ],
+)
+def test_an_index_that_somebody_added_to_a_pool_is_told_and_dropped(tenant_db, options, told):
+    tenant_db.shared_1_1.create_index("email", **options)
+    [finding] = pools_compared.find_amiss()
+    assert finding.words == told
     check_mended(("pool_index", "shared_1_1", "dropped"))
 
 

@@ -5,7 +5,8 @@ are a range of the index, in the order of an own collection's. Each command is b
 here, and what comes back is unwrapped: a caller neither sees the wrapping nor can forge it.
 
 What an own collection refuses is refused by the server as there. What needs one, such as indexes,
-is NeedsOwnPlacement.
+is NeedsOwnPlacement. Where a unique index that somebody added to the collection refuses something,
+that is no DuplicateKeyError, by which a caller would take the document for its own.
 """
 
 import re
@@ -27,6 +28,8 @@ from .updates import UNWRAP, changing
 
 _OF_INDEXES = ("createIndexes", "dropIndexes")
 _FILTERING = ("$match", "$sort", "$skip", "$limit")
+_DUPLICATE_KEY, _OPERATION_FAILED = 11000, 96
+_OF_DUPLICATES = ("keyPattern", "keyValue")
 _STORED_META = ("indexKey", "recordId")
 # Before the reason the server tells the whole query, as it was sent.
 _PLANNED = re.compile(r"error processing query: .* planner returned error :: caused by :: ", re.S)
@@ -77,7 +80,9 @@ class Shared:
         told = self._told(error.details or {})
         if told is error.details:
             return error
-        return type(error)(told.get("errmsg", ""), error.code, told, error._max_wire_version)
+        kind = OperationFailure if "addedIndex" in told else type(error)
+        code = told.get("code", error.code)
+        return kind(told.get("errmsg", ""), code, told, error._max_wire_version)
 
     def unwrapping(self, verb: str, codec_options: CodecOptions) -> Callable[[Any], Any] | None:
         """The function that unwraps a document of the command's cursor: pipelines do it
@@ -191,6 +196,8 @@ class Shared:
 
     def _told(self, details: Mapping[str, Any]) -> Mapping[str, Any]:
         """An error's text without the wrapping, or the same where it tells nothing of that."""
+        if details.get("code") == _DUPLICATE_KEY and {*details.get("keyPattern", ())} - {"_id"}:
+            return _refused_by_addition(details)
         message = details.get("errmsg", "")
         told = self._told_message(message)
         key = details.get("keyValue")
@@ -248,6 +255,18 @@ def unwrapping_changes(uuids: Sequence[Binary]) -> list[dict[str, Any]]:
         unwrapped = {"$mergeObjects": [f"${name}", {"_id": f"${name}._id.i"}]}
         changed[name] = {"$cond": [{"$and": [shared, is_document]}, unwrapped, f"${name}"]}
     return [{"$set": changed}]
+
+
+def _refused_by_addition(details: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The details of an added index's refusal."""
+    keys = [*details["keyPattern"]]
+    told = {name: value for name, value in details.items() if name not in _OF_DUPLICATES}
+    words = (
+        f"somebody added a unique index on {', '.join(keys)} to the collection that this "
+        "organization shares, and it refuses this: whoever runs the portal drops it"
+    )
+    refused = {"code": _OPERATION_FAILED, "codeName": "OperationFailed", "errmsg": words}
+    return {**told, **refused, "addedIndex": keys}
 
 
 def _statements(content: Any) -> Any:

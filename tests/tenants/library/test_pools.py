@@ -5,7 +5,8 @@ import threading
 import bson
 import pytest
 from bson.errors import BSONError
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo import InsertOne
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
 from tests.tenants.library.conftest import library
 from tests.tenants.library.works import AFTERWARDS, FEW, READS, WRITES, ids
@@ -39,6 +40,41 @@ def test_no_operation_notices_a_fence(store, neighbour, stored, fake, name):
         WRITES[name](store)
         assert stored.find() == AFTERWARDS[name]
     assert neighbour.find().to_list() == FEW
+
+
+REFUSED_BY_ADDED = {
+    "insert": lambda s: s.insert_one({"_id": 9, "email": "mara"}),
+    "inserts": lambda s: s.insert_many([{"_id": 9, "email": "mara"}]),
+    "update": lambda s: s.update_one({"_id": 1}, {"$set": {"email": "mara"}}),
+    "updates": lambda s: s.update_many({"_id": 1}, {"$set": {"email": "mara"}}),
+    "replacement": lambda s: s.replace_one({"_id": 1}, {"email": "mara"}),
+    "bulk": lambda s: s.bulk_write([InsertOne({"_id": 9, "email": "mara"})]),
+    "update and return": lambda s: s.find_one_and_update({"_id": 1}, {"$set": {"email": "mara"}}),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_BY_ADDED)
+def test_an_added_unique_index_is_told_as_such_and_as_no_duplicate_of_ones_own(
+    store, neighbour, raw, fake, name
+):
+    """Who inserts what isn't there yet would take a duplicate for its own, and lose the write."""
+    pool = raw[fake.pool(POOL).names[0]]
+    pool.create_index("email", unique=True, sparse=True)
+    try:
+        neighbour.insert_one({"_id": 9, "email": "mara"})
+        store.insert_one({"_id": 1})
+        with pytest.raises(OperationFailure) as refused:
+            REFUSED_BY_ADDED[name](store)
+        assert not isinstance(refused.value, DuplicateKeyError)
+        [told, *_] = (refused.value.details or {}).get("writeErrors", [refused.value.details])
+        assert (told["code"], told["addedIndex"]) == (96, ["email"])
+        assert "somebody added a unique index on email" in told["errmsg"]
+        assert "mara" not in told["errmsg"]
+        assert store.find().to_list() == [{"_id": 1}]
+        with pytest.raises(DuplicateKeyError):
+            store.insert_one({"_id": 1})
+    finally:
+        pool.drop_index("email_1")
 
 
 def test_who_leaves_is_refused_although_others_told_the_name(store, neighbour, stored, fake, acme):
