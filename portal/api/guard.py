@@ -231,10 +231,12 @@ def read_object(body: bytes) -> dict[str, Any]:
     """Parse ``body`` as a JSON object. Raises MalformedJson.
 
     Duplicate names are refused, since parsers differ in which one wins; so are lone surrogates,
-    which UTF-8 can't encode, and NaN and infinities, which JSON hasn't.
+    which UTF-8 can't encode, and NaN and infinities, which JSON hasn't. A byte order mark in front
+    is passed over (RFC 8259, 8.1).
     """
     try:
-        parsed = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse_number)
+        text = body.decode("utf-8-sig")
+        parsed = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_number)
         json.dumps(parsed, ensure_ascii=False).encode()
     except UnicodeError as error:
         raise MalformedJson("it is not valid UTF-8") from error

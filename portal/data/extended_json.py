@@ -134,7 +134,8 @@ def is_exact(document: bytes, text: str) -> bool:
 
 def _decode(text: bytes | str, where: str) -> str:
     try:
-        return text if isinstance(text, str) else text.decode()
+        decoded = text if isinstance(text, str) else text.decode()
+        return decoded.removeprefix("\ufeff")  # RFC 8259, 8.1
     except UnicodeDecodeError as error:
         raise InvalidExtendedJson.at(where, f"byte {error.start + 1} is not valid UTF-8") from error
 

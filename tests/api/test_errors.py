@@ -91,7 +91,7 @@ def test_too_much_is_refused(program):
         ('{"a": NaN}', "valid JSON"),
         ('{"a": -Infinity}', "valid JSON"),
         ('{"a": ' + "9" * 5000 + "}", "valid JSON"),
-        ("\ufeff{}", "valid JSON"),
+        ("\ufeff\ufeff{}", "valid JSON"),
         ('{"a": "\n"}', "valid JSON"),
     ],
 )
@@ -113,6 +113,7 @@ def test_an_object_is_read_as_it_is():
         "a": "é",
         "b": [1, {"c": None}],
     }
+    assert read_object('\ufeff{"a": "\ufeff"}'.encode()) == {"a": "\ufeff"}
     with pytest.raises(MalformedJson):
         read_object(b'{"a": 1, "a": 1}')
 

@@ -55,7 +55,7 @@ REFUSED = {
     '{"a":\n 01}': "line 2, column 3",
     "{'a': 1}": "line 1, column 2",
     '{"a": 1} x': "line 1, column 10",
-    "\ufeff{}": "line 1, column 1",
+    "\ufeff\ufeff{}": "line 1, column 1",
     "[" * 5000: "/",
     '{"a":' * 101 + "1" + "}" * 101: "/a" * 100,
 }
@@ -239,6 +239,12 @@ def test_an_array_is_read_as_its_documents():
     with pytest.raises(InvalidExtendedJson) as refused:
         parse_array('[{"a": 1}, {"b": [NaN]}]')
     assert [*refused.value.fields] == ["/1/b/0"]
+
+
+def test_a_byte_order_mark_in_front_is_no_part_of_the_text():
+    document = bson.encode({"a": "\ufeff"})
+    assert parse('\ufeff{"a": "\ufeff"}'.encode()) == document
+    assert parse_array('\ufeff[{"a": "\ufeff"}]') == [document]
 
 
 def test_a_missing_id_is_put_in_front():
