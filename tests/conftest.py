@@ -27,7 +27,7 @@ import segno
 from argon2 import PasswordHasher
 from flask import Flask, request, request_finished
 from jinja2 import FileSystemBytecodeCache
-from pymongo import MongoClient, WriteConcern, monitoring
+from pymongo import MongoClient, WriteConcern
 
 from portal.app import create_app
 from portal.applications import following
@@ -41,7 +41,7 @@ from tests import factories, pages
 from tests.faults.servers import OneMember
 from tests.mail.post_office import open_office
 from tests.rights import admit
-from tests.traces import Traces
+from tests.traces import Traces, tell_commands
 from tests.visitor import Visitor
 
 TOP = Path(__file__).parent.parent
@@ -219,29 +219,23 @@ def pytest_collection_finish():
     gc.enable()
 
 
-class CommandCounter(monitoring.CommandListener):
+class CommandCounter:
     """The commands that the tests' own thread sent, but for what PyMongo sends by itself: an earlier
     test's portal may still report what it counted."""
 
     def __init__(self):
         self.names = []
 
-    def started(self, event):
-        if threading.current_thread() is not threading.main_thread():
+    def sent(self, command, database):
+        name = next(iter(command))
+        if name in ("hello", "ismaster", "ping", "endSessions", "killCursors"):
             return
-        if event.command_name not in ("hello", "ping", "endSessions", "killCursors"):
-            self.names.append(event.command_name)
-
-    def succeeded(self, event):
-        pass
-
-    def failed(self, event):
-        pass
+        if threading.current_thread() is threading.main_thread():
+            self.names.append(name)
 
 
 commands_sent, traces = CommandCounter(), Traces()
-monitoring.register(commands_sent)
-monitoring.register(traces)
+tell_commands(commands_sent.sent, traces.sent)
 
 
 @dataclass(frozen=True)
