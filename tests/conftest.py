@@ -17,7 +17,7 @@ import tempfile
 import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache, partial, wraps
 from itertools import cycle, groupby
 from pathlib import Path
 
@@ -39,6 +39,7 @@ from portal.serving import build, mongod
 from portal.settings import Settings, activate, current
 from tests import factories, pages
 from tests.faults.servers import OneMember
+from tests.forking import processes
 from tests.mail.post_office import open_office
 from tests.rights import admit
 from tests.traces import Traces, tell_commands
@@ -160,17 +161,19 @@ def processes_allowed(allowed):
         traces.unknown |= _allowed.pop()
 
 
-_start_process = subprocess.Popen._execute_child
+def _refuse_processes(start):
+    @wraps(start)
+    def start_if_allowed(process, *how):
+        if not _allowed[-1]:
+            raise AssertionError(f"@pytest.mark.processes is missing here: {process} {how[:1]}")
+        return start(process, *how)
 
-
-def _refuse_processes(process, command, *how):
-    if not _allowed[-1]:
-        raise AssertionError(f"@pytest.mark.processes is missing here: this starts {command}")
-    return _start_process(process, command, *how)
+    return start_if_allowed
 
 
 # No audit hook: that is called for each id() too, ten thousand times in a test.
-subprocess.Popen._execute_child = _refuse_processes
+subprocess.Popen._execute_child = _refuse_processes(subprocess.Popen._execute_child)
+processes.Process.start = _refuse_processes(processes.Process.start)
 
 
 def pytest_xdist_auto_num_workers(config):

@@ -17,7 +17,9 @@ from bs4 import BeautifulSoup
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
+from tests.forking import Descriptor, Forked
 from tests.rights import admit
+from tests.served import serve
 from tests.visitor import PASSWORD
 
 # No promise: a machine that others keep busy starts a portal in minutes.
@@ -75,7 +77,7 @@ def is_stopped(pid):
 class PortalProcess:
     """gunicorn with its workers, as an operator would run it."""
 
-    process: subprocess.Popen
+    process: subprocess.Popen | Forked
     url: str
 
     def kill(self):
@@ -98,24 +100,24 @@ class PortalProcess:
 
 @contextmanager
 def portal(
-    server, name, *arguments, workers=2, wait=True, stderr=None, python=sys.executable, folder=None,
-    tls=None, **settings
+    server, name, *arguments, workers=2, wait=True, stderr=None, python=None, folder=None, tls=None,
+    **settings
 ):  # fmt: skip
     """A portal on the databases ``master_<name>`` and ``tenant_<name>``, without rate limits but
-    for other ``settings``; that of this ``folder`` and ``python`` unless others are named; by HTTPS
-    with ``tls``, the folder of its ``cert.pem`` and ``key.pem``. Gunicorn takes the ``arguments``,
-    by which it may serve another application.
+    for other ``settings``; by HTTPS with ``tls``, the folder of its ``cert.pem`` and ``key.pem``.
+    Gunicorn takes the ``arguments``, by which it may serve another application. It is forked with
+    all that it imports, but started as by an operator where a ``python`` or a ``folder`` is named.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        command = [python, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}"]
-        url = f"http://127.0.0.1:{port}"
+        url, given = f"http://127.0.0.1:{port}", []
         settings.setdefault("PUBLIC_URL", f"http://localhost:{port}")  # passkeys are made for it
         if tls:
             url = settings["PUBLIC_URL"] = f"https://localhost:{port}"
-            command += ["--certfile", f"{tls}/cert.pem", "--keyfile", f"{tls}/key.pem"]
-            command += ["--worker-class", "gthread"]  # ours leaves TLS to a proxy
+            given += ["--certfile", f"{tls}/cert.pem", "--keyfile", f"{tls}/key.pem"]
+            given += ["--worker-class", "gthread"]  # ours leaves TLS to a proxy
         environment = {
+            **os.environ,
             "MONGO_URI": server.uri,
             "MASTER_DB": f"master_{name}",
             "TENANT_DB": f"tenant_{name}",
@@ -128,14 +130,17 @@ def portal(
         }
         if environment["MONGO_URI"] == server.uri:
             admit(server.admin_uri, environment["MASTER_DB"], environment["TENANT_DB"])
-        process = subprocess.Popen(
-            [*command, *(arguments or ["wsgi:app"])],
-            env={**os.environ, **environment},
-            pass_fds=[listener.fileno()],
-            start_new_session=True,
-            stderr=stderr,
-            cwd=folder,
-        )
+        given += arguments or ["wsgi:app"]
+        if python or folder:
+            process = subprocess.Popen(
+                [python or sys.executable, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", *given],
+                env=environment, pass_fds=[listener.fileno()], start_new_session=True, stderr=stderr, cwd=folder,
+            )  # fmt: skip
+        else:
+            descriptors = (
+                Descriptor(each.fileno()) if each else None for each in (listener, stderr)
+            )
+            process = Forked(serve, *descriptors, os.getcwd(), environment, given)
         running = PortalProcess(process, url)
         try:
             if wait:

@@ -1,6 +1,7 @@
 """A portal with a mongod of its own, for the programs here that are no tests."""
 
 import secrets
+import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ def standalone_portal(**options):
         try:
             create_app(Settings(mongo_uri=running.uri, **databases, **secret))
             connection.prepare()
-            with portal(server, "alone", **options) as started:
+            with portal(server, "alone", python=sys.executable, **options) as started:
                 started.admin_uri = running.admin_uri
                 yield started
         finally:

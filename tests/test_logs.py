@@ -3,6 +3,7 @@
 import json
 import logging
 import secrets
+import sys
 import time
 
 import pytest
@@ -208,7 +209,7 @@ def test_no_secret_reaches_the_log_or_a_page(visitor, app, log, settings, master
 @pytest.mark.processes
 def test_gunicorn_logs_the_same_way(server, tmp_path):
     with (tmp_path / "log").open("w+") as log:
-        with portal(server, "test", workers=1, stderr=log) as running:
+        with portal(server, "test", workers=1, stderr=log, python=sys.executable) as running:
             Person(running.url).get("/login")
         log.seek(0)
         events = [json.loads(line)["event"] for line in log]

@@ -19,7 +19,7 @@ from portal.database import connection
 from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.organizations.storage import tenant_of
-from tests.faults.doomed import processes
+from tests.forking import processes
 from tests.placing import documents_of
 from tests.processes import wait_until
 from tests.visitor import PASSWORD

@@ -2,11 +2,9 @@
 
 A point is before or after a step of a plan, or before or after a command to MongoDB. What points
 there are is seen by letting a process live; so a new step, or another command, is tried by itself.
-Processes are forked from one that has imported everything and connected to nothing.
 """
 
 import inspect
-import multiprocessing
 import os
 import signal
 import threading
@@ -27,11 +25,9 @@ from portal.mail import outbox
 from portal.organizations.lifecycle import engine, moves
 from portal.organizations.lifecycle.plans import PLANS
 from portal.organizations.moving.parts import PORTAL_PARTS
+from tests.forking import processes
 from tests.processes import is_stopped, wait_until
 
-processes = multiprocessing.get_context("forkserver")
-# With pytest there, too, a child finds its parent's main module imported.
-processes.set_forkserver_preload(["pytest", __name__, "tests.faults.scenarios"])
 # What PyMongo sends by itself.
 _OF_THE_DRIVER = ("hello", "ping", "endSessions", "killCursors", "saslStart", "saslContinue")
 _OF_STEPS = ("before ", "within ", "after ")

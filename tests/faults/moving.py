@@ -31,6 +31,7 @@ from portal.web.context import RequestContext
 from tests.factories import a_context, a_key, an_organization
 from tests.faults import doomed
 from tests.faults.lapse import let_leases_run_out
+from tests.forking import processes
 from tests.placing import documents_of
 from tests.processes import wait_until
 from tests.program import Program
@@ -89,8 +90,8 @@ class Carrier:
 
     def __init__(self, active, **fates):
         given = {"fates": {f"{point} #1": signal for point, signal in fates.items()}}
-        self.begun = doomed.processes.Event()
-        self.process = doomed.processes.Process(
+        self.begun = processes.Event()
+        self.process = processes.Process(
             target=doomed.work_on,
             args=(active, carry_moves, self.begun),
             kwargs=given,
@@ -268,9 +269,9 @@ class Writers:
         self.arguments = arguments
 
     def __enter__(self):
-        self.stopped, begun = doomed.processes.Event(), doomed.processes.Event()
-        self.told, telling = doomed.processes.Pipe(duplex=False)
-        self.process = doomed.processes.Process(
+        self.stopped, begun = processes.Event(), processes.Event()
+        self.told, telling = processes.Pipe(duplex=False)
+        self.process = processes.Process(
             target=write_until, args=(*self.arguments, self.stopped, begun, telling), daemon=True
         )
         self.process.start()
@@ -325,7 +326,7 @@ def examine(telling):
 
 def ask(active, deed, *arguments):
     """What a process tells that does the deed."""
-    told, telling = doomed.processes.Pipe(duplex=False)
+    told, telling = processes.Pipe(duplex=False)
     with told, telling:
         life = doomed.live(active, deed, *arguments, telling)
         assert life.raised is None, life.raised

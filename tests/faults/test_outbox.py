@@ -15,8 +15,8 @@ from portal.database.transactions import transaction
 from portal.documents.mails import Mail, Outcome
 from portal.mail import outbox, sender
 from portal.mail.outbox import MailKind
-from tests.faults.doomed import processes
 from tests.faults.lapse import let_mails_be_due
+from tests.forking import processes
 
 MAILS = 200
 
