@@ -59,6 +59,16 @@ def test_reading_goes_on_after_all_connections_are_gone(over_the_line, line, sto
         assert read(store) == expected[name]
 
 
+@own_collection
+def test_a_stream_goes_on_after_all_connections_are_gone(over_the_line, line, acme, quick):
+    store = over_the_line.by_id(acme)
+    with store.watch(**quick) as stream:
+        for n in range(2):
+            store.insert_one({"_id": n})
+            assert next(stream)["documentKey"] == {"_id": n}
+            line.close_all()
+
+
 @pytest.mark.processes
 def test_a_process_that_was_frozen_meanwhile_goes_on(line, fake, stored, acme):
     stored.insert_many(FEW)
