@@ -66,8 +66,10 @@ def get_placement(name: str) -> Answer | Response:
     """See where an organization's documents are
 
     What the directory says, for programs that write to MongoDB without the library: send each
-    command with the `uuid` as `collectionUUID`. By id (`/org/by-id/…/placement`) it is answered in
-    every state: of an organization in the trash, too, and of a purged one.
+    command with the `uuid` as `collectionUUID`. One in a `pool` has neither `uuid` nor
+    `collection`: its documents are among others', and are reached by the library or by the data
+    API (`/org/…/documents`) alone. By id (`/org/by-id/…/placement`) it is answered in every state:
+    of an organization in the trash, too, and of a purged one.
     """
     access = access_by_name(name, "organization.view")
     return _answer(access.organization, canonical(access, access.organization, "/placement"))

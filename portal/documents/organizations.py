@@ -7,6 +7,7 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import fields
 
+from portal import clock
 from portal.documents import MasterDocument, MasterPart, index_where_set
 from portal.documents.audit import Head, Origin
 
@@ -188,6 +189,8 @@ class Organization(MasterDocument):
     # Grows with each change of state, placement or operation, in the same write. The first
     # versions wrote none.
     version = fields.IntField(default=0)
+    # When it grew last; the first one is as old as the organization.
+    version_at = fields.DateTimeField()
     # Set by whoever runs the portal; the placement policy goes by them.
     plan = fields.StringField()
     region = fields.StringField()
@@ -259,6 +262,11 @@ class Organization(MasterDocument):
         """The names that its own collection may have: placement's and the operation's."""
         names = [self.placement.collection, self.operation and self.operation.collection]
         return tuple(filter(None, names))
+
+
+def next_version() -> dict[str, Any]:
+    """The change by which an organization's version grows, as an update's."""
+    return {"inc__version": 1, "set__version_at": clock.now()}
 
 
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

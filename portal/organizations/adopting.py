@@ -16,7 +16,7 @@ from portal.audit.trail import record
 from portal.database.clusters import database_of
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.audit import Origin
-from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.organizations import Organization, OrganizationState, next_version
 from portal.organizations.access.lookup import Access, begin_change
 from portal.organizations.lifecycle.errors import NotReplaced
 from portal.organizations.lifecycle.names import check_confirmed
@@ -77,7 +77,7 @@ def write_adoption(
     changed since it was shown, or an operation runs."""
     as_shown = {"placement__collection": name, "placement__uuid": recorded, "operation": None}
     kept = Organization.objects(id=organization_id, state__ne=OrganizationState.PURGED, **as_shown)
-    adopted = kept.modify(new=True, set__placement__uuid=found, inc__version=1)
+    adopted = kept.modify(new=True, set__placement__uuid=found, **next_version())
     if adopted is None:
         return None
     record(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from humanize import intcomma, naturaldelta
@@ -57,6 +58,16 @@ class FormerPlace:
 
     words: str
     move: Move
+
+
+@dataclass(frozen=True, slots=True)
+class Residence:
+    """A place where the organization lives or lived, ``since`` when, and the move by which it came
+    there, if it wasn't born there."""
+
+    words: str
+    since: datetime
+    move: Move | None
 
 
 _USUAL = "Members and applications read and write as usual."
@@ -130,6 +141,18 @@ def reading_former_places(organization: Organization) -> Part[Sequence[FormerPla
     ]
     [rows] = yield [Read(Move, latest)]
     return [FormerPlace(in_words(move.source), move) for move in map(Move._from_son, rows)]
+
+
+def residences_of(organization: Organization, former: Sequence[FormerPlace]) -> Sequence[Residence]:
+    """The organization's place and its ``former`` ones, as they were read, the present first."""
+    words = [in_words(organization.placement), *(place.words for place in former)]
+    arrivals: list[Move | None] = [place.move for place in former]
+    if len(former) < MOST_FORMER_PLACES:
+        arrivals.append(None)
+    return [
+        Residence(words[number], move.switched_at if move else organization.created_at, move)
+        for number, move in enumerate(arrivals)
+    ]
 
 
 def _phase_of(move: Move) -> Phase:

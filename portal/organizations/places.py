@@ -1,10 +1,14 @@
 """The place of an organization's documents, and its meaning, in words for admins."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from humanize import intcomma
 
 from portal import settings
 from portal.database.clusters import KnownCluster, find_cluster, known_clusters
 from portal.database.together import Part, Read, Stages
+from portal.documents.figures import OrganizationFigures
 from portal.documents.organizations import (
     MAIN_CLUSTER,
     Organization,
@@ -13,8 +17,13 @@ from portal.documents.organizations import (
     Strategy,
 )
 from portal.organizations.moving.explaining import strategy_in_words
+from portal.organizations.usage.limits import Limit, LimitKind
+from portal.web import template_filters
 
 MOST_COUNTED = 1000
+
+Limits = Mapping[LimitKind, Limit]
+_Words = Mapping[Strategy, tuple[str, str]]
 
 _OWN_TITLES = {
     Strategy.COLLECTION: "In a collection of its own",
@@ -60,19 +69,20 @@ _BACKUPS = {
     Strategy.DATABASE: ("with its cluster", "can be restored alone"),
     Strategy.SHARED: ("with its cluster", "restored alone it has to be picked out of the others"),
 }
+_LOST_BACKUP = ("none that the portal knows of", "it makes none itself: ask whoever runs it")
 _RENAMING = {
     Strategy.COLLECTION: ("the collection gets the new name", "MongoDB users have to use that"),
     Strategy.DATABASE: ("nothing there changes", ""),
     Strategy.SHARED: ("nothing there changes", ""),
 }
-_LIMITS = {
-    Strategy.COLLECTION: ("documents of up to 16 MB", "as many as its plan and cluster allow"),
-    Strategy.DATABASE: ("documents of up to 16 MB", "as many as its plan and cluster allow"),
-    Strategy.SHARED: ("documents of up to 16 MB", "a large or busy one should have its own"),
+_HOW_MUCH = {
+    Strategy.COLLECTION: ("as much as its cluster holds", "documents of up to 16 MB each"),
+    Strategy.DATABASE: ("as much as its cluster holds", "documents of up to 16 MB each"),
+    Strategy.SHARED: ("as much as its cluster holds", "a large or busy one should have its own"),
 }
 _MEANINGS = (
     ("Kept apart by", _APART),
-    ("Limits", _LIMITS),
+    ("How much", _HOW_MUCH),
     ("Indexes", _INDEXES),
     ("MongoDB users", _USERS),
     ("Backup", _BACKUPS),
@@ -101,23 +111,31 @@ class Place:
     alternative: str
     cluster: KnownCluster
     database: str
+    measured: OrganizationFigures | None = None
 
 
-def reading_place(organization: Organization) -> Part[Place]:
-    """Reads the organization's place: of the cluster's other organizations how many they are.
-    Raises UnknownCluster."""
+def reading_place(organization: Organization, limits: Limits) -> Part[Place]:
+    """Reads the organization's place: of the cluster's other organizations how many they are, and
+    of what was lost there how much that was when it was ``measured`` last. Raises
+    UnknownCluster."""
     placement = organization.placement
     cluster, strategy = find_cluster(placement.cluster), Strategy(placement.strategy)
     other, alternative = _ALTERNATIVES[strategy]
-    meanings = [_meaning(about, words[strategy], words[other]) for about, words in _MEANINGS]
+    about: dict[str, _Words] = dict(_MEANINGS)
+    about["How much"] = _within(limits)
+    if cluster.lost_at:
+        about["Backup"] = dict.fromkeys(Strategy, _LOST_BACKUP)
+    meanings = [_meaning(name, words[strategy], words[other]) for name, words in about.items()]
     others = yield from _reading_others(placement, strategy)
+    measured = (yield from _reading_figures(organization)) if cluster.lost_at else None
     return Place(
         title=_title(strategy, cluster, others),
         lead=_LEADS[strategy],
-        meanings=(*meanings, _region(organization, cluster), _outage()),
+        meanings=(*meanings, _region(organization, cluster), _outage(cluster)),
         alternative=alternative,
         cluster=cluster,
         database=placement.database or settings.current().tenant_db,
+        measured=measured,
     )
 
 
@@ -143,6 +161,16 @@ def _meaning(about: str, here: tuple[str, str], there: tuple[str, str]) -> Meani
     return Meaning(about, *here, "the same" if here == there else ", ".join(filter(None, there)))
 
 
+def _within(limits: Limits) -> _Words:
+    """How much the organization may have, where its limits say that."""
+    documents, size = (limits[kind].allowed for kind in (LimitKind.DOCUMENTS, LimitKind.BYTES))
+    told = [f"{intcomma(documents)} documents"] if documents else []
+    told += [template_filters.size(size)] if size else []
+    if not told:
+        return _HOW_MUCH
+    return {strategy: (", ".join(told), remark) for strategy, (_, remark) in _HOW_MUCH.items()}
+
+
 def _region(organization: Organization, cluster: KnownCluster) -> Meaning:
     if organization.region:
         kept = "nothing moves its documents out of there"
@@ -150,7 +178,12 @@ def _region(organization: Organization, cluster: KnownCluster) -> Meaning:
     return Meaning("Region", cluster.region or "not named", "it is bound to none", "the same")
 
 
-def _outage() -> Meaning:
+def _outage(cluster: KnownCluster) -> Meaning:
+    if cluster.lost_at:
+        lost = f"it was given up as lost on {cluster.lost_at:%-d %B %Y}"
+        return Meaning(
+            "Its cluster", lost, "only a backup can bring its documents back", "the same"
+        )
     waits = "reads and writes are answered 503 until it is back"
     return Meaning("If that cluster stops", waits, "no acknowledged write is lost", "the same")
 
@@ -160,6 +193,11 @@ def _title(strategy: Strategy, cluster: KnownCluster, others: str) -> str:
     if strategy == Strategy.SHARED:
         return f"{_OWN_TITLES[strategy]} with {others}{where}."
     return f"{_OWN_TITLES[strategy]}{where}, on a cluster that it shares with {others}."
+
+
+def _reading_figures(organization: Organization) -> Part[OrganizationFigures | None]:
+    [rows] = yield [Read(OrganizationFigures, [{"$match": {"_id": organization.id}}])]
+    return next(map(OrganizationFigures._from_son, rows), None)
 
 
 def _reading_others(placement: Placement, strategy: Strategy) -> Part[str]:

@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from portal.audit.trail import record
 from portal.database.transactions import transactional
-from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.organizations import Organization, OrganizationState, next_version
 from portal.errors import NotFound
 from portal.organizations.usage import limits
 from portal.placement.clusters import is_in_region
@@ -70,7 +70,7 @@ def set_plan(
             raise OutsideRegion(organization.name, region, organization.placement.cluster)
     if before != {"plan": organization.plan, "region": organization.region}:
         organization.update(
-            set__plan=organization.plan, set__region=organization.region, inc__version=1
+            set__plan=organization.plan, set__region=organization.region, **next_version()
         )
         organization.version += 1
         limits.publish(organization)

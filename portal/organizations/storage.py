@@ -7,11 +7,12 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+import pymongo
 import structlog
 from bson import ObjectId
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import ExecutionTimeout
+from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from portal import clock
 from portal.database.clusters import client_of, database_of, is_lost
@@ -76,6 +77,8 @@ _COUNT: tuple[dict[str, Any], ...] = (
         "bytes": {"$sum": {"$bsonSize": "$$ROOT"}},
     }},
 )  # fmt: skip
+
+FIGURES_SECONDS = 2
 
 MAX_FOLLOWED = 8
 """The number of renames that a read follows; the next takes longer than the read."""
@@ -154,6 +157,17 @@ def stored_by(organization: Organization, *pipeline: Mapping[str, Any]) -> Store
         organization = current
         time.sleep(pause_seconds)
     raise AssertionError("there are always more pauses")
+
+
+def figures_of(organization: Organization) -> Figures | None:
+    """The figures of the organization's documents, as ``stored_by`` has them; ``None`` where they
+    can't be read within FIGURES_SECONDS: for a page that is about more."""
+    try:
+        with pymongo.timeout(FIGURES_SECONDS):
+            return stored_by(organization).figures
+    except (PortalError, PyMongoError) as error:
+        log.info("figures.not_read", organization=str(organization.id), error=repr(error))
+        return None
 
 
 def _stored_at(organization: Organization, pipeline: Sequence[Mapping[str, Any]]) -> Stored:

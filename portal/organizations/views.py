@@ -43,7 +43,9 @@ from portal.organizations.lifecycle.errors import NotReplaced
 from portal.organizations.lifecycle.names import slug_of
 from portal.organizations.moving import requesting
 from portal.organizations.places import reading_place
-from portal.organizations.storage import CollectionState, stored_by
+from portal.organizations.storage import CollectionState, figures_of, stored_by
+from portal.organizations.usage.limits import limits_of
+from portal.organizations.usage.showing import shown_kept
 from portal.web import rate_limits
 from portal.web.requests import (
     number_argument,
@@ -218,9 +220,10 @@ def overview(access: Access) -> ResponseReturnValue:
 @with_access("organization.view")
 def placement(access: Access) -> ResponseReturnValue:
     organization = access.organization
+    limits = limits_of(organization, measured=False)
     place, moving, former, offered = read(
         joined(
-            reading_place(organization),
+            reading_place(organization, limits),
             moves.reading_move(organization),
             moves.reading_former_places(organization),
             requesting.reading_offered_regions(organization),
@@ -231,8 +234,9 @@ def placement(access: Access) -> ResponseReturnValue:
         access,
         place=place,
         moving=moving,
-        former=former,
+        residences=moves.residences_of(organization, former),
         offered=offered,
+        limits=shown_kept(limits, figures_of(organization)),
     )
 
 

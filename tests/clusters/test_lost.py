@@ -22,6 +22,7 @@ from portal.organizations.credentials.managing import revoke_credential
 from portal.organizations.lifecycle import creating, runner
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
+from portal.placement.measuring import measure_organizations
 from portal.web.context import RequestContext
 from tests.clusters.test_credentials import make
 from tests.factories import a_context, an_access, an_account, the_owner
@@ -60,12 +61,20 @@ def test_it_is_given_up_where_its_name_is_typed(europe, command):
 def test_its_organizations_are_shown_as_lost_and_can_be_deleted(in_europe, europe, lose, visitor):
     organization = in_europe("Acme Corp")
     visitor.log_in(the_owner(organization).email)
+    measure_organizations()
     europe.kill()
     assert "organizations lost: 1" in lose().stdout
     page = visitor.get("/organizations/acme-corp")
     assert page.status == 200
     assert "Its documents are lost." in page.text
     assert "the cluster europe" in page.text
+    assert "makes no backup and knows of none" in page.text
+    page = visitor.get("/organizations/acme-corp/placement")
+    assert page.status == 200
+    assert "it had 1 document" in page.text
+    assert "The portal makes no backup and knows of none" in page.text
+    assert "none that the portal knows of" in page.text
+    assert "reads and writes are answered 503" not in page.text
     assert visitor.get("/organizations/acme-corp/settings").status == 200
     page = visitor.get("/organizations/acme-corp/connect")
     assert "which was given up as lost" in page.text

@@ -270,7 +270,7 @@ def _names(organizations):
 def _outline(organization):
     times = {"created_at", "audit_head", *OF_TRASH, "warn_at", "warned_of", "purged_at"}
     # Another id with each change, until it is listed.
-    apart = {*times, "operation", "turned_back", "version", "unlisted"}
+    apart = {*times, "operation", "turned_back", "version", "version_at", "unlisted"}
     shown = {field: value for field, value in organization.items() if field not in apart}
     running = organization.get("operation") or {}
     what = ("kind", "collection", "name", "slug", "failure")

@@ -121,7 +121,7 @@ def test_the_way_back_says_until_when_and_what_it_costs(acme, visitor):
     assert visitor.get(f"{HERE}/back").heading == "Go back to a collection of its own on europe?"
     assert "5.1 MB" in visitor.get(f"{HERE}/end").text
     assert "It can go back" in visitor.get(PLACE).text
-    assert "Lived before" in visitor.get(PLACE).text
+    assert "Lived here and before" in visitor.get(PLACE).text
 
 
 def test_owners_alone_go_back_or_end_it(acme, visitor):

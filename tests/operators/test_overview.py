@@ -27,6 +27,7 @@ from portal.operators.overview import census, figures, sources
 from portal.organizations.usage import reading, rolling
 from portal.placement import capacity, policies
 from portal.placement.capacity import Reading
+from portal.placement.proposals import BY_POLICY
 from portal.web import traffic
 from tests.factories import an_organization, fresh
 from tests.moving.records import a_move, a_way_back
@@ -458,6 +459,16 @@ def test_a_policy_may_be_as_long_as_is_told(desk, program_of, cared_for, letter)
     assert desk.post("/operator/placement", {"text": changed}).status == 303
     longer = {"version": 2, "text": text + letter}
     assert program.put("/admin/placement/policy", longer).status_code == 422
+
+
+def test_it_is_told_how_many_moves_of_a_day_were_begun(desk, cared_for, command):
+    text = policies.DEFAULT.replace("a_day = 100 ", "a_day = 1 ")
+    assert desk.post("/operator/placement", {"text": text}).status == 303
+    a_move(an_organization("Kestrel"), drain=BY_POLICY)
+    page = desk.get("/operator/placement")
+    assert "of 1 in 24 hours 1 were begun" in page.text
+    assert "No more should today" in page.text
+    assert "Of 1 moves in 24 hours 1 were begun." in command("placements", "proposals").stderr
 
 
 def test_of_two_who_change_the_policy_one_is_told(desk, cared_for):

@@ -158,7 +158,7 @@ def test_ids_of_all_types_are_shown(visitor, tenant_db, document_id):
         ("/organizations/acme-corp/settings", ["aggregate"]),
         ("/organizations/acme-corp/delete", ["aggregate"] * 2),
         ("/organizations/acme-corp/members", ["aggregate"] * 2),
-        ("/organizations/acme-corp/placement", ["aggregate"] * 3),
+        ("/organizations/acme-corp/placement", ["aggregate"] * 4),
         ("/organizations", ["aggregate"]),
         ("/account", ["aggregate"]),
         ("/account/invitations", ["aggregate"]),

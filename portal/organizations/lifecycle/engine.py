@@ -45,6 +45,7 @@ from portal.documents.organizations import (
     OrganizationState,
     RolledBack,
     Strategy,
+    next_version,
 )
 from portal.errors import NotFound, PortalError, Unavailable
 from portal.organizations.access.errors import NotInTrash, OrganizationPurged, OrganizationRenamed
@@ -211,7 +212,13 @@ def write_intent_where(query: dict[str, Any], operation: Operation) -> Organizat
         {**query, "operation": None},
         [
             {"$set": {"operation": {"$literal": operation.to_mongo().to_dict()}}},
-            {"$set": {"version": {"$add": [{"$ifNull": ["$version", 0]}, 1]}, **_QUEUE.lease}},
+            {
+                "$set": {
+                    "version": {"$add": [{"$ifNull": ["$version", 0]}, 1]},
+                    "version_at": "$$NOW",
+                    **_QUEUE.lease,
+                }
+            },
         ],
         return_document=ReturnDocument.AFTER,
     )
@@ -510,7 +517,7 @@ def renew_lease(organization: Organization) -> None:
 def update_if_held(organization: Organization, **changes: object) -> Organization:
     """Change the document, and its version, while this attempt holds the lease. Raises
     LeaseLost."""
-    changed = current_attempt(organization).modify(new=True, inc__version=1, **changes)
+    changed = current_attempt(organization).modify(new=True, **next_version(), **changes)
     if changed is None:
         raise LeaseLost(str(organization.id))
     return changed
@@ -528,7 +535,7 @@ def update_and_record(
         event = next_event(seen.audit_head, organization.id, action, origin, details)
         unrecorded = current_attempt(organization).filter(audit_head__seq=seen.audit_head.seq)
         recorded = {**changes, **head_changes(organization, event)}
-        changed = unrecorded.modify(new=True, inc__version=1, **recorded)
+        changed = unrecorded.modify(new=True, **next_version(), **recorded)
         if changed is not None:
             event.insert()
             return changed

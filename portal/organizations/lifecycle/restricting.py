@@ -31,6 +31,7 @@ from portal.documents.organizations import (
     OrganizationState,
     Restriction,
     Strategy,
+    next_version,
 )
 from portal.documents.restrictions import Cause, Suspension
 from portal.mail.links import link
@@ -184,7 +185,7 @@ def _write(
         restricted=organization.restricted,
         operation=None,
     )
-    changed = settled.modify(new=True, inc__version=1) if organization.state in _STATES else None
+    changed = settled.modify(new=True, **next_version()) if organization.state in _STATES else None
     if changed is None:
         raise engine.refusal(organization)
     return changed

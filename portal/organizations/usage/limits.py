@@ -14,7 +14,12 @@ from portal.database.connection import client
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.installation import INSTALLATION
 from portal.documents.limits import PlanLimits
-from portal.documents.organizations import Organization, OrganizationState, OwnLimits
+from portal.documents.organizations import (
+    Organization,
+    OrganizationState,
+    OwnLimits,
+    next_version,
+)
 from portal.documents.usage import UsageHour
 from portal.errors import NotFound
 from portal.organizations.usage import noticing
@@ -175,7 +180,7 @@ def _write(
         return organization
     organization.limits = OwnLimits(**after) if after else None
     change = {"set__limits": organization.limits} if after else {"unset__limits": True}
-    Organization.objects(id=organization_id).update_one(inc__version=1, **change)
+    Organization.objects(id=organization_id).update_one(**next_version(), **change)
     organization.version += 1
     publish(organization)
     record(organization, "organization.limits_set", context.origin, **_details(before, after))

@@ -1,7 +1,7 @@
 """Use and limits as pages show them: charts, figures and words."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from humanize import intcomma
@@ -10,6 +10,7 @@ from portal.documents.limits import LimitNotice
 from portal.documents.organizations import Organization
 from portal.organizations.usage.limits import Limit, LimitKind, limits_of
 from portal.organizations.usage.reading import Counts, Span, Usage, usage_of
+from portal.tenants.collections import Figures
 from portal.web import template_filters
 from portal.web.charts import Chart, Meter, line_chart, meter
 
@@ -105,6 +106,19 @@ def shown_limit(limit: Limit) -> ShownLimit:
         None if share is None else meter(share),
         signal,
         limit.by_plan,
+    )
+
+
+def shown_kept(limits: Mapping[LimitKind, Limit], kept: Figures | None) -> tuple[ShownLimit, ...]:
+    """The limits that were not measured, of what is ``kept`` as its figures tell; without that of
+    operations where there is none."""
+    used: dict[LimitKind, float | None] = {}
+    if kept and not kept.partial:
+        used = {LimitKind.DOCUMENTS: kept.documents, LimitKind.BYTES: kept.size_bytes}
+    return tuple(
+        shown_limit(replace(limit, used=used.get(limit.kind, limit.used)))
+        for limit in limits.values()
+        if limit.allowed or limit.kind != LimitKind.OPERATIONS
     )
 
 
