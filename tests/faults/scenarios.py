@@ -12,6 +12,7 @@ from portal.database.connection import tenant_database
 from portal.database.portal_role import OWN_COLLECTION, TRASHED_COLLECTION
 from portal.documents.accounts import Account
 from portal.documents.organizations import (
+    MAIN_CLUSTER,
     Organization,
     OrganizationState,
     Placement,
@@ -51,15 +52,17 @@ class Scenario:
     deed: Callable[..., object]
     stranger: str | None = None
     strategy: Strategy = Strategy.COLLECTION
+    cluster: str = MAIN_CLUSTER
 
     def __str__(self):
         return self.name
 
 
-def an_owned(strategy=Strategy.COLLECTION, name="Acme Corp"):
+def an_owned(strategy=Strategy.COLLECTION, name="Acme Corp", cluster=MAIN_CLUSTER):
     """An organization with documents, an index and a credential, where it may have them, as (its
     id)."""
-    organization = an_organization(name, an_account("mara@acme.example"), strategy)
+    owner = an_account("mara@acme.example")
+    organization = an_organization(name, owner, strategy, cluster=cluster)
     tenant_of(organization).insert_many(DOCUMENTS)
     if strategy == Strategy.COLLECTION:
         tenant_of(organization).create_index("n", unique=True)
@@ -83,8 +86,8 @@ def renamed_before():
     return arguments
 
 
-def a_trashed(strategy=Strategy.COLLECTION):
-    arguments = an_owned(strategy)
+def a_trashed(strategy=Strategy.COLLECTION, cluster=MAIN_CLUSTER):
+    arguments = an_owned(strategy, cluster=cluster)
     trash(*arguments)
     return arguments
 
@@ -111,9 +114,9 @@ def moved_in_its_database():
     return arguments
 
 
-def a_suspended(kind, strategy=Strategy.COLLECTION):
+def a_suspended(kind, strategy=Strategy.COLLECTION, cluster=MAIN_CLUSTER):
     """An organization as of ``an_owned``, suspended so, as (its id, the suspension's)."""
-    (organization_id,) = an_owned(strategy)
+    (organization_id,) = an_owned(strategy, cluster=cluster)
     suspension = suspend(kind, organization_id)
     return organization_id, suspension.id
 
@@ -130,9 +133,9 @@ def find(organization_id, *states):
     return found
 
 
-def sign_acme_up(strategy=Strategy.COLLECTION):
+def sign_acme_up(strategy=Strategy.COLLECTION, cluster=MAIN_CLUSTER):
     who = "Acme Corp", "mara@acme.example", PASSWORD, by_mara()
-    sign_up(*who, user_agent="a browser", placement=Placement(strategy=strategy))
+    sign_up(*who, user_agent="a browser", placement=Placement(strategy=strategy, cluster=cluster))
 
 
 def follow_link(asked_id):
@@ -258,25 +261,27 @@ SCENARIOS = [
 ]
 
 
-def _by_strategy(strategy):
-    """The scenarios of a strategy that has others' steps."""
-    owned, trashed = partial(an_owned, strategy), partial(a_trashed, strategy)
+def _by_strategy(strategy, cluster=MAIN_CLUSTER):
+    """The scenarios of a strategy that has others' steps, or of all on another cluster."""
+    owned = partial(an_owned, strategy, cluster=cluster)
+    trashed = partial(a_trashed, strategy, cluster)
     told = {
-        "sign-up": ("create", tuple, partial(sign_acme_up, strategy)),
+        "sign-up": ("create", tuple, partial(sign_acme_up, strategy, cluster)),
         "rename": ("rename", owned, rename),
         "trash": ("trash", owned, trash),
         "restore": ("restore", trashed, restore),
         "purge": ("purge", owned, purge),
         "purge from the trash": ("purge", trashed, purge),
         "lock": ("restrict", owned, lock),
-        "unlock": ("restrict", partial(a_locked, strategy), lift),
+        "unlock": ("restrict", partial(a_locked, strategy, cluster), lift),
         "read-only": ("restrict", owned, read_only),
-        "lift of read-only": ("restrict", partial(a_read_only, strategy), lift),
+        "lift of read-only": ("restrict", partial(a_read_only, strategy, cluster), lift),
         "hide": ("restrict", owned, hide),
-        "lift of hidden": ("restrict", partial(a_hidden, strategy), lift),
+        "lift of hidden": ("restrict", partial(a_hidden, strategy, cluster), lift),
     }
+    where = "" if cluster == MAIN_CLUSTER else f", {cluster}"
     for name, what in told.items():
-        yield Scenario(f"{name}, {strategy}", *what, strategy=strategy)
+        yield Scenario(f"{name}, {strategy}{where}", *what, strategy=strategy, cluster=cluster)
 
 
 IN_DATABASES = [
@@ -309,3 +314,6 @@ IN_DATABASES = [
 IN_POOLS = list(_by_strategy(Strategy.SHARED))
 EVERY = [*SCENARIOS, *IN_DATABASES, *IN_POOLS]
 """The scenarios of all strategies."""
+
+ABROAD = [scenario for strategy in Strategy for scenario in _by_strategy(strategy, "europe")]
+"""Those of all strategies on another cluster."""

@@ -11,7 +11,13 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from portal.documents.organizations import Organization, OrganizationState, Placement, Strategy
+from portal.documents.organizations import (
+    MAIN_CLUSTER,
+    Organization,
+    OrganizationState,
+    Placement,
+    Strategy,
+)
 from portal.errors import NotFound, PortalError
 from portal.organizations.lifecycle.creating import create_organization
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
@@ -110,6 +116,7 @@ class Interleavings(RuleBasedStateMachine):
 
     counted: Counter
     strategies: tuple
+    cluster: str
 
     def __init__(self):
         super().__init__()
@@ -152,7 +159,7 @@ class Interleavings(RuleBasedStateMachine):
         by = a_context(self.account)
         if deed.kind == "create":
             strategy = self.strategies[deed.number % len(self.strategies)]
-            placement = Placement(strategy=strategy)
+            placement = Placement(strategy=strategy, cluster=self.cluster)
             return create_organization(self.account.id, deed.name, by, placement=placement).id
         organization = Organization.objects(id=subject, state__in=WANTED[deed.kind]).first()
         if organization is None:
@@ -190,13 +197,18 @@ ROUNDS = 10
 """The most tries until a change of each kind was acknowledged, which is a matter of chance."""
 
 
-def interleave(empty_database, admin, figure, strategies, examples, steps):
+def interleave(
+    empty_database, admin, figure, strategies, examples, steps, cluster=MAIN_CLUSTER, there=None
+):
+    """Many at once, whose organizations are on a cluster, which is ``there``."""
     # As functions: Hypothesis looks through all else.
-    databases = admin[current().master_db], admin[current().tenant_db]
+    server = admin if there is None else there
+    databases = admin[current().master_db], server[current().tenant_db]
     given = {
         "empty": staticmethod(empty_database),
         "databases": staticmethod(lambda: databases),
         "strategies": strategies,
+        "cluster": cluster,
     }
     machine = type("Machine", (Interleavings,), {"counted": Counter(), **given})
     counted = machine.counted

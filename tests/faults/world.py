@@ -2,12 +2,13 @@
 
 from portal.database.connection import client
 from portal.documents.accounts import Account
+from portal.documents.organizations import MAIN_CLUSTER
 from portal.organizations.lifecycle import runner
 from portal.settings import current
 from tests.factories import an_account, an_organization
 from tests.faults import doomed, invariant
 from tests.faults.lapse import let_leases_run_out, let_transactions_run_out
-from tests.placing import collection_called, documents_of, store
+from tests.placing import collection_called, collections_on, documents_of, store
 
 
 def uuid_of(collection):
@@ -18,14 +19,18 @@ def uuid_of(collection):
 class World:
     """The databases of this test, where others die and this process carries on."""
 
-    def __init__(self, empty, settings, admin):
+    def __init__(self, empty, settings, admin, others=()):
         self.empty, self.settings, self.admin = empty, settings, admin
+        self.servers = {MAIN_CLUSTER: admin, **dict(others)}
+        self.server = admin
 
     def begin(self, scenario):
         """What the scenario wants, and somebody who has nothing to do with it."""
         self.empty()
+        self.server = self.servers[scenario.cluster]
         owner = an_account("bystander@else.example")
-        bystander = an_organization("Bystander", owner, scenario.strategy)
+        placed = {"strategy": scenario.strategy, "cluster": scenario.cluster}
+        bystander = an_organization("Bystander", owner, **placed)
         self.store(bystander, {"_id": "the bystander's"})
         self.arguments = scenario.given()
         self.idle = Account.objects.distinct("id")
@@ -69,7 +74,8 @@ class World:
 
     def let_time_pass(self):
         """Enough for what the dead and the sleepers had in hand to be anybody's."""
-        let_transactions_run_out(self.admin)
+        for server in self.servers.values():
+            let_transactions_run_out(server)
         let_leases_run_out(client()[current().master_db])
 
     def recover(self):
@@ -81,6 +87,8 @@ class World:
         invariant.check_whole(
             self.master, self.tenant, idle_accounts=self.idle, strangers=self.strangers
         )
+        if self.server is not self.admin:
+            assert not collections_on(self.admin[current().tenant_db])
         for name, uuid in self.strangers.items():
             assert uuid_of(collection_called(self.tenant, name)) == uuid
 
@@ -101,7 +109,7 @@ class World:
 
     @property
     def tenant(self):
-        return self.admin[current().tenant_db]
+        return self.server[current().tenant_db]
 
     @property
     def pools(self):
