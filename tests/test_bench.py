@@ -290,6 +290,16 @@ def test_results_tell_the_machine_the_versions_and_all_figures():
     ]
 
 
+def test_a_figure_over_its_goal_is_told():
+    within = Figure.in_ms("get", 0.115, 0.1, "an own one", 1.15)
+    over = Figure.in_ms("insert", 0.126, 0.1, "an own one", 1.25)
+    results = [Result("placements", (within, over))]
+    assert report.missed(results) == [
+        "placements: insert, 1.26 × an own one, MISSES 1.25",
+    ]
+    assert "1.15 × an own one, within 1.15" in report.tables(SURROUNDINGS, results)
+
+
 @pytest.mark.processes
 @pytest.mark.full
 def test_the_table_stands_alone_at_the_end_and_the_log_elsewhere():
