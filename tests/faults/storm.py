@@ -8,6 +8,8 @@ from tempfile import TemporaryFile
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from portal.clusters import managing
+from portal.clusters.managing import Changes
 from portal.database import connection
 from portal.documents.organizations import MAIN_CLUSTER
 from portal.organizations.lifecycle import runner
@@ -17,6 +19,7 @@ from tests.faults import doomed, invariant
 from tests.faults.customers import Crowd, Writers
 from tests.faults.lapse import let_leases_run_out
 from tests.processes import portal, wait_until
+from tests.rights import admit
 
 SETTLED_SECONDS = 60
 
@@ -52,15 +55,27 @@ def _set_policy(text):
     policies.set_policy(text, 0, [MAIN_CLUSTER], RequestContext())
 
 
+def _place_abroad(uri):
+    """Have all organizations be placed in another cluster."""
+    connection.prepare()
+    managing.add_cluster("europe", Changes(uri), RequestContext())
+    managing.change_cluster(MAIN_CLUSTER, Changes(weight=0), RequestContext())
+
+
 @contextmanager
-def storm(server, figure, *, in_haste=False, policy=None):
-    """Customers and writers at work on a portal, whose organizations are placed by the ``policy``.
-    After the block, when they are done with what they had begun, nothing that was acknowledged is
+def storm(server, figure, *, in_haste=False, policy=None, abroad=None):
+    """Customers and writers at work on a portal, whose organizations are placed by the ``policy``,
+    in the cluster ``abroad`` if there is one. After the block, when they are done with what they had begun, nothing that was acknowledged is
     lost, and all is whole."""
     active = server.settings_of("storm")
     if policy is not None:
         assert doomed.live(active, _set_policy, policy).raised is None
+    if abroad is not None:
+        admit(abroad.admin_uri, active.master_db, active.tenant_db)
+        assert doomed.live(active, _place_abroad, abroad.uri).raised is None
+    home = (abroad or server).admin_uri
     with (
+        MongoClient(home, uuidRepresentation="standard", tz_aware=True, timeoutMS=20_000) as there,
         MongoClient(
             server.admin_uri, uuidRepresentation="standard", tz_aware=True, timeoutMS=20_000
         ) as client,
@@ -68,7 +83,7 @@ def storm(server, figure, *, in_haste=False, policy=None):
         _log_shown_on_failure() as log,
         portal(server, "storm", stderr=log) as running,
     ):
-        master, tenant = client[active.master_db], client[active.tenant_db]
+        master, tenant = client[active.master_db], there[active.tenant_db]
 
         def settled():
             all_left = crowd.has_left()

@@ -27,6 +27,15 @@ def three_members(tmp_path):
     server.end()
 
 
+@pytest.fixture
+def abroad(tmp_path):
+    folder = tmp_path / "abroad"
+    folder.mkdir()
+    server = OneMember(folder, "--setParameter", "enableTestCommands=1")
+    yield server
+    server.end()
+
+
 each_policy = pytest.mark.parametrize(
     "policy",
     [
@@ -43,6 +52,21 @@ def test_a_server_that_is_killed_and_started_again_loses_nothing(one_member, fig
         crowd.get_going()
         one_member.kill()
         one_member.start_again()
+        crowd.downtime_since(time.monotonic())
+
+
+@pytest.mark.attack("F1")
+@pytest.mark.full
+@each_policy
+def test_another_cluster_that_is_killed_or_hangs_loses_nothing(one_member, abroad, figure, policy):
+    """With all organizations on it; master data are elsewhere, and go on."""
+    with storm(one_member, figure, in_haste=True, policy=policy, abroad=abroad) as crowd:
+        crowd.get_going()
+        abroad.kill()
+        abroad.start_again()
+        crowd.downtime_since(time.monotonic())
+        with abroad.stopped():
+            crowd.wait_for_503()
         crowd.downtime_since(time.monotonic())
 
 
