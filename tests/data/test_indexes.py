@@ -37,6 +37,28 @@ def listed(writer):
     return {index["name"]: index for index in writer.get(INDEXES).json["indexes"]}
 
 
+@pytest.mark.parametrize(
+    ("partial", "told"),
+    [
+        ({"a": {"$exists": False}}, "$exists: false"),
+        ({"$and": [{"a": 1}, {"b": {"$ne": 1}}]}, "$ne"),
+        ({"a": {"$not": {"$eq": 1}}}, "$not"),
+        ({"a": {"$regularExpression": {"pattern": "x", "options": ""}}}, "$regex"),
+        ({"$nor": [{"a": 1}]}, "$nor"),
+        ({"a": {"$in": [""]}, "$or": [{"b": {"$exists": True}}, {"b": {"$type": "int"}}]}, None),
+        ({"a": {"$ref": "b", "$id": 1}, "c": {"$gt": 0, "$lte": 5}}, None),
+    ],
+)
+def test_what_no_partial_index_can_have_is_told_before_it_is_built(writer, partial, told):
+    answer = create(writer, keys={"n": 1}, partial_filter=partial)
+    if told is None:
+        assert answer.json["index"]["state"] == "ready", answer.text
+    else:
+        assert fault(answer)[:2] == (422, "invalid_index")
+        assert f"can’t have {told}:" in answer.json["error"]["message"]
+        assert set(listed(writer)) == {"_id_"}
+
+
 def test_an_index_is_built_listed_and_dropped(writer, stored, acme):
     answer = create(writer, keys={"a": 1, "_id": 1}, unique=True, partial_filter={"a": {"$gt": 5}})
     assert answer.status_code == 201

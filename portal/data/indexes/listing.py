@@ -11,6 +11,7 @@ from portal import clock
 from portal.audit.trail import record
 from portal.data.access import DocumentAccess
 from portal.data.errors import IndexNotFound, InvalidIndex, NeedsOwnPlacement
+from portal.data.indexes.partial import check_partial
 from portal.data.masks.masks import MASKED, Mask
 from portal.data.server_errors import reading
 from portal.database.clusters import database_of
@@ -203,6 +204,7 @@ def check_spec(access: DocumentAccess, spec: IndexSpec) -> None:
         with reading():
             check_filter(spec.partial_filter)
         access.mask.check_filter(spec.partial_filter)
+        check_partial(spec.partial_filter)
 
 
 def index_from(stored: Mapping[str, Any]) -> ListedIndex:
