@@ -120,8 +120,8 @@ class _Parser:
     def _add(self, row: list[str], line: int) -> None:
         first, self._ended = self._ended, line
         if self._heading:
-            self._heading -= bool(row)
-            if row and not self._heading and self._dialect.header:
+            self._heading -= any(row)  # spreadsheets have empty rows above it
+            if any(row) and not self._heading and self._dialect.header:
                 self._block.heading = row
             return
         block = self._block

@@ -48,7 +48,7 @@ def dialect_of(text: str, *, is_whole: bool, is_tabular: bool = False) -> FoundD
     delimiter = fitting[0] if fitting else ","
     dialect = Dialect(delimiter, escape, newline, separator_line=told is not None)
     rows = _rows(content, dialect.delimiter, escape)
-    headers = tuple(rows[0]) if rows else ()
+    headers = next((tuple(row) for row in rows if any(row)), ())
     return FoundDialect(
         dialect,
         headers,

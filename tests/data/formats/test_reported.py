@@ -63,6 +63,21 @@ READ = {
         'part;n;text;other\nres;6;"Cannot load\nPossibly";"불러올\n형식"\n',
         [{"part": "res", "n": 6, "text": "Cannot load\nPossibly", "other": "불러올\n형식"}],
     ),
+    "an empty row above the heading, an empty column before it": (
+        "a.csv",
+        ",,\n\n,email,name\n,a@x.example,Ann\n",
+        [{"email": "a@x.example", "name": "Ann"}],
+    ),
+    "byte order marks": (
+        "a.json",
+        '\ufeff[{"id": 1},\n{"id": 2}]',
+        [{"id": 1}, {"id": 2}],
+    ),
+    "names of methods as headings": (
+        "a.csv",
+        "items,keys,价格,constructor,__proto__\n1,2,3,4,5\n",
+        [{"items": 1, "keys": 2, "价格": 3, "constructor": 4, "__proto__": 5}],
+    ),
     "prices": (
         "a.csv",
         'name,price\na,$1200.50\nb,"1,000"\n',
