@@ -39,9 +39,10 @@ from portal.serving import build, mongod
 from portal.settings import Settings, activate, current
 from tests import factories, pages
 from tests.faults.servers import OneMember
-from tests.forking import processes
+from tests.forking import Descriptor, Forked, processes
 from tests.mail.post_office import open_office
 from tests.rights import admit
+from tests.served import run_flask
 from tests.traces import Traces, tell_commands
 from tests.visitor import Visitor
 
@@ -53,14 +54,6 @@ PROCESSES = {"flask", "running", "second_cluster"}
 DATABASES = {"app", "server_uri"}
 SLOW = TOP / "tests" / "slow.txt"
 SLOW_SECONDS = 0.2
-IMPATIENT = """
-from flask.cli import main
-from portal.applications import following
-from portal.database import clusters, connection
-
-connection.CLIENT_TIMEOUT_SECONDS = 1
-main()
-"""
 # argon2id as well, and three hundred times as fast.
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PORTALS_OWN = passwords._hasher
@@ -670,7 +663,7 @@ def portal_without(portal_lacking):
 
 @pytest.fixture
 def flask(server):
-    """Run ``flask`` on the databases of the tests; what it said, and its exit status. An
+    """Run ``flask`` on the databases of the tests, forked; what it said, and its exit status. An
     ``impatient`` one waits for a server that isn't there no longer than a second."""
 
     def run(*arguments, folder=TOP, impatient=False, **changes):
@@ -685,10 +678,13 @@ def flask(server):
         }
         if environment["MONGO_URI"] == server.uri:
             admit(server.admin_uri, environment["MASTER_DB"], environment["TENANT_DB"])
-        return subprocess.run(
-            [sys.executable, *(["-c", IMPATIENT] if impatient else ["-m", "flask"]), *arguments],
-            check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
+        with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+            streams = [Descriptor(file.fileno()) for file in (stdout, stderr)]
+            timeout = 1 if impatient else None
+            process = Forked(run_flask, *streams, folder, environment, arguments, timeout)
+            status = process.wait(60)
+            told = [file.seek(0) or file.read() for file in (stdout, stderr)]
+        return subprocess.CompletedProcess(arguments, status, *told)
 
     return run
 

@@ -1,21 +1,36 @@
-"""gunicorn, in a process that was forked with all that it and the portal import."""
+"""gunicorn and ``flask``, in a process that was forked with all that they and the portal import."""
 
 import os
 import sys
 
+from flask import cli
 from gunicorn.app import wsgiapp
 
 import portal.app.parts
 import portal.cli.running
 import portal.serving.worker  # noqa: F401
+from portal.database import connection
 
 
 def serve(listener, stderr, folder, environment, arguments):
     """Do as ``python -m gunicorn`` does in this folder and environment."""
+    _become(folder, environment, {2: stderr})
+    sys.argv = ["gunicorn", "--bind", f"fd://{listener.number}", *arguments]
+    wsgiapp.run(prog="gunicorn")
+
+
+def run_flask(stdout, stderr, folder, environment, arguments, timeout_seconds):
+    """Do as ``python -m flask`` does there, but for how long MongoDB is waited for."""
+    _become(folder, environment, {1: stdout, 2: stderr})
+    connection.CLIENT_TIMEOUT_SECONDS = timeout_seconds or connection.CLIENT_TIMEOUT_SECONDS
+    sys.argv = ["flask", *arguments]
+    cli.main()
+
+
+def _become(folder, environment, streams):
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    if stderr is not None:
-        os.dup2(stderr.number, sys.stderr.fileno())
-    sys.argv = ["gunicorn", "--bind", f"fd://{listener.number}", *arguments]
-    wsgiapp.run(prog="gunicorn")
+    for number, descriptor in streams.items():
+        if descriptor is not None:
+            os.dup2(descriptor.number, number)
