@@ -85,44 +85,56 @@ MODES = [
 BY_COMMAND = RequestContext(OPERATOR)
 # Nothing is fetched for rules on sound and video: there is none.
 OPTIONS = {"resultTypes": ["violations"], "preload": False}
+ELEMENTS = 'document.querySelectorAll("body *:not(svg *, #docs *)")'
 # What a page is made of: kinds of elements, within what, in which state.
-PARTS = """() => [...document.querySelectorAll("body *:not(svg *, #docs *)")].map((element) => [
+PARTS = f"""() => [...{ELEMENTS}].map((element) => [
   element.parentElement.localName, element.localName, ...[...element.classList].sort(),
   ...["role", "type", "aria-current", "aria-invalid", "disabled", "open"]
     .map((name) => element.getAttribute(name)),
 ].join(" "))"""
+MARK = f"""(new_ones) => {ELEMENTS}
+  .forEach((element, n) => element.toggleAttribute("data-new", new_ones.includes(n)))"""
+# Colours take most of axe's time.
+LOOK = """([colours_of, ...given]) => {
+  axe.configure({ rules: [{ id: "color-contrast", selector: colours_of }] });
+  return axe.run(...given);
+}"""
+ALL, NEW_ONES = "*", "[data-new], [data-new] *"
 _looked_at = set()
 
 
-def find_violations(page, but):
+def find_violations(page, but, colours_of):
     """What axe finds on the page beside parts of it. By the protocol its script is compiled once,
     and not for each page, as by Playwright."""
     page.context.new_cdp_session(page).send("Runtime.evaluate", {"expression": AXE_SCRIPT})
     within = {"exclude": [[part] for part in but]}
-    return AxeResults(page.evaluate("(given) => axe.run(...given)", [within, OPTIONS]))
+    return AxeResults(page.evaluate(LOOK, [colours_of, within, OPTIONS]))
 
 
 @pytest.fixture(params=["one mode", pytest.param("all modes", marks=pytest.mark.full)])
 def check(request):
     """Checks a page in all modes, or, where it is made of something that no page before it was, in
-    the mode whose turn it is; that it isn't too wide at any width."""
+    the mode whose turn it is, and its colours there; that it isn't too wide at any width."""
     turns = itertools.count(zlib.crc32(request.function.__name__.encode()))
 
     def modes_for(page):
         if request.param == "all modes":
-            return MODES
-        parts = set(page.evaluate(PARTS))
-        if parts <= _looked_at:
-            return []
+            return MODES, ALL
+        parts = page.evaluate(PARTS)
+        new_ones = [n for n, part in enumerate(parts) if part not in _looked_at]
+        if not new_ones:
+            return [], ALL
         _looked_at.update(parts)
-        return [MODES[next(turns) % len(MODES)]]
+        page.evaluate(MARK, new_ones)
+        return [MODES[next(turns) % len(MODES)]], NEW_ONES
 
     def check(page, but=()):
         width = 1440
-        for scheme, width, forced_colors in modes_for(page):
+        modes, colours_of = modes_for(page)
+        for scheme, width, forced_colors in modes:
             page.emulate_media(color_scheme=scheme, forced_colors=forced_colors)
             page.set_viewport_size({"width": width, "height": 844})
-            found = find_violations(page, but)
+            found = find_violations(page, but, colours_of)
             assert found.violations_count == 0, (
                 f"{page.url} {scheme} {width} {forced_colors}\n{found.generate_report()}"
             )
