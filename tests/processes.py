@@ -14,6 +14,7 @@ from pathlib import Path
 
 import requests
 from bs4 import BeautifulSoup
+from flask import Flask
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
@@ -140,7 +141,9 @@ def portal(
             descriptors = (
                 Descriptor(each.fileno()) if each else None for each in (listener, stderr)
             )
-            process = Forked(serve, *descriptors, os.getcwd(), environment, given)
+            process = Forked(
+                serve, *descriptors, os.getcwd(), environment, given, Flask.jinja_options
+            )
         running = PortalProcess(process, url)
         try:
             if wait:

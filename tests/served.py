@@ -3,7 +3,7 @@
 import os
 import sys
 
-from flask import cli
+from flask import Flask, cli
 from gunicorn.app import wsgiapp
 
 import portal.app.parts
@@ -12,9 +12,11 @@ import portal.serving.worker  # noqa: F401
 from portal.database import connection
 
 
-def serve(listener, stderr, folder, environment, arguments):
-    """Do as ``python -m gunicorn`` does in this folder and environment."""
+def serve(listener, stderr, folder, environment, arguments, jinja_options):
+    """Do as ``python -m gunicorn`` does in this folder and environment, but for templates that are
+    compiled already."""
     _become(folder, environment, {2: stderr})
+    Flask.jinja_options = jinja_options
     sys.argv = ["gunicorn", "--bind", f"fd://{listener.number}", *arguments]
     wsgiapp.run(prog="gunicorn")
 
