@@ -9,12 +9,11 @@ from pymongo.errors import OperationFailure
 from portal.data import first_bytes, nodes, plans
 from portal.data.access import DocumentAccess
 from portal.data.document_ids import decoded, is_readable
-from portal.data.errors import InvalidQuery, QueryTooSlow
+from portal.data.errors import InvalidQuery, NoCursor, QueryTooSlow
 from portal.data.handles import documents_of
 from portal.data.nodes import Node
 from portal.data.queries import (
     NULL,
-    NoCursor,
     beyond,
     check_sort,
     cursor_of_values,

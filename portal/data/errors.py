@@ -70,6 +70,16 @@ class InvalidQuery(Invalid):
     message = "{reason} Nothing was changed."
 
 
+class NoCursor(InvalidQuery):
+    """No page begins behind a document that has text in what is sorted by which is no UTF-8."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Documents have text that is no UTF-8 in what they are sorted by, so no page begins "
+            "behind them. Sort the other way, or narrow the filter."
+        )
+
+
 class UnappliedFilter(Invalid):
     """A condition was begun and isn't part of the filter that is to be used."""
 

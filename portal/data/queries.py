@@ -15,7 +15,7 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 
 from portal.data import extended_json
-from portal.data.errors import InvalidQuery
+from portal.data.errors import InvalidQuery, NoCursor
 from portal.data.server_errors import reading
 from portal.tenants.elements import field_of, framed
 from portal.tenants.queries import check_filter
@@ -43,16 +43,6 @@ class Query:
     projection: dict[str, Any] | None = None
     limit: int = USUAL_PAGE
     after: str | None = None
-
-
-class NoCursor(InvalidQuery):
-    """No page begins behind a document that has text in what is sorted by which is no UTF-8."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Documents have text that is no UTF-8 in what they are sorted by, so no page begins "
-            "behind them. Sort the other way, or narrow the filter."
-        )
 
 
 def decode(document: bytes) -> dict[str, Any]:
