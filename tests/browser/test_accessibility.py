@@ -34,6 +34,7 @@ from portal.jobs import runner
 from portal.mail import links
 from portal.operators import entering
 from portal.operators import keys as operator_keys
+from portal.operators.bulk import managing
 from portal.operators.listing.feeding import feed_marked
 from portal.operators.organizations import notes
 from portal.operators.people import changing
@@ -884,3 +885,27 @@ def test_restrictions_in_the_console(page, check):
     ):  # fmt: skip
         assert page.goto(f"/operator/organizations/{path}").status == 200, path
         check(page)
+
+
+@pytest.mark.full
+def test_an_action_on_many(page, check, mara):
+    mara.modify(set__operator_role=OperatorRole.ADMIN, set__has_second_factor=True)
+    several = [an_organization(f"{name} {'W' * 40}") for name in ("Kestrel", "Acme", "Borealis")]
+    page.goto(f"/operator/bulk/new?id={several[0].id}")
+    page.get_by_role("button", name="Count and plan").click()
+    page.get_by_role("alert").wait_for()
+    check(page)
+    bulk = managing.plan_these("trash", {}, [str(one.id) for one in several], BY_COMMAND)
+    page.goto(f"/operator/bulk/{bulk.id}")
+    check(page)
+    page.goto(f"/operator/bulk/{bulk.id}/start")
+    check(page)
+    rename_organization(several[0], "Verdant", a_context(mara))  # so that one is refused
+    managing.start_bulk(bulk.id, 3, BY_COMMAND)
+    for ended in (False, True):
+        if ended:
+            runner.run_due_jobs()
+        page.goto(f"/operator/bulk/{bulk.id}")
+        check(page)
+    page.goto("/operator/bulk")
+    check(page)
