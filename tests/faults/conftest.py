@@ -5,10 +5,9 @@ from contextlib import contextmanager
 import pytest
 from bson import ObjectId
 
-pytest.register_assert_rewrite("tests.faults.invariant")
-from tests.faults import invariant  # noqa: E402
-from tests.faults.world import World  # noqa: E402
-from tests.rights import admit  # noqa: E402
+from tests.faults import invariant
+from tests.faults.world import World
+from tests.rights import admit
 
 
 def pytest_itemcollected(item):

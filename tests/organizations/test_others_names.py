@@ -82,7 +82,14 @@ def test_what_has_the_collections_name_stops_everything_and_is_never_touched(
 def claims_and_people(master_db):
     """All but the trail, where what failed on an organization that stays is told, and its mark for
     the console's listing."""
-    left_out = ("audit_head", "unlisted", "turned_back", "membership_changes", "version")
+    left_out = (
+        "audit_head",
+        "unlisted",
+        "turned_back",
+        "membership_changes",
+        "version",
+        "version_at",
+    )
     return {
         name: list(master_db[name].find({}, dict.fromkeys(left_out, 0)).sort("_id", 1))
         for name in ("organizations", "slugs", "memberships", "accounts")

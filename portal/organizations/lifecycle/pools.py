@@ -82,6 +82,8 @@ def pool_with_room(cluster: str) -> Pool:
         if found := roomy.filter(generation__gte=1, missing=None).first():
             return found
         half_open = pools.filter(generation=0).first()
+        if half_open is None and last and last.cluster == cluster and not last.generation:
+            continue  # it was half open when it was read, and may have room by now
         half_open = half_open or _insert(_number_after(last), cluster)
         if half_open:
             return _open(half_open)
