@@ -38,6 +38,16 @@ class ApplicationNotFound(NotFound):
 
 
 @dataclass
+class ApplicationEnding(Conflict):
+    """The application is being removed."""
+
+    name: str
+
+    code = "application_ending"
+    message = "{name} is being removed. Finish that first: flask applications remove {name}"
+
+
+@dataclass
 class RotationUnfinished(Conflict):
     """The user before the last rotation is still there."""
 

@@ -5,17 +5,15 @@ otherwise), and the portal's own user may make none there. So each service takes
 administrators by cluster. Without one of the first cluster it returns what one pastes into mongosh;
 on the others nothing is done without one.
 
-An application is recorded before its user is made, and forgotten after that is dropped: so each
-step may be interrupted, and called again. What is gone already counts as dropped.
+An application is recorded before its user is made, and forgotten after that is dropped everywhere:
+so each step may be interrupted, and called again. What is gone already counts as dropped.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-import structlog
 from mongoengine import Q
 from pymongo import MongoClient
 from pymongo.collection import Collection
@@ -23,8 +21,18 @@ from pymongo.errors import OperationFailure
 
 from portal import clock, settings
 from portal.applications import rights
+from portal.applications.dropping import (
+    HOME,
+    Administrators,
+    Dropped,
+    drop_recorded,
+    drop_user,
+    homes_of,
+    note_home,
+)
 from portal.applications.errors import (
     ApplicationChanged,
+    ApplicationEnding,
     ApplicationExists,
     ApplicationNotFound,
     InvalidApplicationName,
@@ -46,12 +54,7 @@ from portal.settings.checks import portable_uri
 from portal.tenants.reports import PROCESSES
 from portal.web.context import RequestContext
 
-log = structlog.get_logger()
-
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
-_HOME = "admin"
-_USER_NOT_FOUND = 11
-_UNAUTHORIZED = 13
 _REPORTS_SECONDS = 30 * 24 * 3600
 _MAX_REPORTED = 100
 
@@ -94,16 +97,12 @@ class ListedApplication:
         return [one for one in self.connections if one.user == user]
 
 
-Administrators = Mapping[str, MongoClient]
-"""The clients of MongoDB's administrators, by cluster."""
-
-
 def add_application(name: str, administrators: Administrators, context: RequestContext) -> MadeUser:
     """Add an application and make its user on each cluster with an administrator; one whose user
     was never made is taken up again.
 
-    Raises InvalidApplicationName, ApplicationExists; PyMongoError where its user can't be made or
-    proven, which another call tries again.
+    Raises InvalidApplicationName, ApplicationExists, ApplicationEnding; PyMongoError where its user
+    can't be made or proven, which another call tries again.
     """
     if not _NAME.fullmatch(name):
         raise InvalidApplicationName(name)
@@ -116,10 +115,12 @@ def extend_application(
 ) -> MadeUser:
     """Make the application's user on another cluster, or make it anew there: with another password.
 
-    Raises ApplicationNotFound, RotationUnproven, UserNotProven, UnknownCluster, ClusterUnavailable,
-    PyMongoError.
+    Raises ApplicationNotFound, ApplicationEnding, RotationUnproven, UserNotProven, UnknownCluster,
+    ClusterUnavailable, PyMongoError.
     """
     application = find_application(name)
+    if application.ending_since:
+        raise ApplicationEnding(name)
     if application.user_state == UserState.PENDING:
         raise RotationUnproven(name)
     made = _make_user_on(cluster, application, administrator)
@@ -133,50 +134,50 @@ def rotate_application(
     """Make another user on each cluster with an administrator. The one before works until
     ``finish_rotation``.
 
-    Raises ApplicationNotFound, RotationUnfinished; PyMongoError as ``add_application``.
+    Raises ApplicationNotFound, ApplicationEnding, RotationUnfinished; PyMongoError as
+    ``add_application``.
     """
     return _make_users(*_write_rotation(name, context), administrators)
 
 
 def finish_rotation(
     name: str, administrators: Administrators, context: RequestContext, *, dropped: bool = False
-) -> str | None:
-    """Drop the user before the last rotation, or return the script that does; ``dropped`` says that
-    an administrator did it by hand. Raises ApplicationNotFound, NoFormerUser, RotationUnproven."""
+) -> Dropped:
+    """Drop the user before the last rotation on each cluster with an administrator; ``dropped``
+    says that administrators did it by hand on the others. While it is left on any it stays
+    recorded, and another call goes on.
+
+    Raises ApplicationNotFound, NoFormerUser, RotationUnproven, PyMongoError.
+    """
     application = find_application(name)
     former = application.former_user
     if former is None:
         raise NoFormerUser(name)
     if application.user_state == UserState.PENDING:
         raise RotationUnproven(name)
-    administrator = administrators.get(MAIN_CLUSTER)
-    if administrator is not None:
-        if not users.users_in(administrator[_HOME], application.user):  # dropped, or not pasted yet
+    if MAIN_CLUSTER in administrators.keys() & homes_of(application, former):
+        home = administrators[MAIN_CLUSTER][HOME]
+        if not users.users_in(home, application.user):  # dropped, or not pasted yet
             _write_state(application, UserState.PENDING)  # so that a rotation makes another
             raise RotationUnproven(name)
-        for each in administrators.values():
-            _drop_user(each, former)
-    elif not dropped:
-        return rights.removal_script([former])
-    _write_finished_rotation(name, former, context)
-    return None
+    _write_finishing(name, former)
+    outcome = drop_recorded(application, [former], administrators, by_hand=dropped)
+    if not outcome.left:
+        _write_finished_rotation(name, former, context)
+    return outcome
 
 
 def remove_application(
     name: str, administrators: Administrators, context: RequestContext, *, dropped: bool = False
-) -> str | None:
-    """Drop all of its users and forget it, or return the script that drops them; ``dropped`` as in
-    ``finish_rotation``. Raises ApplicationNotFound."""
+) -> Dropped:
+    """Drop all of its users on each cluster with an administrator, and forget it once they are left
+    on none; ``dropped`` as in ``finish_rotation``. Raises ApplicationNotFound, PyMongoError."""
     application = find_application(name)
-    if MAIN_CLUSTER in administrators:
-        for administrator in administrators.values():
-            for user in application.users:
-                _drop_user(administrator, user)
-    elif not dropped:
-        Application.objects(name=name, ending_since=None).update_one(set__ending_since=clock.now())
-        return rights.removal_script(application.users)
-    _write_removal(name, application.users, context)
-    return None
+    Application.objects(name=name, ending_since=None).update_one(set__ending_since=clock.now())
+    outcome = drop_recorded(application, application.users, administrators, by_hand=dropped)
+    if not outcome.left:
+        _write_removal(name, application.users, context)
+    return outcome
 
 
 def drop_unrecorded_user(
@@ -184,9 +185,9 @@ def drop_unrecorded_user(
 ) -> bool:
     """Drop a user that no application has; False where one has it meanwhile."""
     known = Application.objects(Q(user=user) | Q(former_user=user)).first()
-    if known is not None and database == _HOME:
+    if known is not None and database == HOME:
         return False
-    _drop_user(administrator, user, database)
+    drop_user(administrator, user, database)
     _record_dropped_user(user, context)
     return True
 
@@ -235,7 +236,7 @@ def _connections_of(names: list[str]) -> list[Connection] | None:
     for cluster in known_clusters():
         if cluster.lost_at is None and is_available(cluster.name):
             uri = portable_uri(uri_of(cluster.name))
-            found += users.connections_on_all(uri, _HOME, {"$in": names})
+            found += users.connections_on_all(uri, HOME, {"$in": names})
     return found
 
 
@@ -268,6 +269,8 @@ def _write_addition(name: str, context: RequestContext) -> tuple[Application, st
     """The recorded application, and the user of an attempt before, if there was one."""
     known = Application.objects(name=name).first()
     if known is not None:
+        if known.ending_since:
+            raise ApplicationEnding(name)
         if known.user_state != UserState.PENDING or known.former_user:
             raise ApplicationExists(name)
         return _write_another_user(known), known.user
@@ -277,6 +280,7 @@ def _write_addition(name: str, context: RequestContext) -> tuple[Application, st
         user=users.random_name(user_prefix()),
         user_state=UserState.PENDING,
         user_since=now,
+        homes=[MAIN_CLUSTER],
         created_at=now,
     ).insert()
     record(installation(), "application.added", context.origin, name=name, user=application.user)
@@ -287,6 +291,8 @@ def _write_addition(name: str, context: RequestContext) -> tuple[Application, st
 def _write_rotation(name: str, context: RequestContext) -> tuple[Application, str | None]:
     """The same for another user of it."""
     known = find_application(name)
+    if known.ending_since:
+        raise ApplicationEnding(name)
     if known.user_state == UserState.PENDING:
         return _write_another_user(known), known.user
     if known.former_user:
@@ -307,6 +313,9 @@ def _write_rotation(name: str, context: RequestContext) -> tuple[Application, st
 @within_transaction
 def _write_another_user(known: Application, former: str | None = None) -> Application:
     """Record a new user. Whoever still makes the one that was pending finds out."""
+    homes = {}
+    if former:
+        homes = {"set__homes": [MAIN_CLUSTER], "set__former_homes": homes_of(known, former)}
     return Application.objects(name=known.name, user=known.user).modify(
         new=True,
         set__user=users.random_name(user_prefix()),
@@ -314,6 +323,7 @@ def _write_another_user(known: Application, former: str | None = None) -> Applic
         set__user_since=clock.now(),
         set__former_user=former or known.former_user,
         unset__clusters=True,
+        **homes,
     )
 
 
@@ -328,7 +338,7 @@ def _make_users(
         if cluster == MAIN_CLUSTER:
             continue
         if abandoned:
-            users.drop_user(administrator[_HOME], abandoned)
+            users.drop_user(administrator[HOME], abandoned)
         elsewhere[cluster] = _make_user_on(cluster, application, administrator)
         _write_cluster(application, cluster)
     return replace(made, elsewhere=elsewhere)
@@ -340,11 +350,12 @@ def _make_user_on(
     """The application's user on a cluster that isn't the first."""
     user, password = application.user, users.random_password()
     uri = _uri(cluster, user, password, settings.current().tenant_db)
+    note_home(application, cluster)
     if administrator is None:
         script = rights.creation_script(user, password, granted_privileges(cluster))
         return MadeUser(uri, script=script)
-    users.drop_user(administrator[_HOME], user)
-    users.create_user(administrator[_HOME], user, password, granted_privileges(cluster))
+    users.drop_user(administrator[HOME], user)
+    users.create_user(administrator[HOME], user, password, granted_privileges(cluster))
     proof, refusal = _prove(cluster, uri, settings.current().tenant_db, OWN_COLLECTION)
     if proof is None:
         raise UserNotProven(application.name) from refusal
@@ -356,7 +367,7 @@ def _uri(cluster: str, user: str, password: str, database: str) -> str:
         user,
         password,
         database=database,
-        auth_source=_HOME,
+        auth_source=HOME,
         replica_set=client_of(cluster).admin.command("hello").get("setName"),
     )
 
@@ -371,7 +382,7 @@ def _make_user(
         if not _write_state(application, UserState.BY_HAND):
             raise ApplicationChanged(application.name)
         return MadeUser(uri, script=rights.creation_script(user, password, granted_privileges()))
-    home = administrator[_HOME]
+    home = administrator[HOME]
     if abandoned:
         users.drop_user(home, abandoned)
     users.create_user(home, user, password, granted_privileges())
@@ -394,21 +405,6 @@ def _prove(
     except OperationFailure as refusal:
         return None, refusal
     return proof, None
-
-
-def _drop_user(administrator: MongoClient, user: str, database: str = _HOME) -> None:
-    """Take the user's rights, end its open transactions, which else keep their locks until they
-    expire and make a rename wait, and drop it."""
-    users.set_privileges(administrator[database], user, [])
-    try:
-        administrator.admin.command("killAllSessions", [{"user": user, "db": database}])
-    except OperationFailure as error:
-        if error.code == _UNAUTHORIZED:
-            note = "its transactions end when they expire: the administrator lacks killAnySession"
-            log.warning("application.sessions_left", user=user, note=note)
-        elif error.code != _USER_NOT_FOUND:
-            raise
-    users.drop_user(administrator[database], user)
 
 
 def _write_state(application: Application, state: UserState) -> bool:
@@ -438,9 +434,16 @@ def _write_extension(application: Application, cluster: str, context: RequestCon
     )
 
 
+def _write_finishing(name: str, former: str) -> None:
+    own = Application.objects(name=name, former_user=former, finishing_since=None)
+    own.update_one(set__finishing_since=clock.now())
+
+
 @transactional
 def _write_finished_rotation(name: str, former: str, context: RequestContext) -> None:
-    if Application.objects(name=name, former_user=former).update_one(unset__former_user=True):
+    own = Application.objects(name=name, former_user=former)
+    gone = {"former_user": 1, "former_homes": 1, "finishing_since": 1}
+    if own.update_one(__raw__={"$unset": gone}):
         origin = context.origin
         record(installation(), "application.rotation_finished", origin, name=name, user=former)
 

@@ -15,6 +15,7 @@ from portal.cli.running import CommandFailed
 from portal.database import diagnosis, users
 from portal.database.clusters import client_of, known_clusters
 from portal.database.connection import CLIENT_TIMEOUT_SECONDS
+from portal.database.errors import ClusterUnavailable
 from portal.database.users import ConnectionString
 from portal.documents.organizations import MAIN_CLUSTER
 from portal.errors import PortalError
@@ -43,18 +44,29 @@ cluster_admin_uri_option: Callable[[Any], Any] = click.option(
 )
 
 
+class ClusterSilent(CommandFailed):
+    """The cluster of an administrator doesn't answer."""
+
+
 @contextmanager
-def administrators(uri: str | None, others: Sequence[str]) -> Iterator[dict[str, MongoClient]]:
+def administrators(
+    uri: str | None, others: Sequence[str], *, answering: bool = False
+) -> Iterator[dict[str, MongoClient]]:
     """The clients of administrators by cluster: of the first with this ``uri``, or of the embedded
-    server, and of the ``others``, each named as ``NAME=URI`` or in the environment. Raises
-    CommandFailed."""
+    server, and of the ``others``, each named as ``NAME=URI`` or in the environment; with
+    ``answering`` without those that don't answer, which are told. Raises CommandFailed."""
     uris = _uris_in_environment() | dict(map(_named, others))
     with ExitStack() as stack:
         opened = {}
         if main := stack.enter_context(administrator(uri)):
             opened[MAIN_CLUSTER] = main
         for cluster in sorted(uris):
-            opened[cluster] = stack.enter_context(_opened(uris[cluster], cluster))
+            try:
+                opened[cluster] = stack.enter_context(_opened(uris[cluster], cluster))
+            except ClusterSilent as silent:
+                if not answering:
+                    raise
+                click.echo(f"{cluster}: {silent.message}", err=True)
         yield opened
 
 
@@ -89,7 +101,8 @@ def _opened(uri: str, cluster: str) -> Iterator[MongoClient]:
             reason = diagnosis.explain(error, opened.topology_description)
             if isinstance(error, OperationFailure) and diagnosis.refuses_credentials(error):
                 reason = "MongoDB refuses the administrator's user name or password."
-            raise CommandFailed(reason) from error
+                raise CommandFailed(reason) from error
+            raise ClusterSilent(reason) from error
         yield opened
 
 
@@ -104,6 +117,11 @@ def _embedded_uri() -> str | None:
     )
 
 
+def administrator_variable(cluster: str) -> str:
+    """The environment variable with the administrator's URI of a cluster that isn't the first."""
+    return f"MONGO_ADMIN_URI_{cluster.upper().replace('-', '_')}"
+
+
 def _named(given: str) -> tuple[str, str]:
     cluster, equals, uri = given.partition("=")
     if not equals or not cluster or "://" in cluster:
@@ -114,7 +132,7 @@ def _named(given: str) -> tuple[str, str]:
 def _uris_in_environment() -> dict[str, str]:
     """The URIs in variables of the environment that name a registered cluster."""
     variables = {
-        known.name: f"MONGO_ADMIN_URI_{known.name.upper().replace('-', '_')}"
+        known.name: administrator_variable(known.name)
         for known in known_clusters()
         if known.name != MAIN_CLUSTER and known.lost_at is None
     }
@@ -124,6 +142,8 @@ def _uris_in_environment() -> dict[str, str]:
 def _check(opened: MongoClient, cluster: str) -> None:
     try:
         portals = client_of(cluster)
+    except ClusterUnavailable as error:
+        raise ClusterSilent(error.reason) from error
     except PortalError as error:
         raise CommandFailed(f"{cluster}: {error}") from error
     own, theirs = (each.admin.command("hello") for each in (portals, opened))

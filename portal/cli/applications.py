@@ -1,15 +1,19 @@
 """``flask applications``: the MongoDB users of the software that organizations use."""
 
+import sys
 from collections.abc import Iterator
+from datetime import datetime
 
 import click
 from flask.cli import AppGroup
 
 from portal.applications import managing
+from portal.applications.dropping import Dropped, homes_of
 from portal.applications.following import obstacle_of
 from portal.applications.managing import ListedApplication, MadeUser
 from portal.cli.administrators import (
     admin_uri_option,
+    administrator_variable,
     administrators,
     cluster_admin_uri_option,
 )
@@ -93,10 +97,11 @@ def rotate_application(
     """Make another MongoDB user for the application NAME, and print its URI, once.
 
     The one before works on until you call this with --finish, which asks where it has open
-    connections.
+    connections. While it is left on a cluster, for lack of an administrator there, it stays listed,
+    the exit status is 1, and you call that again.
     """
     context = RequestContext(OPERATOR)
-    with administrators(admin_uri, cluster_admin_uris) as admins, refusals():
+    with administrators(admin_uri, cluster_admin_uris, answering=finish) as admins, refusals():
         if not finish:
             _print(managing.rotate_application(name, admins, context))
             return
@@ -104,8 +109,8 @@ def rotate_application(
         former = listed.connections_of(listed.application.former_user)
         if listed.application.former_user and former != [] and not yes:
             _ask(former, "The former user may be in use. Drop it all the same?")
-        script = managing.finish_rotation(name, admins, context, dropped=dropped)
-        _print_removal(script, set(admins), f"flask applications rotate {name} --finish --dropped")
+        outcome = managing.finish_rotation(name, admins, context, dropped=dropped)
+    _print_dropped(outcome, f"flask applications rotate {name} --finish")
 
 
 @applications.command("remove")
@@ -123,14 +128,18 @@ def remove_application(
     cluster_admin_uris: tuple[str, ...],
 ) -> None:
     """Drop the MongoDB users of the application NAME. Its open connections are refused at once;
-    what it wrote stays."""
-    with administrators(admin_uri, cluster_admin_uris) as admins, refusals():
+    what it wrote stays.
+
+    While one of its users is left on a cluster, for lack of an administrator there, the application
+    stays listed, and you call this again. Exit status: 0 all dropped, 1 something is left.
+    """
+    with administrators(admin_uri, cluster_admin_uris, answering=True) as admins, refusals():
         listed = _listed(name)
         if not yes:
             _ask(listed.connections, f"Remove {name}? It can't read or write from then on.")
         context = RequestContext(OPERATOR)
-        script = managing.remove_application(name, admins, context, dropped=dropped)
-        _print_removal(script, set(admins), f"flask applications remove {name} --dropped")
+        outcome = managing.remove_application(name, admins, context, dropped=dropped)
+    _print_dropped(outcome, f"flask applications remove {name}")
 
 
 def _listed(name: str) -> ListedApplication:
@@ -158,18 +167,33 @@ def _print_uri(made: MadeUser, before: str) -> None:
     click.echo(f"{before}{made.uri}")
 
 
-def _print_removal(script: str | None, clusters: set[str], then: str) -> None:
-    if script:
-        click.echo(f"{_NO_ADMINISTRATOR}\n\n{script}\n\nThen: {then}", err=True)
-    else:
+def _print_dropped(outcome: Dropped, command: str) -> None:
+    """Say what is gone, and what isn't: then the exit status is 1."""
+    if not outcome.left and not outcome.by_hand:
         click.echo("Dropped. Its open connections are refused.")
-        known = {one.name for one in known_clusters() if one.lost_at is None}
-        if left := sorted(known - clusters):
-            click.echo(
-                f"Not on {', '.join(left)}: MONGO_ADMIN_URI_… names no administrator there. "
-                "flask doctor --drop-users drops it with one.",
-                err=True,
-            )
+        return
+    if outcome.gone:
+        there = ", ".join(outcome.gone)
+        click.echo(f"Dropped on {there}: its open connections there are refused.")
+    if outcome.by_hand:
+        click.echo(f"Recorded as dropped by you on {', '.join(outcome.by_hand)}.")
+        return
+    left = ", ".join(outcome.left)
+    click.echo(
+        f"Not on {left} yet: {_variables(outcome.left)} leads to no administrator. Call this again "
+        f"with one, or paste this into mongosh there as one:\n\n"
+        f"{outcome.script}\n\nThen: {command} --dropped",
+        err=True,
+    )
+    sys.exit(1)
+
+
+def _variables(clusters: tuple[str, ...]) -> str:
+    names = (
+        "MONGO_ADMIN_URI" if cluster == MAIN_CLUSTER else administrator_variable(cluster)
+        for cluster in clusters
+    )
+    return ", ".join(names)
 
 
 def _ask(connections: list[Connection] | None, question: str) -> None:
@@ -182,7 +206,9 @@ def _lines(listed: ListedApplication) -> Iterator[str]:
     application = listed.application
     state = application.user_state
     if application.ending_since:
-        state = f"to be removed since {application.ending_since:%Y-%m-%d}"
+        state = _to_drop(
+            "removed", application.ending_since, homes_of(application, application.user)
+        )
     since = f"since {application.user_since:%Y-%m-%d}"
     yield f"{application.name}  {application.user}  {since}  {state}"
     for one in listed.reported:
@@ -190,13 +216,21 @@ def _lines(listed: ListedApplication) -> Iterator[str]:
         started = f"{one.processes} processes, the last {one.last_at:%Y-%m-%d %H:%M} UTC"
         yield f"  started with portal-tenants {version}: {started}"
     yield from _indented(listed.connections_of(application.user))
-    for cluster in known_clusters():
+    for cluster in [] if application.ending_since else known_clusters():
         if cluster.name != MAIN_CLUSTER and cluster.lost_at is None:
             obstacle = obstacle_of(application, cluster.name)
             yield f"  {cluster.name}: {obstacle or 'can follow'}"
     if application.former_user:
-        yield f"{application.name}  {application.former_user}  until the rotation is finished"
+        state = "until the rotation is finished"
+        if since := application.ending_since or application.finishing_since:
+            state = _to_drop("dropped", since, homes_of(application, application.former_user))
+        yield f"{application.name}  {application.former_user}  {state}"
         yield from _indented(listed.connections_of(application.former_user))
+
+
+def _to_drop(done: str, since: datetime, left: tuple[str, ...]) -> str:
+    where = f"still on {', '.join(left)}" if left else "gone everywhere"
+    return f"to be {done} since {since:%Y-%m-%d}, {where}"
 
 
 def _indented(connections: list[Connection] | None) -> Iterator[str]:

@@ -327,7 +327,8 @@ def _delete(name: str, context: RequestContext) -> None:
     deleted = Cluster.objects(name=name, removing_since__ne=None).delete()
     if not deleted:
         raise ClusterNotFound(name)
-    Application.objects(clusters=name).update(pull__clusters=name)
+    for places in ("clusters", "homes", "former_homes"):
+        Application.objects(__raw__={places: name}).update(__raw__={"$pull": {places: name}})
     record(installation(), "cluster.removed", context.origin, name=name)
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from pymongo import MongoClient
 
 from portal.applications import managing
+from portal.applications.dropping import homes_of
 from portal.database import users
 from portal.doctor.findings import Finding, Kind
 from portal.documents.applications import Application, UserState
@@ -80,6 +81,7 @@ def _of_application(
         pending = current and application.user_state == UserState.PENDING
         if cluster != MAIN_CLUSTER:  # it isn't recorded where the former one was made
             pending = not current or cluster not in (application.clusters or ())
+        pending = pending or cluster not in homes_of(application, user)  # dropped there
         if (_HOME, user) not in there:
             if not pending:
                 place = "MongoDB" if cluster == MAIN_CLUSTER else cluster

@@ -29,7 +29,12 @@ class Application(MasterDocument):
     former_user = fields.StringField()
     # Those beside the first on which its current user was made.
     clusters = fields.ListField(fields.StringField(), default=None)
-    # Since when its removal waits for users that the portal may not drop.
+    # Clusters on which its current and its former user may be: recorded before the user is made
+    # there, until it is dropped there. Earlier versions recorded none.
+    homes = fields.ListField(fields.StringField(), default=None)
+    former_homes = fields.ListField(fields.StringField(), default=None)
+    # Since when its former user, and all of them, are to be dropped, and may not be everywhere.
+    finishing_since = fields.DateTimeField()
     ending_since = fields.DateTimeField()
     created_at = fields.DateTimeField(required=True)
 

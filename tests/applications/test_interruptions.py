@@ -63,7 +63,7 @@ def test_a_removal_is_finished_by_another(app, admin, as_operator, fails_once, c
     with fails_once(command), pytest.raises(PyMongoError):
         call(as_operator, managing.remove_application)
     assert Application.objects
-    assert call(as_operator, managing.remove_application) is None
+    assert call(as_operator, managing.remove_application).left == ()
     assert not works(made.uri)
     home, prefix = admin["admin"], managing.user_prefix()
     assert not users.users_in(home, prefix) | set(users.roles_in(home, prefix))

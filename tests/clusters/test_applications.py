@@ -161,11 +161,91 @@ def test_a_rotation_makes_and_drops_users_on_each_cluster(administrators, comman
     assert names_there(there) == set()
 
 
-def test_a_cluster_where_a_user_could_not_be_dropped_is_told(administrators, command, monkeypatch):
+@pytest.mark.attack("X3")
+@pytest.mark.parametrize("unreachable", ["no administrator", "no answer"])
+def test_a_removal_waits_for_what_could_not_be_dropped_and_says_no_more(
+    administrators, command, there, europe, monkeypatch, unreachable
+):
+    """Row U4: removed here, pending there since, and never "removed"."""
+    uri = command("applications", "add", "shop").stdout.splitlines()[1].split()[1]
+    user = Application.objects.get().user
+    with monkeypatch.context() as patched:
+        if unreachable == "no answer":
+            patched.setenv("MONGO_ADMIN_URI_EUROPE", "mongodb://u:p@127.0.0.1:1/")
+        else:
+            patched.delenv("MONGO_ADMIN_URI_EUROPE")
+        told = command("applications", "remove", "shop", "--yes")
+        assert (told.returncode, told.stdout) == (
+            1,
+            "Dropped on main: its open connections there are refused.\n",
+        )
+        assert "Not on europe yet: MONGO_ADMIN_URI_EUROPE leads to no administrator" in told.stderr
+        patched.delenv("MONGO_ADMIN_URI_EUROPE", raising=False)
+        listed = command("applications", "list").stdout
+        assert re.search(r"to be removed since 20\d\d-\d\d-\d\d, still on europe\n", listed)
+        assert "can follow" not in listed
+        for name in ("add", "rotate"):
+            refused = command("applications", name, "shop").stderr
+            assert "is being removed. Finish that first" in refused
+        assert command("doctor").stdout == "All well.\n"
+        with MongoClient(uri) as client:
+            client.tenant_test.org_acme_corp.find_one()  # so it isn't removed
+        assert "Application shop removed" not in command("audit", "list").stdout
+    monkeypatch.delenv("MONGO_ADMIN_URI")  # the first cluster is done
+    told = command("applications", "remove", "shop", "--yes")
+    assert (told.returncode, told.stdout) == (0, "Dropped. Its open connections are refused.\n")
+    assert names_there(there) == set()
+    assert command("audit", "list").stdout.endswith("Application shop removed\n")
+    assert command("applications", "list").stdout == "There are no applications.\n"
+    assert user not in command("doctor").stdout
+
+
+def test_a_rotation_is_finished_once_the_former_user_is_dropped_everywhere(
+    administrators, command, there, monkeypatch
+):
     command("applications", "add", "shop")
+    former = Application.objects.get().user
+    command("applications", "rotate", "shop")
+    with monkeypatch.context() as patched:
+        patched.delenv("MONGO_ADMIN_URI_EUROPE")
+        told = command("applications", "rotate", "shop", "--finish", "--yes")
+        assert (told.returncode, "Not on europe yet" in told.stderr) == (1, True)
+        listed = command("applications", "list").stdout
+        assert re.search(rf"{former}  to be dropped since \S+, still on europe\n", listed)
+        assert command("applications", "rotate", "shop").returncode == 2
+        assert command("doctor").stdout == "All well.\n"
+    assert names_there(there) == {former, Application.objects.get().user}
+    assert command("applications", "rotate", "shop", "--finish", "--yes").returncode == 0
+    assert names_there(there) == {Application.objects.get().user}
+    assert "to be dropped" not in command("applications", "list").stdout
+
+
+def test_where_a_user_never_was_no_administrator_is_needed(server, europe, command, monkeypatch):
+    monkeypatch.setenv("MONGO_ADMIN_URI", server.admin_uri)
+    command("applications", "add", "shop")
+    assert command("applications", "rotate", "shop").returncode == 0
+    assert command("applications", "rotate", "shop", "--finish", "--yes").returncode == 0
+    assert command("applications", "remove", "shop", "--yes").returncode == 0
+    assert not Application.objects
+
+
+@pytest.mark.parametrize("made", [["europe"], None], ids=["with", "without"])
+def test_what_an_earlier_version_made_is_dropped_everywhere_too(
+    administrators, command, there, monkeypatch, made
+):
+    """It recorded the clusters of the current user alone, and forgot them with a rotation."""
+    command("applications", "add", "shop")
+    if made is None:
+        command("applications", "rotate", "shop")
+    Application.objects.update(
+        unset__homes=True, unset__former_homes=True, **{} if made else {"unset__clusters": True}
+    )
     monkeypatch.delenv("MONGO_ADMIN_URI_EUROPE")
     told = command("applications", "remove", "shop", "--yes")
-    assert "Not on europe: MONGO_ADMIN_URI_… names no administrator there." in told.stderr
+    assert (told.returncode, "Not on europe yet" in told.stderr) == (1, True)
+    told = command("applications", "remove", "shop", "--yes", "--dropped")
+    assert (told.returncode, told.stdout) == (0, "Recorded as dropped by you on europe.\n")
+    assert not Application.objects
 
 
 @pytest.fixture
@@ -220,6 +300,7 @@ def test_whoever_removes_a_cluster_takes_it_from_applications(shop):
     assert shop.clusters == ["europe"]
     registry.remove_cluster("europe", RequestContext())
     assert not Application.objects.get().clusters
+    assert Application.objects.get().homes == ["main"]
 
 
 def test_the_doctor_looks_after_users_on_each_cluster(shop, there, command):
