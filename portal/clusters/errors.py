@@ -153,12 +153,30 @@ class ClusterInUse(Conflict):
 
     @property
     def _held_organizations(self) -> str:
-        more = self.organizations - len(self.first)
-        names = ", ".join(self.first) + (f" and {more} more" if more else "")
         shared = f", in the shared collections {', '.join(map(str, self.pools))}"
-        return (
-            f"{counted(self.organizations, 'organization')} ({names}){shared if self.pools else ''}"
-        )
+        return _named(self.organizations, self.first) + (shared if self.pools else "")
+
+
+@dataclass
+class RegionInUse(Conflict):
+    """A cluster is to leave its region, and holds organizations that are bound to it."""
+
+    name: str
+    region: str
+    organizations: int
+    first: Sequence[str]
+
+    code = "region_in_use"
+    message = (
+        "{name} stays in {region}, and nothing was changed. It holds {held}, which may not leave "
+        "that region: move them to another cluster there (flask moves start), or release "
+        "them from it (flask organizations set SLUG --region '')."
+    )
+
+    @property
+    def held(self) -> str:
+        """The organizations in words."""
+        return _named(self.organizations, self.first)
 
 
 @dataclass
@@ -182,3 +200,9 @@ class TakesOrganizations(Conflict):
         "{name} takes new organizations, so it would never be empty. First: flask clusters change "
         "{name} --weight 0. Nothing was moved."
     )
+
+
+def _named(organizations: int, first: Sequence[str]) -> str:
+    more = organizations - len(first)
+    names = ", ".join(first) + (f" and {more} more" if more else "")
+    return f"{counted(organizations, 'organization')} ({names})"

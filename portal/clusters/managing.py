@@ -34,6 +34,7 @@ from portal.clusters.errors import (
     InvalidClusterUri,
     InvalidRegion,
     InvalidWeight,
+    RegionInUse,
     TakesOrganizations,
 )
 from portal.database import clusters
@@ -107,7 +108,7 @@ def change_cluster(name: str, changes: Changes, context: RequestContext) -> Chec
     of that.
 
     Raises ClusterNotFound, ClusterIsLost, InvalidClusterUri, InvalidRegion, InvalidWeight,
-    ClusterSilent, ClusterUnsuitable, AnotherCluster.
+    RegionInUse, ClusterSilent, ClusterUnsuitable, AnotherCluster.
     """
     values, known = _values_of(changes), find_record(name)
     if known.lost_at:
@@ -190,8 +191,9 @@ def lose_cluster(name: str, context: RequestContext) -> int:
 def holds(name: str) -> ClusterInUse | None:
     """The reason against removing a cluster: organizations that are there, and moves and ways back
     from or to it; ``None`` where there is none."""
-    here = [name, None] if name == MAIN_CLUSTER else [name]
-    there = Organization.objects(placement__cluster__in=here, state__ne=OrganizationState.PURGED)
+    there = Organization.objects(
+        placement__cluster__in=_here(name), state__ne=OrganizationState.PURGED
+    )
     # In this order: whoever leaves writes the way back in the same transaction.
     first = list(there.order_by("slug").limit(SHOWN_ORGANIZATIONS).scalar("slug"))
     moves = Move.objects(__raw__=moves_at(name)).order_by("slug")
@@ -226,6 +228,11 @@ def find_record(name: str) -> Cluster:
     if found is None and name != MAIN_CLUSTER:
         raise ClusterNotFound(name)
     return found or Cluster(name=name)
+
+
+def _here(name: str) -> list[str | None]:
+    """The names that placements have of a cluster: the first versions wrote none."""
+    return [name, None] if name == MAIN_CLUSTER else [name]
 
 
 def _waiting(name: str) -> dict[str, Any]:
@@ -306,12 +313,26 @@ def _insert(name: str, values: dict[str, Any], context: RequestContext) -> None:
 def _write_changes(name: str, values: dict[str, Any], context: RequestContext) -> None:
     if name == MAIN_CLUSTER and not Cluster.objects(name=name).first():
         Cluster(name=name, added_at=clock.now()).insert()
+    before = find_record(name).region
     sets = {f"set__{key}": value for key, value in values.items() if value is not None}
     unsets = {f"unset__{key}": True for key, value in values.items() if value is None}
     changed = Cluster.objects(name=name).modify(new=True, set__name=name, **sets, **unsets)
     if changed is None:
         raise ClusterNotFound(name)
+    if before and changed.region != before:
+        _check_leaves(name, before)
     _record("cluster.changed", changed, context)
+
+
+@within_transaction
+def _check_leaves(name: str, region: str) -> None:
+    """Return if no organization of the cluster is bound to the region that it leaves. Whoever
+    places or binds one there writes the cluster's record, as the caller did. Raises RegionInUse."""
+    bound = Organization.objects(
+        region=region, placement__cluster__in=_here(name), state__ne=OrganizationState.PURGED
+    )
+    if first := list(bound.order_by("slug").limit(SHOWN_ORGANIZATIONS).scalar("slug")):
+        raise RegionInUse(name, region, bound.count(), first)
 
 
 @transactional

@@ -143,18 +143,30 @@ def uri_of(cluster: str) -> str:
 
 
 @within_transaction
-def ensure_placeable(cluster: str) -> None:
-    """Have the caller's transaction fail if the cluster is closed before it is committed. Raises
-    ClusterClosed.
+def ensure_placeable(cluster: str, region: str | None = None) -> None:
+    """Have the caller's transaction fail if the cluster is closed before it is committed, or isn't
+    in the ``region`` then, if the organization is bound to one. Raises ClusterClosed.
 
     It writes the cluster's record, so of those that place organizations there at once each waits
-    for the one before: call it last. For the first cluster it does nothing, which is never closed.
+    for the one before: call it last. The first cluster is never closed; without a region nothing is
+    written for it.
     """
     if cluster == MAIN_CLUSTER:
+        if region is not None and not stays_in_region(cluster, region):
+            raise ClusterClosed(cluster)
         return
     still_open = Cluster.objects(name=cluster, removing_since=None, lost_at=None, weight__gt=0)
+    if region is not None:
+        still_open = still_open.filter(region=region)
     if not still_open.update_one(inc__placed=1):
         raise ClusterClosed(cluster)
+
+
+@within_transaction
+def stays_in_region(cluster: str, region: str) -> bool:
+    """Tell whether the cluster is in the region, and have the caller's transaction fail if that
+    changes before it is committed. Otherwise like ``ensure_placeable``."""
+    return bool(Cluster.objects(name=cluster, region=region).update_one(inc__placed=1))
 
 
 @within_transaction

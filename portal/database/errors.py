@@ -85,15 +85,15 @@ class ClusterLost(ClusterUnavailable):
 
 @dataclass
 class ClusterClosed(Unavailable):
-    """The cluster takes no new organizations."""
+    """The cluster takes no new organizations, or isn't in the region of this one."""
 
     cluster: str
 
     code = "cluster_closed"
     title = "There is no room for the organization right now"
     message = (
-        "The cluster {cluster} takes no more organizations. Nothing was changed. Try again: then "
-        "another one is chosen."
+        "The cluster {cluster} takes no more organizations, or none of this region. Nothing was "
+        "changed. Try again: then another one is chosen."
     )
 
     def __str__(self) -> str:

@@ -38,6 +38,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     placements.find_strays,
     placements.find_misplaced,
     placements.find_unknown,
+    placements.find_outside_region,
     databases.find_amiss,
     pools.find_amiss,
     moves.find_left_over,

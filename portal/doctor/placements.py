@@ -10,10 +10,17 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from portal import settings
-from portal.database.clusters import client_of, database_of, is_available, known_clusters
+from portal.database.clusters import (
+    client_of,
+    database_of,
+    forget_registry,
+    is_available,
+    known_clusters,
+)
 from portal.database.paging import BATCH_SIZE, in_batches
-from portal.database.transactions import transaction
+from portal.database.transactions import transaction, within_transaction
 from portal.doctor.findings import Finding, Kind, NotRepaired, Row, found_by
+from portal.documents.clusters import Cluster
 from portal.documents.moves import Move
 from portal.documents.organizations import (
     KNOWN_STRATEGY,
@@ -28,6 +35,7 @@ from portal.documents.pools import Pool
 from portal.organizations.adopting import uuid_of_nobodys, write_adoption
 from portal.organizations.lifecycle.engine import repair_organization
 from portal.organizations.moving.leftovers import moves_of_collections
+from portal.placement.proposals import outside_regions
 from portal.tenants import collections
 from portal.tenants.budgets import BUDGETS
 from portal.tenants.collections import Found
@@ -69,6 +77,12 @@ UNKNOWN = Kind(
     "unknown_strategy",
     "Organizations that only a newer version of the portal can reach",
     "Update this portal: until then it answers 503 for them, and touches nothing of theirs.",
+)
+OUTSIDE_REGION = Kind(
+    "outside_region",
+    "Organizations outside the region that they are bound to",
+    "flask moves start takes each to a cluster of its region, as the runs of the placement "
+    "policy do by themselves. Where the cluster's region is wrong: flask clusters change.",
 )
 
 # The portal's own beside the organizations': on the main cluster alone.
@@ -123,10 +137,33 @@ def find_unknown() -> Iterator[Finding]:
         yield Finding(UNKNOWN, found.slug, words, found.id)
 
 
+def find_outside_region() -> Iterator[Finding]:
+    """Organizations whose cluster isn't in the region that they are bound to. The portal lets none
+    get there; earlier versions and older backups of the master database may have."""
+    forget_registry()
+    for row in outside_regions({"state": {"$ne": OrganizationState.PURGED}}):
+        if finding := transaction(partial(_outside_region, row["_id"])):
+            yield finding
+
+
 def find_restored() -> Iterator[Finding]:
     """Organizations whose collection is missing while nobody's has its name. Their repair takes
     over that collection, and no other."""
     return (finding for finding in find_misplaced() if finding.kind is RESTORED)
+
+
+@within_transaction
+def _outside_region(organization: ObjectId) -> Finding | None:
+    found = Organization.objects(id=organization).only("name", "slug", "region", "placement").get()
+    here = Cluster.objects(name=found.placement.cluster).first()
+    region = here.region if here else None
+    if found.region in (None, region):
+        return None
+    words = (
+        f"{found.name}: bound to {found.region}, on {found.placement.cluster} "
+        f"in {region or 'no region'}"
+    )
+    return Finding(OUTSIDE_REGION, found.slug, words, found.id)
 
 
 def _by_database(rows: list[Row]) -> Iterator[tuple[Database, list[Row]]]:

@@ -56,6 +56,7 @@ class Failure(StrEnum):
     STREAM_LOST = "changes were missed"
     PLACE_FAILED = "a place did not do its part in time"
     DIFFERENT = "source and target differ"
+    OUTSIDE_REGION = "the target is not in the region that it is bound to"
     ABORTED = "aborted"
 
 

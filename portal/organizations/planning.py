@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from bson import ObjectId
 
 from portal.audit.trail import record
+from portal.database.clusters import stays_in_region
 from portal.database.transactions import transactional
 from portal.documents.organizations import Organization, OrganizationState, next_version
 from portal.errors import NotFound
 from portal.organizations.usage import limits
-from portal.placement.clusters import is_in_region
 from portal.placement.errors import OutsideRegion
 from portal.placement.identifiers import parse_plan, parse_region
 from portal.web.context import RequestContext
@@ -66,7 +66,7 @@ def set_plan(
         organization.plan = None if plan is None else parse_plan(plan)
     if not isinstance(region, Unchanged):
         organization.region = None if region is None else parse_region(region)
-        if region and not is_in_region(organization.placement.cluster, region):
+        if region and not stays_in_region(organization.placement.cluster, region):
             raise OutsideRegion(organization.name, region, organization.placement.cluster)
     if before != {"plan": organization.plan, "region": organization.region}:
         organization.update(

@@ -40,8 +40,3 @@ def regions_offered(cluster: str) -> list[str]:
     here = find_cluster(cluster).region
     there = {one.region for one in known_clusters() if one.open}
     return [region for region in offered if region != here and region in there]
-
-
-def is_in_region(cluster: str, region: str) -> bool:
-    """Tell whether the cluster is in the region. Raises UnknownCluster."""
-    return find_cluster(cluster).region == region

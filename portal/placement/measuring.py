@@ -10,7 +10,7 @@ server counts, too, also what went past the stores; the larger number holds.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -39,6 +39,7 @@ from portal.errors import Unavailable
 from portal.placement import capacity
 from portal.placement.errors import TooManyOpenFiles
 from portal.placement.policies import Demotion, Policy, Promotion, current_policy
+from portal.tenants.moving.structures import Structure, unfit
 
 log = structlog.get_logger()
 
@@ -75,7 +76,8 @@ _SHARED: list[dict[str, Any]] = [
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """An organization's figures now; without the server's operations in a shared collection."""
+    """An organization's figures now, without the server's operations in a shared collection; one
+    that ``fits_in_pool`` has a collection without options that pools have not, as a validator."""
 
     id: ObjectId
     strategy: Strategy
@@ -83,6 +85,7 @@ class Measured:
     bytes: int
     indexes: int = 1
     operations: int | None = None
+    fits_in_pool: bool = True
 
 
 def measure_organizations() -> int:
@@ -129,11 +132,12 @@ def _measured() -> Iterator[Measured]:
         **KNOWN_STRATEGY,
     }
     for rows in in_batches(Organization, active, "placement"):
-        for number, row in enumerate(rows):
-            placement = Placement._from_son(row["placement"])
+        placements = {row["_id"]: Placement._from_son(row["placement"]) for row in rows}
+        fitting = _fitting_in_pool(placements)
+        for number, (organization, placement) in enumerate(placements.items()):
             if number % _BETWEEN_LOOKS == 0:
                 _wait_for_room(placement.cluster)
-            yield from _own(row["_id"], placement)
+            yield from _own(organization, placement, organization in fitting)
     for pool in Pool.objects(uuid__exists=True):
         yield from _in_pool(pool)
 
@@ -156,14 +160,39 @@ def _may_open_more(cluster: str) -> bool:
         return True  # its organizations aren't measured then
 
 
-def _own(organization: ObjectId, placement: Placement) -> Iterator[Measured]:
+def _fitting_in_pool(placements: Mapping[ObjectId, Placement]) -> set[ObjectId]:
+    """Select the organizations whose collection's options don't keep them out of a pool, by one
+    listing of each database; none of those where that is refused."""
+    by_database: dict[tuple[str, str | None], dict[str, ObjectId]] = {}
+    for organization, placement in placements.items():
+        key = placement.cluster, placement.database
+        by_database.setdefault(key, {})[placement.collection] = organization
+    fitting: set[ObjectId] = set()
+    for organizations in by_database.values():
+        placement = placements[next(iter(organizations.values()))]
+        try:
+            listed = database_of(placement).list_collections(
+                filter={"name": {"$in": list(organizations)}}
+            )
+            fitting |= {
+                organizations[each["name"]]
+                for each in listed
+                if not unfit(Structure(each["options"], ()), Strategy.SHARED)
+            }
+        except (OperationFailure, Unavailable) as error:
+            log.info("figures.options_not_read", cluster=placement.cluster, error=str(error))
+    return fitting
+
+
+def _own(organization: ObjectId, placement: Placement, fits_in_pool: bool) -> Iterator[Measured]:
     try:
         found = list(database_of(placement)[placement.collection].aggregate(_OWN))
     except (OperationFailure, Unavailable) as error:
         log.info("figures.not_measured", organization=str(organization), error=str(error))
         return
     for figures in found:
-        yield Measured(organization, Strategy(placement.strategy), **figures)
+        strategy = Strategy(placement.strategy)
+        yield Measured(organization, strategy, fits_in_pool=fits_in_pool, **figures)
 
 
 def _in_pool(pool: Pool) -> Iterator[Measured]:
@@ -212,6 +241,7 @@ def _write(
     under = (
         not shared
         and measured.indexes == 1  # one's own can't come along
+        and measured.fits_in_pool
         and is_under(measured, a_day, now - used_at, policy.demote)
         # By other figures it would be over again as soon as it shares.
         and not is_over(measured, a_day, policy.promote)

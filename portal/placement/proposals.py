@@ -78,20 +78,27 @@ def begun_lately() -> int:
     return begun.count()
 
 
-def _out_of_region(policy: Policy, others: list[ObjectId], most: int) -> list[Proposal]:
-    """Organizations on a cluster that was moved to another region since, say."""
+def outside_regions(wanted: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The ``wanted`` organizations that live outside the region that they are bound to, with slug,
+    region and placement."""
     # Regions are those of clusters: to ask organizations for theirs reads a part of all.
     regions = {one.region for one in known_clusters() if one.region}
     nowhere = {"region": {"$exists": True, "$nin": [*regions, None]}}
-    elsewhere = {
-        "$or": [*({"region": region, **_outside(region)} for region in regions), nowhere],
-        "state": OrganizationState.ACTIVE,
-        "_id": {"$nin": others},
-    }
+    elsewhere = [*({"region": region, **_outside(region)} for region in regions), nowhere]
     # Named, since another index finds the clusters as well, and then all organizations there.
     hint = ["region", "placement.strategy", "placement.cluster", "_id"]
-    found = Organization._get_collection().find(elsewhere, _SHOWN, batch_size=_AT_ONCE)
-    rows = _unmoved(found.hint([(name, 1) for name in hint]), policy, most)
+    return Organization._get_collection().find(
+        {"$or": elsewhere, **wanted},
+        {**_SHOWN, "region": 1},
+        batch_size=_AT_ONCE,
+        hint=[(name, 1) for name in hint],
+    )
+
+
+def _out_of_region(policy: Policy, others: list[ObjectId], most: int) -> list[Proposal]:
+    """Organizations on a cluster that an earlier version let leave its region, say."""
+    wanted = {"state": OrganizationState.ACTIVE, "_id": {"$nin": others}}
+    rows = _unmoved(outside_regions(wanted), policy, most)
     return [_proposal(row, Reason.REGION, _strategy_of(row)) for row in rows]
 
 

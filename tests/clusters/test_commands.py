@@ -8,6 +8,7 @@ from pymongo import MongoClient
 from portal.clusters import checking
 from portal.database import clusters, connection
 from portal.documents.clusters import Cluster
+from portal.documents.organizations import Organization
 from tests.processes import wait_until
 
 
@@ -151,6 +152,19 @@ def test_the_doctor_finds_organizations_in_a_cluster_that_nobody_registered(
     assert [(one["kind"], one["subject"], one["words"]) for one in found] == [
         ("unknown_cluster", "europe", "1 organization")
     ]
+
+
+def test_the_doctor_finds_organizations_outside_their_region(europe, in_europe, command):
+    Cluster.objects(name="europe").update(set__region="eu")
+    in_europe("Acme Corp")
+    Organization.objects.update(set__region="eu")
+    assert findings(command) == (0, [])
+    Cluster.objects(name="europe").update(set__region="us")
+    status, found = findings(command)
+    assert [(one["kind"], one["subject"], one["words"]) for one in found] == [
+        ("outside_region", "acme-corp", "Acme Corp: bound to eu, on europe in us")
+    ]
+    assert status == 1
 
 
 def test_the_doctor_finds_a_removal_that_broke_off(europe, command):

@@ -1,6 +1,7 @@
 """The registry of clusters: what is taken in, what is kept of it, and how it is used."""
 
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ from portal.clusters.errors import (
     InvalidClusterUri,
     InvalidRegion,
     InvalidWeight,
+    RegionInUse,
 )
 from portal.clusters.managing import Changes
 from portal.database import clusters
@@ -241,6 +243,61 @@ def test_region_and_weight_are_changed_of_the_first_too(europe):
     assert clusters.known_clusters()[0].region is None
     with pytest.raises(InvalidClusterUri):
         managing.change_cluster("main", Changes("mongodb://localhost/"), CONTEXT)
+
+
+@pytest.mark.parametrize("cluster", ["europe", "main"])
+def test_a_cluster_stays_in_the_region_that_organizations_there_are_bound_to(europe, cluster):
+    managing.change_cluster(cluster, Changes(region="eu"), CONTEXT)
+    for number in range(22):
+        organization = an_organization(f"Acme {number:02}")
+        organization.update(set__placement__cluster=cluster, set__region="eu")
+    an_organization("Free").update(set__placement__cluster=cluster)
+    for elsewhere in ("us", ""):
+        with pytest.raises(RegionInUse) as refusal:
+            managing.change_cluster(cluster, Changes(region=elsewhere, weight=7), CONTEXT)
+        assert "22 organizations (acme-00, acme-01" in refusal.value.words
+        assert "acme-19 and 2 more)" in refusal.value.words
+    kept = clusters.find_cluster(cluster)
+    assert (kept.region, kept.weight) == ("eu", 1)
+    managing.change_cluster(cluster, Changes(region="eu", weight=7), CONTEXT)
+    Organization.objects.update(set__state="purged")
+    managing.change_cluster(cluster, Changes(region="us"), CONTEXT)
+    assert clusters.find_cluster(cluster).region == "us"
+
+
+@pytest.mark.parametrize("cluster", ["europe", "main"])
+def test_one_that_is_bound_to_a_region_is_not_born_where_that_was_until_just_now(europe, cluster):
+    managing.change_cluster(cluster, Changes(region="eu"), CONTEXT)
+    transaction(lambda: ensure_placeable(cluster, "eu"))
+    managing.change_cluster(cluster, Changes(region="us"), CONTEXT)
+    with pytest.raises(ClusterClosed):
+        transaction(lambda: ensure_placeable(cluster, "eu"))
+    transaction(lambda: ensure_placeable(cluster))
+
+
+@pytest.mark.parametrize("cluster", ["europe", "main"])
+def test_who_is_bound_to_a_region_and_a_cluster_that_leaves_it_at_once_exclude_each_other(
+    europe, cluster
+):
+    """Of births and of organizations that are bound later."""
+    managing.change_cluster(cluster, Changes(region="eu"), CONTEXT)
+    organizations = [an_organization(f"Acme {number}") for number in range(3)]
+
+    def bind(organization):
+        def write():
+            organization.update(set__placement__cluster=cluster, set__region="eu")
+            ensure_placeable(cluster, "eu")
+
+        with suppress(ClusterClosed):
+            transaction(write)
+
+    def leave():
+        with suppress(RegionInUse):
+            managing.change_cluster(cluster, Changes(region="us"), CONTEXT)
+
+    at_once([*(lambda each=each: bind(each) for each in organizations), leave])
+    bound = Organization.objects(region="eu").count()
+    assert (clusters.find_cluster(cluster).region, bound) in [("eu", 3), ("us", 0)]
 
 
 def test_what_operators_did_is_in_the_installations_trail(europe):

@@ -10,6 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from portal import clock
+from portal.database.clusters import database_of
 from portal.database.connection import tenant_database
 from portal.documents.audit import Origin
 from portal.documents.figures import OrganizationFigures
@@ -38,6 +39,8 @@ idle_days = 20
 settled_days = 7
 a_day = 2
 """
+
+IMAGES = {"enabled": True}
 
 
 @pytest.fixture
@@ -153,9 +156,13 @@ def test_one_that_is_small_and_idle_may_share_unless_it_has_what_sharing_has_not
     in_force, days_later
 ):
     in_force(POLICY)
-    for name in ("Acme", "Kestrel", "Juniper", "Sparrow"):
+    for name in ("Acme", "Kestrel", "Juniper", "Sparrow", "Wren"):
         an_organization(name)
+    apart = an_organization("Heron", strategy=Strategy.DATABASE)
     tenant_database().org_kestrel.create_index("title")
+    tenant_database().command("collMod", "org_wren", validator={"title": {"$exists": True}})
+    own = database_of(apart.placement)
+    own.command("collMod", apart.placement.collection, changeStreamPreAndPostImages=IMAGES)
     Organization.objects(slug="juniper").update(credentials=1)
     tenant_database().org_sparrow.insert_many([{} for _ in range(3)])
     for _ in range(5):

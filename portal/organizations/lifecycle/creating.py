@@ -86,7 +86,7 @@ def in_its_place(
     operation, in the ``placement`` or else where the policy has one of this ``plan`` and
     ``region``.
 
-    Chosen once more where the cluster was closed meanwhile, or refuses another
+    Chosen once more where the cluster was closed or left the region meanwhile, or refuses another
     collection at a limit that nobody told; ``write`` left nothing then. Raises ClustersUnavailable
     where it refuses shared ones, too, and what ``choose`` and ``write`` raise; PoolUnavailable for
     a given ``placement``.
@@ -256,7 +256,7 @@ def _insert_organization(
     except (DuplicateKeyError, NotUniqueError) as error:
         raise ExternalIdTaken(external.external_id or "") from error
     Membership(organization=organization_id, account=owner, role=Role.OWNER, since=now).insert()
-    ensure_placeable(placement.cluster)
+    ensure_placeable(placement.cluster, region)
     return organization
 
 

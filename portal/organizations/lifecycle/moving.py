@@ -24,7 +24,7 @@ from pymongo.errors import ExecutionTimeout, NetworkTimeout, PyMongoError
 
 from portal import clock, settings
 from portal.audit.trail import record
-from portal.database.clusters import database_of
+from portal.database.clusters import database_of, stays_in_region
 from portal.database.connection import server_time
 from portal.database.errors import ClusterLost
 from portal.database.leases import Interrupted
@@ -234,6 +234,9 @@ def _write_switch(organization: Organization, attempt: Attempt) -> Organization:
         set__placement=target,
         set__operation__collection=name_after_move(organization, target),
     )
+    # It may have been bound to one since it was planned, or since it left the place to go back to.
+    if switched.region and not stays_in_region(target.cluster, switched.region):
+        raise engine.RollBack(Failure.OUTSIDE_REGION)
     _change(move, MoveState.FENCED, MoveState.SWITCHED, set__switched_at=now, unset__waits_for=True)
     if target.strategy != Strategy.SHARED:
         return switched

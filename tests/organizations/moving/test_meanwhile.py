@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from portal.documents.moves import Move, MoveState, Outcome
-from portal.documents.organizations import Strategy
+from portal.documents.organizations import Failure, Organization, Strategy
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.moving.managing import abort_move, pause_move, resume_move, switch_move
@@ -66,6 +66,29 @@ def test_in_the_trash_it_moves_too_and_comes_back_from_there(app, source, target
     assert moved.outcome == Outcome.MOVED, repr(moved.to_mongo())
     restore_organization(fresh(acme), None, a_context())
     assert documents_of(acme) == SOME
+
+
+@pytest.mark.parametrize(("source", "target"), TYPICAL)
+def test_bound_to_a_region_meanwhile_it_neither_moves_nor_goes_back_outside(app, source, target):
+    """Its cluster was in the region when it was bound, and left it when the other took it."""
+    acme = an_acme(source)
+    ready = a_ready_move(acme, target)
+    Organization.objects(id=acme.id).update(set__region="eu")
+    switch_move(str(ready.id), a_context())
+    run_movers()
+    assert (now(ready).state, now(ready).cause) == (MoveState.READY, Failure.OUTSIDE_REGION)
+    assert fresh(acme).placement.strategy == source
+    assert documents_of(acme) == SOME
+    Organization.objects(id=acme.id).update(unset__region=True)
+    switch_move(str(ready.id), a_context())
+    run_due_movers(1)
+    assert now(ready).outcome == Outcome.MOVED
+    Organization.objects(id=acme.id).update(set__region="eu")
+    go_back(str(ready.id), a_context())
+    run_movers()
+    way_back = Move.objects.get(way_back_of=ready.id)
+    assert (way_back.state, way_back.cause) == (MoveState.SHADOW, Failure.OUTSIDE_REGION)
+    assert fresh(acme).placement.strategy == target
 
 
 @each_pair
