@@ -298,6 +298,15 @@ def test_a_server_that_tells_nothing_takes_none_unless_the_policy_says_how_many(
     assert not take("main", Strategy.DATABASE, limited_to(500))
 
 
+def test_where_counters_are_refused_databases_of_their_own_count_too(app, hosted):
+    hosted(13, "serverStatus")
+    before = capacity.read("main", databases=False)
+    an_organization("Acme", strategy=Strategy.DATABASE)
+    an_organization("Kestrel")
+    after = capacity.read("main", databases=False)
+    assert (after.collections, after.indexes) == (before.collections + 2, before.indexes + 2)
+
+
 @pytest.mark.parametrize("missing", ["serverStatus", "hostInfo", "getCmdLineOpts"])
 def test_what_is_told_counts_though_another_answer_is_missing(app, hosted, missing):
     hosted(13, missing)
