@@ -15,15 +15,27 @@ from portal.display_names import InvalidName
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Membership, Role
-from portal.documents.organizations import Organization, OrganizationState, Slug, SlugState
+from portal.documents.organizations import (
+    Organization,
+    OrganizationState,
+    Slug,
+    SlugState,
+    Strategy,
+)
 from portal.errors import NotFound
 from portal.organizations.access.lookup import along, locked_out, with_mfa_lockout
 from portal.organizations.access.restrictions import NOT_HIDDEN, REACHED
 from portal.organizations.lifecycle.errors import InvalidSlug
-from portal.organizations.lifecycle.names import parse_name, parse_name_for, slug_of
+from portal.organizations.lifecycle.names import (
+    OrganizationName,
+    parse_name,
+    parse_name_for,
+    slug_of,
+)
 from portal.organizations.lifecycle.slugs import free_slug_like, is_free, ownership
 from portal.organizations.lifecycle.trashing import TRASHED
 from portal.organizations.members.listing import Member
+from portal.placement.choosing import expected_strategy
 from portal.web import rate_limits
 
 ROWS_PER_PAGE = 25
@@ -78,8 +90,8 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The slug and collection of a name, and if they are free; else a slug to ``offer``, or the
-    ``reason`` it is invalid."""
+    """The slug of a name and the collection that is called by it, if one will be, and if they are
+    free; else a slug to ``offer``, or the ``reason`` it is invalid."""
 
     slug: str = ""
     collection: str = ""
@@ -227,11 +239,18 @@ def preview_of(
     except (InvalidName, InvalidSlug) as error:
         return Preview(reason=error.reason if name.strip() else "")
     if renamed is not None and parsed.slug == renamed.slug:
-        return Preview(parsed.slug, parsed.collection, free=True)
+        return Preview(parsed.slug, _collection_of(parsed, renamed), free=True)
     rate_limits.count_attempt(rate_limits.PREVIEW, network)
+    collection = _collection_of(parsed, renamed)
     if is_free(parsed.slug, account, holder):
-        return Preview(parsed.slug, parsed.collection, free=True)
-    return Preview(parsed.slug, parsed.collection, offer=free_slug_like(parsed.slug))
+        return Preview(parsed.slug, collection, free=True)
+    return Preview(parsed.slug, collection, offer=free_slug_like(parsed.slug))
+
+
+def _collection_of(name: OrganizationName, renamed: Organization | None) -> str:
+    """The collection that is called by the name, where one is or will be."""
+    strategy = renamed.placement.strategy if renamed else expected_strategy()
+    return name.collection if strategy == Strategy.COLLECTION else ""
 
 
 def _from_memberships(

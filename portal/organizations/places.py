@@ -59,6 +59,11 @@ _INDEXES = {
     Strategy.DATABASE: ("its own", ""),
     Strategy.SHARED: ("none of its own", "its documents are found by their id, or read one by one"),
 }
+_RULES = {
+    Strategy.COLLECTION: ("its own", "MongoDB checks each write by them"),
+    Strategy.DATABASE: ("its own", "MongoDB checks each write by them"),
+    Strategy.SHARED: ("none of its own", "they would hold for the others’ documents too"),
+}
 _USERS = {
     Strategy.COLLECTION: ("reach its collection alone", ""),
     Strategy.DATABASE: ("reach its collection alone", "where the portal may make users there"),
@@ -84,6 +89,7 @@ _MEANINGS = (
     ("Kept apart by", _APART),
     ("How much", _HOW_MUCH),
     ("Indexes", _INDEXES),
+    ("Rules", _RULES),
     ("MongoDB users", _USERS),
     ("Backup", _BACKUPS),
     ("When it is renamed", _RENAMING),

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 
 import structlog
 
-from portal.database.clusters import KnownCluster
+from portal.database.clusters import KnownCluster, known_clusters
 from portal.documents.organizations import Organization, Placement, Strategy
 from portal.placement import capacity
 from portal.placement.clusters import placeable_clusters
@@ -46,6 +46,18 @@ def choose(
         plan=plan,
     )
     return Placement(strategy=strategy, cluster=cluster.name)
+
+
+def expected_strategy() -> Strategy:
+    """The strategy by which a sign-up would be placed now, without plan and region: by the policy,
+    and by what this process knows of the room on clusters; it asks none."""
+    policy = current_policy()
+    rule = policy.rule_for(None, _organizations)
+    taking = [one for one in known_clusters() if one.open]
+    named = [one for one in taking if rule.clusters and one.name in rule.clusters]
+    full = 1 - policy.guard.full_at_percent / 100
+    roomy = any(capacity.free_share(one.name, policy) > full for one in named or taking)
+    return rule.strategy if roomy else Strategy.SHARED
 
 
 def choose_other(cluster: str, region: str | None) -> str:

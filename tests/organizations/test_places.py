@@ -63,8 +63,9 @@ def test_it_says_what_each_place_means(viewer, strategy, title, apart, users):
     rows = rows_of(page)
     assert apart in rows["Kept apart by"][0]
     assert users in rows["MongoDB users"][0]
+    assert rows["Rules"][0].startswith("none of its own" if strategy == "shared" else "its own")
     assert list(rows) == [
-        "Kept apart by", "How much", "Indexes", "MongoDB users", "Backup", "When it is renamed", "Region",
+        "Kept apart by", "How much", "Indexes", "Rules", "MongoDB users", "Backup", "When it is renamed", "Region",
         "If that cluster stops",
     ]  # fmt: skip
 

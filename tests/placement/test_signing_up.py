@@ -7,14 +7,16 @@ from itertools import count
 
 import pytest
 
+from portal.database import clusters
 from portal.database.clusters import database_of
 from portal.documents.accounts import Account
+from portal.documents.clusters import Cluster
 from portal.documents.organizations import Organization, Strategy
 from portal.documents.placement_policy import PlacementPolicy
 from portal.identity.api_keys import credentials
 from portal.organizations.storage import tenant_of
-from portal.placement import capacity
-from tests.factories import an_account
+from portal.placement import capacity, policies
+from tests.factories import an_account, an_organization
 from tests.processes import at_once
 from tests.program import PASSWORD, Program, fault
 
@@ -55,6 +57,28 @@ def test_of_a_visitor_by_the_policy_in_force(app, in_force):
     assert Organization.objects.get().placement.pool == 1
 
 
+SHARED, DATABASE = ('[[place]]\nstrategy = "' + each + '"\n' for each in ("shared", "database"))
+FULL = policies.DEFAULT + "\n[limits.main]\ncollections = 1\n"
+
+
+def test_a_collection_is_promised_where_there_will_be_one(visitor, in_force):
+    typed = {"organization_name": "Acme Corp", "slug": ""}
+
+    def previewed():
+        return visitor.get("/organizations/preview", query_string=typed).text
+
+    assert "org_ acme_corp" in previewed()
+    for policy in (SHARED, DATABASE):
+        in_force(policy)
+        assert "acme-corp" in previewed()
+        assert "Collection" not in previewed()
+        assert "org_" not in visitor.get("/signup").text
+    in_force(FULL)
+    an_organization("Kestrel")
+    capacity.take("main", Strategy.COLLECTION, policies.current_policy())
+    assert "Collection" not in previewed()
+
+
 def test_of_an_account_by_the_policy_in_force(app, in_force):
     in_force(SHARED_BUT_LARGE)
     an_account("mara@acme.example")
@@ -80,6 +104,24 @@ def test_nobody_else_says_plan_or_region(app, field):
     refused = Program(app).post("/org/create", wanted(**{field: "large"}))
     assert fault(refused)[::2] == (422, {field})
     assert not Organization.objects
+
+
+def test_one_bound_to_a_region_that_its_cluster_leaves_meanwhile_goes_elsewhere_there(
+    billing, europe, main_in
+):
+    """Between the choice and the commit: what this process knows of the registry is a moment old."""
+    main_in("eu-central")
+    clusters.known_clusters()
+    Cluster.objects(name="main").update(set__region="us-east")
+    Cluster.objects(name="europe").update(set__region="eu-central")
+    assert billing.post("/org/create", wanted(region="eu-central")).status_code == 201
+    assert the_placement() == (Strategy.COLLECTION, "europe")
+    main_in("eu-central")
+    clusters.known_clusters()
+    Cluster.objects.update(set__region="us-east")
+    other = {**wanted(region="eu-central"), "organization_name": "Other", "email": "o@acme.example"}
+    assert fault(billing.post("/org/create", other))[1] == "unknown_region"
+    assert Organization.objects.count() == 1
 
 
 def test_nothing_is_left_of_one_bound_to_a_region_that_nobody_has(billing):
