@@ -1,6 +1,7 @@
 """Requests about documents: access, strictly read bodies, idempotency keys."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -11,7 +12,7 @@ from flask_login import current_user
 from portal.api.guard import OF_ACCESS, ApiBlueprint, access_by_name, canonical, faults_of
 from portal.api.refusals import Refusal
 from portal.api.replay import HEADER, PARAMETER, REFUSALS
-from portal.data import extended_json
+from portal.data import extended_json, reading
 from portal.data.access import DocumentAccess, program_access
 from portal.data.errors import (
     IndexNeeded,
@@ -33,7 +34,7 @@ from portal.organizations.lifecycle.errors import (
     TenantCollectionMissing,
 )
 from portal.organizations.usage.errors import OperationsLimited, StorageLimited
-from portal.web import bodies, rate_limits, streaming
+from portal.web import bodies, hangups, rate_limits, streaming
 from portal.web.context import IdempotencyKey
 from portal.web.errors import InvalidInput, Overloaded, TooManyAttempts
 from portal.web.idempotency import SYNTAX, program_idempotency_key
@@ -87,6 +88,14 @@ def access_to_documents(name: str, permission: str) -> Access:
 def document_access_to(name: str, permission: str) -> DocumentAccess:
     """The program's access to an organization's documents. Raises as ``access_to_documents``."""
     return program_access(access_to_documents(name, permission), request_context())
+
+
+@contextmanager
+def ended_with_client() -> Iterator[str]:
+    """The comment of the queries of a request, which end in the server if the client hangs up."""
+    comment: str = g.request_id
+    with hangups.on_hang_up(lambda: reading.end_query(comment)):
+        yield comment
 
 
 def with_link(response: Response) -> Response:

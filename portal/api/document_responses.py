@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from flask import Response
 
+from portal.api.document_requests import ended_with_client
 from portal.api.replay import REPLAYED
 from portal.data import extended_json
 from portal.data.access import DocumentAccess
@@ -66,16 +67,17 @@ def ids_and_addresses(ids: list[bytes]) -> dict[str, Any]:
     }
 
 
-def exported(access: DocumentAccess, query: Query, comment: str, *, relaxed: bool) -> Response:
+def exported(access: DocumentAccess, query: Query, *, relaxed: bool) -> Response:
     """All documents as a stream, one a line. Reads its first part now, so that refusals are
-    answered as usual; one that fails later breaks off. Raises Overloaded."""
-    lines = _lines(access, query, comment, relaxed=relaxed)
+    answered as usual; one that fails later breaks off, and so does its query if the client hangs
+    up. Raises Overloaded."""
+    lines = _lines(access, query, relaxed=relaxed)
     next(lines)  # once started, it releases its slot however the response ends
     return Response(lines, mimetype=bodies.NDJSON)
 
 
-def _lines(access: DocumentAccess, query: Query, comment: str, *, relaxed: bool) -> Iterator[str]:
-    with streaming.slot():
+def _lines(access: DocumentAccess, query: Query, *, relaxed: bool) -> Iterator[str]:
+    with streaming.slot(), ended_with_client() as comment:
         count = inexact = 0
         parts = export(access, query, comment)
         part = next(parts)

@@ -1,7 +1,6 @@
 """An organization's documents for programs."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +13,7 @@ from portal.api.document_requests import (
     batch_keys,
     body_query,
     document_access_to,
+    ended_with_client,
     in_parts,
     key_for,
     takes_documents,
@@ -120,7 +120,7 @@ def count_documents(name: str) -> Response:
     """
     access = document_access_to(name, "documents.read")
     query = body_query(schemas.CountBody).get("filter", {})
-    with _ended_with_client() as comment:
+    with ended_with_client() as comment:
         count = reading.count_documents(access, query, comment)
     return answer(asdict(count))
 
@@ -138,7 +138,7 @@ def aggregate_documents(query: dict[str, Any], name: str) -> Response:
     """
     access = document_access_to(name, "documents.read")
     pipeline = body_query(schemas.AggregateBody)["pipeline"]
-    with _ended_with_client() as comment:
+    with ended_with_client() as comment:
         results = reading.aggregate(access, pipeline, comment)
     return results_answer(results, relaxed=query["json"] == schemas.RELAXED)
 
@@ -306,18 +306,10 @@ def delete_documents(name: str) -> Response:
 
 def _listed(access: DocumentAccess, asked: Query, *, relaxed: bool) -> Response:
     if request.accept_mimetypes.best == bodies.NDJSON:
-        return exported(access, asked, g.request_id, relaxed=relaxed)
-    with _ended_with_client() as comment:
+        return exported(access, asked, relaxed=relaxed)
+    with ended_with_client() as comment:
         page = reading.list_documents(access, asked, comment)
     return page_answer(page, relaxed=relaxed)
-
-
-@contextmanager
-def _ended_with_client() -> Iterator[str]:
-    """The comment of a query, which ends in the server if the client hangs up."""
-    comment: str = g.request_id
-    with hangups.on_hang_up(lambda: reading.end_query(comment)):
-        yield comment
 
 
 def _write_one(

@@ -12,6 +12,7 @@ from portal.api.document_requests import (
     OF_READING,
     access_to_documents,
     body_query,
+    ended_with_client,
     takes_json,
     with_link,
 )
@@ -80,8 +81,9 @@ def check_index(name: str) -> dict[str, Any]:
     seen = program_access(access, request_context())
     spec = services.IndexSpec(**body_query(schemas.NewIndexBody))
     services.check_spec(seen, spec)
-    conflicts = index_conflicts.conflicts_of(seen, spec)
-    expiring = index_conflicts.expiring_by(seen, spec)
+    with ended_with_client() as comment:
+        conflicts = index_conflicts.conflicts_of(seen, spec, comment=comment)
+        expiring = index_conflicts.expiring_by(seen, spec, comment)
     return {
         "conflicting": None if conflicts is None else conflicts.documents,
         "conflicts": [] if conflicts is None else [asdict(each) for each in conflicts.largest],

@@ -16,7 +16,7 @@ from tests.visitor import PASSWORD
 pytestmark = pytest.mark.processes
 NDJSON = "application/x-ndjson"
 SLOW = 3
-ENDED = 1
+ENDED = 0.7
 # Work for minutes on 500 documents.
 SLOW_CHANGE = json.dumps(
     {"filter": {}, "update": [{"$set": {"changed": {"$size": {"$range": [0, 1_000_000]}}}}]}
@@ -35,6 +35,14 @@ LONG = json.dumps(
         ]
     }
 )
+
+# Work for minutes on 500 documents, too.
+SLOW_FILTER = json.dumps(
+    {"filter": {"$expr": {"$eq": [{"$size": {"$range": [0, {"$add": ["$_id", 1_000_000]}]}}, -1]}}}
+)
+# A document with a thousand million keys.
+CROWDED_INDEX = json.dumps({"keys": {"a": 1, "b": 1, "c": 1}, "unique": True})
+CROWDED = {"_id": 50_000} | {key: list(range(1000)) for key in "abc"}
 
 
 class Remote:
@@ -62,7 +70,7 @@ class Remote:
         host, port = self.url.removeprefix("http://").split(":")
         connection = socket.create_connection((host, int(port)), timeout=30)
         head = [
-            f"POST /org/acme-corp/documents{path} HTTP/1.1",
+            f"POST /org/acme-corp{path} HTTP/1.1",
             f"Host: {host}:{port}",
             f"Authorization: {self.http.headers['Authorization']}",
             *headers,
@@ -75,6 +83,13 @@ class Remote:
 def remote(server):
     with portal(server, f"data_{ObjectId()}", workers=1) as running:
         yield Remote(running.url)
+
+
+@pytest.fixture(scope="module")
+def crowd(remote):
+    """Documents that are much work to read."""
+    assert remote.insert(json.dumps(CROWDED).encode()).status_code == 200
+    assert remote.insert(lines(50_001, 50_501)).status_code == 200
 
 
 def lines(first, last):
@@ -99,7 +114,7 @@ def test_a_body_of_unknown_length_is_read_as_it_comes(remote):
 
 def test_a_stream_that_breaks_off_is_not_taken_for_whole(remote):
     before = remote.count()
-    with remote.open("", chunk(lines(10_000, 20_000)), *CHUNKED) as connection:
+    with remote.open("/documents", chunk(lines(10_000, 20_000)), *CHUNKED) as connection:
         connection.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
     inserted = remote.count() - before
@@ -112,7 +127,7 @@ def test_a_stream_that_breaks_off_is_not_taken_for_whole(remote):
 def test_slow_senders_take_no_thread_that_others_need(remote):
     with ExitStack() as open_ones:
         for _ in range(8):
-            open_ones.enter_context(remote.open("", b"5\r\n", *CHUNKED))
+            open_ones.enter_context(remote.open("/documents", b"5\r\n", *CHUNKED))
         wait_until(lambda: remote.insert(lines(0, 1)).status_code == 503)
         answers = []
         assert takes_less(SLOW, lambda: answers.append(remote.http.get(remote.documents)))
@@ -121,10 +136,10 @@ def test_slow_senders_take_no_thread_that_others_need(remote):
 
 
 def running(bare_client):
-    found = bare_client.admin.aggregate(
-        [{"$currentOp": {"allUsers": True}}, {"$match": {"command.aggregate": "org_acme_corp"}}]
+    reads = {"ns": {"$regex": r"\.org_acme_corp$"}, "command.comment": {"$exists": True}}
+    return list(
+        bare_client.admin.aggregate([{"$currentOp": {"allUsers": True}}, {"$match": reads}])
     )
-    return [each for each in found if each["command"].get("comment")]
 
 
 def changing(bare_client):
@@ -135,14 +150,21 @@ def changing(bare_client):
 
 
 @pytest.mark.attack("D4")
-def test_who_hangs_up_ends_their_query_in_the_server(remote, bare_client):
-    body = LONG.encode()
-    assert remote.insert(lines(50_000, 50_001)).status_code == 200
+@pytest.mark.parametrize(
+    ("path", "text", "form"),
+    [
+        ("/documents/aggregate", LONG, "application/json"),
+        ("/documents/query", SLOW_FILTER, NDJSON),
+        ("/indexes/check", CROWDED_INDEX, "application/json"),
+    ],
+    ids=["aggregation", "export", "check of an index"],
+)
+def test_who_hangs_up_ends_their_query_in_the_server(remote, bare_client, crowd, path, text, form):
+    body = text.encode()
+    head = (f"Content-Length: {len(body)}", "Content-Type: application/json", f"Accept: {form}")
 
     def seconds_to_its_end():
-        with remote.open(
-            "/aggregate", body, f"Content-Length: {len(body)}", "Content-Type: application/json"
-        ):
+        with remote.open(path, body, *head):
             wait_until(lambda: running(bare_client))
         began = time.monotonic()
         wait_until(lambda: not running(bare_client))
@@ -159,7 +181,10 @@ def test_who_hangs_up_ends_their_change_of_many_documents_in_the_server(remote, 
 
     def seconds_to_its_end():
         with remote.open(
-            "/update", body, f"Content-Length: {len(body)}", "Content-Type: application/json"
+            "/documents/update",
+            body,
+            f"Content-Length: {len(body)}",
+            "Content-Type: application/json",
         ):
             wait_until(lambda: changing(bare_client))
         began = time.monotonic()
@@ -176,5 +201,7 @@ def test_who_hangs_up_ends_their_change_of_many_documents_in_the_server(remote, 
 def test_two_lengths_of_one_body_are_refused(remote):
     """A proxy before the portal may believe the other one."""
     both = ("Content-Length: 5", *CHUNKED)
-    with remote.open("", chunk(lines(40_000, 40_001)) + b"0\r\n\r\n", *both) as connection:
+    with remote.open(
+        "/documents", chunk(lines(40_000, 40_001)) + b"0\r\n\r\n", *both
+    ) as connection:
         assert connection.recv(4096).startswith(b"HTTP/1.1 400")

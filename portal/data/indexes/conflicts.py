@@ -62,7 +62,10 @@ class Expiring:
 
 
 def conflicts_of(
-    access: DocumentAccess, spec: IndexSpec, seconds: float = CHECKING_SECONDS
+    access: DocumentAccess,
+    spec: IndexSpec,
+    seconds: float = CHECKING_SECONDS,
+    comment: str | None = None,
 ) -> Conflicts | None:
     """The documents that stand in the way of a unique index; ``None`` where that can't be told
     within the time. An index that isn't unique has none."""
@@ -71,7 +74,7 @@ def conflicts_of(
     try:
         with pymongo.timeout(seconds), reading():
             found = documents_of(access.organization).aggregate(
-                _duplicates(spec), allowDiskUse=True
+                _duplicates(spec), allowDiskUse=True, comment=comment
             )
             [row] = [bytes(each.raw) for each in found]
     except QueryTooSlow:
@@ -83,7 +86,9 @@ def conflicts_of(
     return _conflicts(spec, row)
 
 
-def expiring_by(access: DocumentAccess, spec: IndexSpec) -> Expiring | None:
+def expiring_by(
+    access: DocumentAccess, spec: IndexSpec, comment: str | None = None
+) -> Expiring | None:
     """The documents that would be deleted at once; ``None`` where the index deletes none, or where
     that can't be told within CHECKING_SECONDS."""
     if spec.expire_after_seconds is None:
@@ -94,8 +99,8 @@ def expiring_by(access: DocumentAccess, spec: IndexSpec) -> Expiring | None:
     try:
         with pymongo.timeout(CHECKING_SECONDS):
             return Expiring(
-                _count(access, {"$and": [{name: {"$lt": before}}, *within]}),
-                _count(access, {"$and": [{name: {"$not": {"$type": "date"}}}, *within]}),
+                _count(access, {"$and": [{name: {"$lt": before}}, *within]}, comment),
+                _count(access, {"$and": [{name: {"$not": {"$type": "date"}}}, *within]}, comment),
             )
     except QueryTooSlow:
         return None
@@ -105,10 +110,10 @@ def expiring_by(access: DocumentAccess, spec: IndexSpec) -> Expiring | None:
         return None
 
 
-def _count(access: DocumentAccess, query: dict[str, Any]) -> Count:
+def _count(access: DocumentAccess, query: dict[str, Any], comment: str | None) -> Count:
     with reading():
         handle = documents_of(access.organization)
-        found = handle.count_documents(query, limit=MOST_COUNTED + 1)
+        found = handle.count_documents(query, limit=MOST_COUNTED + 1, comment=comment)
     return Count(min(found, MOST_COUNTED), more=found > MOST_COUNTED)
 
 
