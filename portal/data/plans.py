@@ -1,9 +1,12 @@
 """Refuses queries that would scan a large collection without an index."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import Any
 
+from bson.regex import Regex
 from pymongo.errors import OperationFailure
 
 from portal.data.errors import IndexNeeded, NeedsOwnPlacement, QueryTooSlow
@@ -14,6 +17,10 @@ from portal.tenants import Tenant
 
 MOST_SCANNED = 100_000
 _WHOLE_INDEX = ["[MinKey, MaxKey]"], ["[MaxKey, MinKey]"]
+# What the index of ``_id`` bounds.
+_BOUNDS = frozenset({"$eq", "$in", "$gt", "$gte", "$lt", "$lte"})
+# Behind them are other documents than the collection's, of all of these.
+_GATHERING = frozenset({"$bucket", "$bucketAuto", "$count", "$group", "$sample", "$sortByCount"})
 _RANGES = frozenset({"$gt", "$gte", "$lt", "$lte", "$ne", "$nin", "$not", "$exists", "$regex"})
 
 
@@ -26,6 +33,9 @@ def check_find(
     all be sorted in memory; NeedsOwnPlacement where it can have no index.
     """
     if (query or list(sort) != ["_id"]) and _has_many(organization, handle):
+        if organization.placement.strategy == Strategy.SHARED:
+            _check_few(handle, query, query, sort)
+            return None
         return _check(organization, {"find": "", "filter": query, "sort": sort}, query, sort)
     return None
 
@@ -33,12 +43,21 @@ def check_find(
 def check_aggregate(
     organization: Organization, handle: Tenant, pipeline: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Raise IndexNeeded where the filter that a pipeline begins with would be looked for in all
-    documents. A pipeline without one is about all of them: its time limit bounds it."""
-    query = pipeline[0].get("$match") if pipeline else None
-    if query and _has_many(organization, handle):
-        command = {"aggregate": "", "pipeline": [{"$match": query}], "cursor": {}}
-        _check(organization, command, query, {})
+    """Raise IndexNeeded where, among many documents, what a pipeline filters would be looked for in
+    all of them, or all be sorted; NeedsOwnPlacement where it can have no index.
+
+    A pipeline that gathers them first is about all of them: its time limit bounds it.
+    """
+    query, sort = _sought(pipeline)
+    by_id = not query and list(sort) == ["_id"] and "$sort" in pipeline[0]
+    if not (query or sort) or by_id or not _has_many(organization, handle):
+        return
+    if organization.placement.strategy == Strategy.SHARED:
+        leading = [stage["$match"] for stage in takewhile(_filters, pipeline)]
+        _check_few(handle, {"$and": leading} if leading else {}, query, sort)
+    else:
+        command = {"aggregate": "", "pipeline": list(pipeline), "cursor": {}}
+        _check(organization, command, query, sort)
 
 
 @contextmanager
@@ -87,6 +106,78 @@ def _conditions(query: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, condition
 
 
+def _sought(pipeline: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """By what a pipeline filters and sorts the collection's documents, before it gathers all or
+    goes on with few of them."""
+    queries: list[Mapping[str, Any]] = []
+    sort: Mapping[str, Any] = {}
+    for stage in pipeline:
+        [(name, body)] = stage.items()
+        if name == "$match" and body and isinstance(body, Mapping):
+            queries.append(body)
+        elif name == "$sort" and not sort and isinstance(body, Mapping):
+            sort = body
+        elif name == "$facet" and isinstance(body, Mapping):
+            parts = [_sought(part) for part in body.values()]
+            if parts and not queries and not sort and all(any(part) for part in parts):
+                return parts[0]
+            break
+        elif name in _GATHERING or (
+            name == "$limit" and isinstance(body, int | float) and body <= MOST_SCANNED
+        ):
+            break
+    return {"$and": queries} if queries else {}, sort
+
+
+def _filters(stage: Mapping[str, Any]) -> bool:
+    return bool(stage.get("$match"))
+
+
+def _check_few(
+    handle: Tenant, found_by: Mapping[str, Any], query: Mapping[str, Any], sort: Mapping[str, Any]
+) -> None:
+    """Raise NeedsOwnPlacement unless the index of ``_id``, the only one there, serves all of the
+    query and sort, or its bounds in the filter that documents are ``found_by`` leave few."""
+    if found_by == query and _is_by_id(query) and list(sort) in ([], ["_id"]):
+        return
+    bounds = [
+        each for name, condition in _conditions(found_by) for each in _bounds(name, condition)
+    ]
+    few = {"$and": bounds}
+    if not bounds or handle.count_documents(few, limit=MOST_SCANNED + 1) > MOST_SCANNED:
+        raise NeedsOwnPlacement(f"a search through more than {MOST_SCANNED:,} documents")
+
+
+def _is_by_id(query: Mapping[str, Any]) -> bool:
+    """Tell whether the filter is of bounds of ``_id`` and of nothing else."""
+    return bool(query) and all(
+        all(isinstance(each, Mapping) and _is_by_id(each) for each in condition)
+        if name == "$and" and isinstance(condition, list)
+        else len(_bounds(name, condition)) == len(_operators(condition))
+        for name, condition in query.items()
+    )
+
+
+def _bounds(name: str, condition: Any) -> list[dict[str, Any]]:
+    """The conditions by which the index finds where ``_id``s begin and end."""
+    return [
+        {"_id": {operator: value}}
+        for operator, value in _operators(condition).items()
+        if name == "_id" and operator in _BOUNDS and not _has_pattern(value)
+    ]
+
+
+def _operators(condition: Any) -> Mapping[str, Any]:
+    if isinstance(condition, Mapping) and next(iter(condition), "").startswith("$"):
+        return condition
+    return {"$eq": condition}
+
+
+def _has_pattern(value: Any) -> bool:
+    values = value if isinstance(value, list) else [value]
+    return any(isinstance(each, Regex | re.Pattern) for each in values)
+
+
 def _has_many(organization: Organization, handle: Tenant) -> bool:
     if organization.placement.strategy == Strategy.SHARED:  # where they are counted one by one
         return handle.count_documents({}, limit=MOST_SCANNED + 1) > MOST_SCANNED
@@ -99,10 +190,6 @@ def _check(
     query: Mapping[str, Any],
     sort: Mapping[str, int],
 ) -> str | None:
-    if organization.placement.strategy == Strategy.SHARED:
-        if not any(name == "_id" for name, _ in _conditions(query)):
-            raise NeedsOwnPlacement(f"a search through more than {MOST_SCANNED:,} documents")
-        return None
     plan = _explain(organization, command)
     stages = list(_stages(plan))
     scans = any(stage["stage"] == "COLLSCAN" or _reads_whole_index(stage) for stage in stages)

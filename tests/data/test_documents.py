@@ -257,6 +257,54 @@ def test_a_scan_of_a_large_collection_is_refused_with_the_index_that_helps(
     assert len(writer.ids(limit=7)) == 30
 
 
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        '[{"$sort": {"a": 1}}, {"$limit": 5}]',
+        '[{"$set": {"x": 1}}, {"$match": {"a": 5}}]',
+        '[{"$match": {}}, {"$match": {"a": 5}}]',
+        '[{"$skip": 1}, {"$match": {"a": 5}}]',
+        '[{"$limit": 1000}, {"$match": {"a": 5}}]',
+        '[{"$unwind": "$b"}, {"$match": {"a": 5}}, {"$group": {"_id": "$b"}}]',
+        '[{"$facet": {"found": [{"$match": {"a": 5}}]}}]',
+        '[{"$match": {"_id": {"$gte": {"$minKey": 1}}, "a": 5}}]',
+    ],
+)
+def test_an_aggregation_that_looks_for_few_in_a_large_collection_needs_an_index(
+    writer, stored, monkeypatch, pipeline
+):
+    monkeypatch.setattr(plans, "MOST_SCANNED", 10)
+    stored.insert_many({"_id": n, "a": n, "b": n} for n in range(30))
+    refused = writer.send("POST", f"{ACME}/aggregate", f'{{"pipeline": {pipeline}}}')
+    assert fault(refused) == (422, "index_needed", set())
+    assert '{\\"a\\": 1}' in refused.text or '{\\"a\\": 1, \\"_id\\": 1}' in refused.text
+    stored.create_index([("a", 1), ("_id", 1)])
+    if "$skip" not in pipeline and "$limit" not in pipeline[:15] and "$facet" not in pipeline:
+        served = writer.send("POST", f"{ACME}/aggregate", f'{{"pipeline": {pipeline}}}')
+        assert served.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        '[{"$group": {"_id": "$a", "n": {"$sum": 1}}}, {"$sort": {"n": -1}}]',
+        '[{"$limit": 5}, {"$match": {"a": 5}}]',
+        '[{"$sort": {"_id": -1}}, {"$limit": 5}]',
+        '[{"$match": {"_id": {"$in": [1, 2]}, "a": 1}}, {"$sort": {"b": 1}}]',
+        '[{"$facet": {"all": [{"$count": "n"}], "some": [{"$sort": {"a": 1}}, {"$limit": 5}]}}]',
+        '[{"$sample": {"size": 1}}, {"$match": {"a": 5}}]',
+        "[]",
+    ],
+)
+def test_an_aggregation_about_all_or_few_documents_of_a_large_collection_needs_none(
+    writer, stored, monkeypatch, pipeline
+):
+    monkeypatch.setattr(plans, "MOST_SCANNED", 10)
+    stored.insert_many({"_id": n, "a": n, "b": n} for n in range(30))
+    answer = writer.send("POST", f"{ACME}/aggregate", f'{{"pipeline": {pipeline}}}')
+    assert answer.status_code == 200, answer.text
+
+
 def test_an_aggregation_is_answered(writer, stored):
     stored.insert_many({"a": n % 2, "n": Int64(n)} for n in range(10))
     body = '{"pipeline": [{"$group": {"_id": "$a", "sum": {"$sum": "$n"}}}, {"$sort": {"_id": 1}}]}'

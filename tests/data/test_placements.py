@@ -131,3 +131,48 @@ def test_a_search_through_very_many_shared_documents_is_refused(place, monkeypat
     assert fault(found)[:2] == (409, "needs_own_placement")
     found = program.post(f"{DOCUMENTS}/query", {"filter": {"_id": 1, "n": 1}})
     assert found.status_code == 200
+
+
+def test_only_what_leaves_few_shared_documents_is_searched_through(place, monkeypatch):
+    monkeypatch.setattr("portal.data.plans.MOST_SCANNED", 3)
+    program = place(Strategy.SHARED)
+    program.post(DOCUMENTS, [{"_id": n, "n": n} for n in range(5)])
+
+    def query(**body):
+        return program.post(f"{DOCUMENTS}/query", body)
+
+    def aggregate(*pipeline):
+        return program.post(f"{DOCUMENTS}/aggregate", {"pipeline": list(pipeline)})
+
+    for condition in (1, {"$eq": 1}, {"$in": [1, 2]}, {"$gt": 1}, {"$lt": 3, "$exists": True}):
+        found = {"_id": condition, "n": 2}
+        assert query(filter=found).status_code == 200, condition
+        assert query(filter={"$and": [found]}).status_code == 200, condition
+        assert aggregate({"$match": found}, {"$sort": {"n": 1}}).status_code == 200, condition
+    by_id = {"_id": {"$gte": 0}}
+    assert query(filter=by_id).status_code == 200
+    assert aggregate({"$match": by_id}).status_code == 200
+    assert aggregate({"$sort": {"_id": 1}}, {"$limit": 2}).status_code == 200
+    assert aggregate({"$group": {"_id": None, "n": {"$sum": 1}}}).status_code == 200
+    refused = [
+        query(filter={"_id": condition, "n": 2})
+        for condition in (
+            {"$exists": True},
+            {"$ne": None},
+            {"$not": {"$gt": 5}},
+            {"$type": "int"},
+            {"$nin": [7]},
+            {"$gte": 0},
+            {"$in": [1, {"$regularExpression": {"pattern": "", "options": ""}}]},
+            {"$regularExpression": {"pattern": "", "options": ""}},
+        )
+    ]
+    refused += [
+        query(filter={"_id": {"$ne": None}}),
+        query(filter={"$or": [{"_id": 1}, {"n": 2}]}),
+        query(filter=by_id, sort={"n": 1}),
+        aggregate({"$set": {"_id": 1}}, {"$match": {"_id": 1}}),
+        aggregate({"$match": by_id}, {"$match": {"n": 1}}),
+        aggregate({"$sort": {"n": 1}}, {"$limit": 2}),
+    ]
+    assert {fault(each)[:2] for each in refused} == {(409, "needs_own_placement")}
