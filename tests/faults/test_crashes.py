@@ -55,6 +55,7 @@ def test_a_sign_up_killed_in_the_middle_is_finished_after_a_restart(
         with hang(command, skip) as until_reached:
             request = in_background(lambda: person.send("/signup", token, **fields))
             until_reached()
+            wait_until(master.organizations.find_one)  # it may have been the runner that hangs
             running.kill()
             request.join()
     assert master.organizations.find_one()["operation"]["kind"] == "create"

@@ -132,7 +132,11 @@ def test_what_comes_onto_one_name_and_a_sign_up_for_it_leave_one_holder(
         assert owner.sign_up(f"Org {n}", f"owner{n}@acme.example").status_code == 303
     strangers = [Person(running.url) for _ in range(8)]
     actions = [onto_the_name(owner, n) for n, owner in enumerate(owners)]
-    actions += [a_sign_up(s, s.token("/signup"), "The Name", n) for n, s in enumerate(strangers)]
+    emails = [f"person{n}@acme.example" for n in range(8)]
+    actions += [
+        a_sign_up(s, s.token("/signup"), "The Name", e)
+        for s, e in zip(strangers, emails, strict=True)
+    ]
     answers = at_once(actions)
     assert sorted(answers) == [303] + [409] * 15
     holders = [o["slug"] for o in check_whole() if o["name"] == "The Name"]
