@@ -7,7 +7,7 @@ from portal.data.history import changing, erasing, undoing
 from portal.data.indexes import builds as index_builds
 from portal.data.transfer import exports
 from portal.data.transfer import steps as import_steps
-from portal.doctor import keeping
+from portal.doctor import keeping, restored_master
 from portal.documents.accounts import Account, Recovery
 from portal.documents.api_keys import ApiKey, OperatorKey, ProvisioningKey
 from portal.documents.applications import Application
@@ -134,7 +134,7 @@ DOCUMENTS = (
     Suspension,
     Hold,
 )
-OVERDUE = (support_tending.tend_due,)
+OVERDUE = (restored_master.notice_restored, support_tending.tend_due)
 """Work that is done before the first answer, in case it became due while no portal ran."""
 
 PERIODIC_TASKS = (capacity.TASK, census.TASK, keeping.TASK, rolling.TASK, sampling.TASK)

@@ -49,7 +49,7 @@ WORDS = {
     "cluster.lost": "Cluster {name} given up as lost",
     "cluster.removed": "Cluster {name} removed",
     "doctor.examination_asked": "Examination by the doctor asked for",
-    "installation.epoch_begun": "Restored data taken over, applications told: epoch {epoch}",
+    "installation.epoch_begun": "Master data restored, applications told: epoch {epoch}",
     "operator.added": "Made {target} {role} in the console",
     "operator.changed": "Role of {target} in the console changed from {role_before} to {role}",
     "operator.link_made": "One-time link made for a new {role}",

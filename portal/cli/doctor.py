@@ -10,18 +10,13 @@ import click
 from flask.cli import with_appcontext
 from pymongo import MongoClient
 
-from portal import settings
-from portal.audit.trail import installation, record
 from portal.cli.administrators import (
     admin_uri_option,
     administrators,
     cluster_admin_uri_option,
 )
 from portal.cli.running import on_database, plain
-from portal.database import directory
-from portal.database.connection import master_database
-from portal.database.transactions import transactional
-from portal.doctor import applications, credentials, keeping, placements
+from portal.doctor import applications, credentials, keeping, placements, restored_master
 from portal.doctor.examination import CHECKS, Outcome, examine, repair_finding
 from portal.doctor.findings import Finding, Kind
 from portal.web.context import OPERATOR, RequestContext
@@ -84,7 +79,7 @@ def examine_installation(
         sys.exit(1 if remain else 0)
     write = _write_json if as_json else _write_text
     if adopt:
-        _record_epoch(directory.raise_epoch(master_database(), settings.current().tenant_db))
+        restored_master.begin_epoch(RequestContext(OPERATOR))
         shown = placements.find_restored()
         examinations = [_repair_shown(shown, placements.RESTORED, "Take over", ask=not yes)]
         sys.exit(1 if write(examinations) else 0)
@@ -106,12 +101,6 @@ def _drop_users(admins: dict[str, MongoClient], *, ask: bool) -> list[Iterator[O
         shown = applications.find_unrecorded(cluster, admin)
         dropped.append(_repair_shown(shown, applications.UNRECORDED, "Drop", ask=ask))
     return dropped
-
-
-@transactional
-def _record_epoch(epoch: int) -> None:
-    origin = RequestContext(OPERATOR).origin
-    record(installation(), "installation.epoch_begun", origin, epoch=str(epoch))
 
 
 def _repair_shown(

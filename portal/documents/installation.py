@@ -14,11 +14,13 @@ class Installation(MasterDocument):
     """The installation.
 
     ``epoch`` begins as the server's time in seconds, and is raised by a restore of master data:
-    versions of organizations are comparable within one epoch.
+    versions of organizations are comparable within one epoch. ``marks`` are counted for the doctor,
+    who notices a restore by them.
     """
 
     id = fields.ObjectIdField(primary_key=True, default=INSTALLATION)
     epoch = fields.IntField(required=True)
+    marks = fields.IntField()
     audit_head = fields.EmbeddedDocumentField(Head, default=Head)
 
     meta = {"collection": "installation"}

@@ -56,4 +56,4 @@ def test_taking_over_what_was_restored_is_recorded(command, master_db):
     assert command("doctor", "--adopt-restored", "--yes").returncode == 0
     [line] = command("audit", "list").stdout.splitlines()
     epoch = master_db.installation.find_one(INSTALLATION)["epoch"]
-    assert line.endswith(f"Restored data taken over, applications told: epoch {epoch}")
+    assert line.endswith(f"Master data restored, applications told: epoch {epoch}")
