@@ -5,6 +5,7 @@ not been reached, that failed, or that are new. Whoever is killed leaves organiz
 next attempt begins with them, so a script must be idempotent.
 """
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,13 +16,16 @@ from statistics import median
 
 import pymongo
 from bson import ObjectId
+from pymongo.errors import PyMongoError
 
 from portal import clock
+from portal.clusters.checking import read_identity
 from portal.database import connection
+from portal.database.clusters import client_of, is_available
 from portal.documents.jobs import ItemState, Job, JobState
-from portal.documents.organizations import Organization
+from portal.documents.organizations import MAIN_CLUSTER, Organization
 from portal.documents.tenant_scripts import TenantScript
-from portal.errors import NotFound
+from portal.errors import NotFound, Unavailable
 from portal.jobs.errors import JobExists
 from portal.jobs.managing import open_job, start_job
 from portal.jobs.running import JobFailed, Run
@@ -181,11 +185,14 @@ class _Application:
         for tally in self.tallies:
             del tally[ItemState.RUNNING]
         self.next_at = time.monotonic()
+        self.written: set[str] = set()
+        """The clusters that the wave at hand writes to."""
 
     def apply(self) -> dict[str, int]:
         interrupted = self._interrupted()
         for number, wave in enumerate(self.waves):
             mine = [one for one in interrupted if one.item and one.item.wave == number]
+            self.written = set()
             self._apply_to_wave(number, wave, mine)
             if number + 1 < len(self.waves):
                 self._check_latency(wave)
@@ -266,6 +273,8 @@ class _Application:
         if organization is None:
             raise NotFound
         tenant = tenant_of(organization)
+        if is_available(organization.placement.cluster):  # else it fails alone
+            self.written.add(organization.placement.cluster)
         with pymongo.timeout(self.script.seconds):
             self.script.apply(tenant)
             if self.script.check and self.script.check(tenant) is False:
@@ -305,18 +314,26 @@ class _Application:
         return sum(self.tallies[number][state] for state in _FINISHED)
 
     def _check_latency(self, wave: Wave) -> None:
+        """Raise JobFailed where master data, or a cluster that the wave wrote to, are slow or away
+        in each of several looks."""
+        slow = sorted({MAIN_CLUSTER, *self.written})
         for look in range(GATE_LOOKS):
-            taken_ms = _latency_ms()
-            if taken_ms <= self.gate.latency_ms:
+            taken = {cluster: _latency_ms(cluster) for cluster in slow}
+            slow = [cluster for cluster, ms in taken.items() if ms > self.gate.latency_ms]
+            if not slow:
                 return
             if look + 1 < GATE_LOOKS:
                 time.sleep(GATE_PAUSE_SECONDS)
                 self.run.check()
-        raise JobFailed(
-            f"behind the wave “{wave.name}” the portal's own reads take {taken_ms:,.0f} ms, "
-            f"{self.gate.latency_ms:,.0f} may",
-            self._result(),
-        )
+        told = "; ".join(self._in_words(cluster, taken[cluster]) for cluster in slow)
+        raise JobFailed(f"behind the wave “{wave.name}” {told}", self._result())
+
+    def _in_words(self, cluster: str, taken_ms: float) -> str:
+        where = "" if cluster == MAIN_CLUSTER else f" on {cluster}"
+        if math.isinf(taken_ms):
+            return f"the portal's own reads{where} are not answered"
+        may = f"{self.gate.latency_ms:,.0f} may"
+        return f"the portal's own reads{where} take {taken_ms:,.0f} ms, {may}"
 
     def _result(self) -> dict[str, int]:
         total: Counter[str] = sum(self.tallies, Counter())
@@ -352,11 +369,19 @@ def _is_wanted(job: Job) -> Callable[[Selected], bool]:
     return is_wanted
 
 
-def _latency_ms() -> float:
-    """The median time of a read of master data, as each page makes them."""
+def _latency_ms(cluster: str) -> float:
+    """The median time of a read by id on the cluster; infinite where it isn't answered."""
     taken = []
-    for _ in range(_READS):
-        begun = time.perf_counter()
-        Organization.objects.only("id").order_by("id").first()
-        taken.append((time.perf_counter() - begun) * 1000)
+    try:
+        for _ in range(_READS):
+            begun = time.perf_counter()
+            if cluster == MAIN_CLUSTER:
+                Organization.objects.only("id").order_by("id").first()
+            else:
+                read_identity(client_of(cluster))
+            taken.append((time.perf_counter() - begun) * 1000)
+    except (PyMongoError, Unavailable):
+        if cluster == MAIN_CLUSTER:
+            raise
+        return math.inf
     return median(taken)

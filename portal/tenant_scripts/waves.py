@@ -18,7 +18,7 @@ class Wave:
 @dataclass(frozen=True, slots=True)
 class Gate:
     """The conditions on which the next wave begins: how many percent of a wave may fail, and the
-    milliseconds that the portal's own reads may take."""
+    milliseconds that the portal's own reads may take, in master data and where the wave wrote."""
 
     failures_percent: float = 5
     latency_ms: float = 250

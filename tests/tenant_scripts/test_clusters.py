@@ -7,7 +7,8 @@ from portal.database.clusters import is_available
 from portal.documents.jobs import JobItem
 from portal.documents.organizations import Strategy
 from portal.organizations.storage import tenant_of
-from tests.clusters.conftest import europe  # noqa: F401 (fixture)
+from portal.tenant_scripts import applying
+from tests.clusters.conftest import europe, there  # noqa: F401 (fixtures)
 from tests.factories import a_context, an_organization, fresh
 from tests.processes import wait_until
 
@@ -18,7 +19,7 @@ INSERT = "def apply(tenant): tenant.update_one({'_id': 1}, {'$set': {'n': 1}}, u
 @pytest.mark.full
 def test_one_in_a_cluster_that_is_away_fails_alone_until_that_is_back(script, apply, europe):  # noqa: F811
     here = an_organization("Here")
-    there = an_organization("There", strategy=Strategy.COLLECTION, cluster="europe")
+    away = an_organization("There", strategy=Strategy.COLLECTION, cluster="europe")
     europe.kill()
     told = apply(script(INSERT), "--max-failures", 100)
     assert told.returncode == 1
@@ -31,7 +32,32 @@ def test_one_in_a_cluster_that_is_away_fails_alone_until_that_is_back(script, ap
     europe.start_again()
     wait_until(lambda: is_available("europe"))
     assert apply(script(INSERT), "--cluster", "europe").returncode == 0
-    assert tenant_of(fresh(there)).find_one()["n"] == 1
+    assert tenant_of(fresh(away)).find_one()["n"] == 1
+
+
+def test_slow_reads_on_a_cluster_that_the_wave_wrote_to_keep_the_gate_shut(
+    script,
+    apply,
+    europe,  # noqa: F811
+    there,  # noqa: F811
+    monkeypatch,
+):
+    """Those of master data are as fast as ever."""
+    monkeypatch.setattr(applying, "GATE_LOOKS", 1)
+    monkeypatch.setattr(applying, "_READS", 1)
+    first = an_organization("There", cluster="europe")
+    for name in ("Here", "Elsewhere"):
+        an_organization(name)
+    slow = {"failCommands": ["find"], "blockConnection": True, "blockTimeMS": 900}
+    there.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=slow)
+    try:
+        told = apply(script(INSERT), "--max-latency", 800)
+    finally:
+        there.admin.command("configureFailPoint", "failCommand", mode="off")
+    assert told.returncode == 1
+    assert "behind the wave “canary” the portal's own reads on europe take" in told.stdout
+    assert [item.organization for item in JobItem.objects] == [first.id]
+    assert apply(script(INSERT), "--max-latency", 5000).returncode == 0
 
 
 @pytest.mark.usefixtures("real_limits")
