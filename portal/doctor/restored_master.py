@@ -53,7 +53,8 @@ def _notice() -> None:
     if kept is None and known is None:  # the first time
         _keep(0)
     counted = _count({"$inc": {"marks": 1}})
-    if known is not None if kept is None else kept["marks"] >= counted:
+    set_back = kept["marks"] >= counted if kept else known is not None
+    if set_back:
         log.warning("master_data.set_back", note="an epoch begins, so that applications go on")
         begin_epoch(RequestContext())
         counted = _count({"$max": {"marks": (kept or {"marks": counted})["marks"] + 1}})
