@@ -16,9 +16,17 @@ from portal.cli.administrators import (
     cluster_admin_uri_option,
 )
 from portal.cli.running import on_database, plain
-from portal.doctor import applications, credentials, keeping, placements, restored_master
+from portal.doctor import (
+    applications,
+    credentials,
+    keeping,
+    placements,
+    restored_master,
+    support,
+)
 from portal.doctor.examination import CHECKS, Outcome, examine, repair_finding
 from portal.doctor.findings import Finding, Kind
+from portal.doctor.keeping import Check
 from portal.web.context import OPERATOR, RequestContext
 
 
@@ -87,7 +95,12 @@ def examine_installation(
         if drop_users:
             examinations = _drop_users(admins, ask=not yes)
         else:
-            examinations = [examine(check, repair=repair) for check in CHECKS]
+            # An administrator sees users in databases of organizations' own that the portal can't.
+            seeing: dict[Check, Check] = {
+                check: partial(check, admins)
+                for check in (credentials.find_mismatched, support.find_unrecorded)
+            }
+            examinations = [examine(seeing.get(check, check), repair=repair) for check in CHECKS]
             for cluster, admin in admins.items():
                 of_applications = partial(applications.find_amiss, cluster, admin)
                 examinations.append(examine(of_applications, repair=repair))
@@ -95,7 +108,7 @@ def examine_installation(
 
 
 def _drop_users(admins: dict[str, MongoClient], *, ask: bool) -> list[Iterator[Outcome]]:
-    shown = credentials.find_dead_users()
+    shown = credentials.find_dead_users(admins)
     dropped = [_repair_shown(shown, credentials.DEAD_USER, "Drop", ask=ask)]
     for cluster, admin in admins.items():
         shown = applications.find_unrecorded(cluster, admin)

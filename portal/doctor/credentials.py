@@ -1,5 +1,5 @@
 """Credentials compared with the MongoDB users they stand for: those whose names begin as ours do,
-in the tenant database of each cluster and in databases of organizations' own.
+in the tenant database of each cluster and in every database of organizations' own.
 
 A user is recorded before it is made, and dropped before its record is deleted. So one that is
 listed twice without a record in between has none.
@@ -11,16 +11,16 @@ from functools import partial
 
 from bson import ObjectId
 from mongoengine import QuerySet
-from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from portal import clock, settings
 from portal.audit.trail import record
 from portal.database import users
-from portal.database.clusters import client_of, is_available, known_clusters
+from portal.database.clusters import is_available, known_clusters
 from portal.database.transactions import transactional
 from portal.database.users import UNAUTHORIZED, Privilege
 from portal.doctor.findings import Finding, Kind, NotRepaired
+from portal.doctor.user_homes import NO_ADMINISTRATORS, Administrators, Home, find_homes
 from portal.documents.credentials import Credential, CredentialUser, Reach
 from portal.documents.organizations import MAIN_CLUSTER, Organization, OrganizationState
 from portal.organizations.credentials import hosts
@@ -76,15 +76,15 @@ WRONG_HOSTS = Kind(
 )
 
 
-def find_mismatched() -> Iterator[Finding]:
+def find_mismatched(administrators: Administrators = NO_ADMINISTRATORS) -> Iterator[Finding]:
     """Users without a record, records without a user, and users that reach something else."""
-    for home in _homes():
+    for home in find_homes(PREFIX, _expected(), administrators):
         yield from _mismatched_in(home)
 
 
-def find_dead_users() -> Iterator[Finding]:
+def find_dead_users(administrators: Administrators) -> Iterator[Finding]:
     """Users and roles that reach no organization, and may be dropped."""
-    return (finding for finding in find_mismatched() if finding.kind is DEAD_USER)
+    return (found for found in find_mismatched(administrators) if found.kind is DEAD_USER)
 
 
 def find_wrong_hosts() -> Iterator[Finding]:
@@ -102,53 +102,33 @@ def find_wrong_hosts() -> Iterator[Finding]:
                 yield Finding(WRONG_HOSTS, name, words)
 
 
-@dataclass(frozen=True, slots=True)
-class _Home:
-    """A database in which credentials' users are."""
-
-    cluster: str
-    database: str
-
-    @property
-    def opened(self) -> Database:
-        return client_of(self.cluster)[self.database]
-
-    @property
-    def words(self) -> str:
-        return self.database if self.cluster == MAIN_CLUSTER else f"{self.cluster}: {self.database}"
-
-    @property
-    def organizations(self) -> QuerySet:
-        """The organizations whose users are here."""
-        own = self.database != settings.current().tenant_db
-        # The first versions wrote no cluster.
-        clusters = [self.cluster, *([None] if self.cluster == MAIN_CLUSTER else [])]
-        return Organization.objects(
-            __raw__={
-                "placement.cluster": {"$in": clusters},
-                "placement.database": self.database if own else None,
-            }
-        )
-
-
 def _answering_clusters() -> list[str]:
     return [known.name for known in known_clusters() if is_available(known.name)]
 
 
-def _homes() -> Iterator[_Home]:
-    answering = _answering_clusters()
-    for cluster in answering:
-        yield _Home(cluster, settings.current().tenant_db)
-    with_own = Organization.objects(placement__database__ne=None, credentials__gt=0)
+def _expected() -> set[tuple[str, str]]:
+    """The places in which the users of credentials are, by their records."""
+    credentials = list(Credential.objects.only("organization", "elsewhere"))
+    owners = {credential.organization for credential in credentials}
+    with_own = Organization.objects(placement__database__ne=None, id__in=list(owners))
     own = {home_of(organization.placement) for organization in with_own.only("placement")}
-    moving = Credential.objects(elsewhere__0__exists=True)
-    own |= {(each.cluster, each.database) for found in moving for each in found.elsewhere}
-    for cluster, database in sorted(own):
-        if cluster in answering and database != settings.current().tenant_db:
-            yield _Home(cluster, database)
+    return own | {(each.cluster, each.database) for one in credentials for each in one.elsewhere}
 
 
-def _mismatched_in(home: _Home) -> Iterator[Finding]:
+def _organizations_in(home: Home) -> QuerySet:
+    """The organizations whose users are there."""
+    own = home.database != settings.current().tenant_db
+    # The first versions wrote no cluster.
+    clusters = [home.cluster, *([None] if home.cluster == MAIN_CLUSTER else [])]
+    return Organization.objects(
+        __raw__={
+            "placement.cluster": {"$in": clusters},
+            "placement.database": home.database if own else None,
+        }
+    )
+
+
+def _mismatched_in(home: Home) -> Iterator[Finding]:
     try:
         first = _look(home)
         # A change may have been under way, so what stands out is looked at again.
@@ -156,7 +136,7 @@ def _mismatched_in(home: _Home) -> Iterator[Finding]:
     except OperationFailure as error:
         if error.code != UNAUTHORIZED:
             raise
-        if Credential.objects.first():
+        if home.expected and Credential.objects.first():
             lacking = ", ".join(users.missing_rights(home.opened))
             yield Finding(UNSEEN_USERS, home.words, f"it lacks {lacking}")
         return
@@ -192,13 +172,15 @@ class _Look:
         }
 
 
-def _look(home: _Home) -> _Look:
+def _look(home: Home) -> _Look:
     made = users.roles_of_users(home.opened, PREFIX)
     roles = users.roles_in(home.opened, PREFIX)
+    if not (made or roles or home.expected):
+        return _Look({}, {}, {}, {})
     credentials = list(Credential.objects)
     recorded = {user.name: found for found in credentials for user in found.all_users}
     wanted = {found.organization for found in credentials}
-    placed = set(home.organizations.filter(id__in=list(wanted)).scalar("id"))
+    placed = set(_organizations_in(home).filter(id__in=list(wanted)).scalar("id"))
     here = {
         user.name: found
         for found in credentials
@@ -208,7 +190,7 @@ def _look(home: _Home) -> _Look:
     return _Look(made, roles, recorded, here)
 
 
-def _unrecorded(home: _Home, name: str, privileges: frozenset[Privilege] | None) -> Finding:
+def _unrecorded(home: Home, name: str, privileges: frozenset[Privilege] | None) -> Finding:
     organization, reach = _reached(home, privileges or frozenset())
     if organization is None or reach is None:
         words = "has no role" if privileges is None else "reaches no organization"
@@ -219,7 +201,7 @@ def _unrecorded(home: _Home, name: str, privileges: frozenset[Privilege] | None)
 
 
 def _reached(
-    home: _Home, privileges: frozenset[Privilege]
+    home: Home, privileges: frozenset[Privilege]
 ) -> tuple[Organization | None, Reach | None]:
     """The organization whose collection a role reaches, and how; neither where that is none, or
     anything else as well."""
@@ -227,15 +209,17 @@ def _reached(
     if len(names) != 1:
         return None, None
     [name] = names
-    organization = home.organizations.filter(
-        placement__collection=name, state=OrganizationState.ACTIVE, operation=None
-    ).first()
+    organization = (
+        _organizations_in(home)
+        .filter(placement__collection=name, state=OrganizationState.ACTIVE, operation=None)
+        .first()
+    )
     given = {each: set(privileges_on(home.database, name, each)) for each in Reach}
     reaches = [each for each in Reach if privileges == given[each]]
     return (organization, reaches[0]) if organization and reaches else (None, None)
 
 
-def _drop(home: _Home, name: str) -> str | None:
+def _drop(home: Home, name: str) -> str | None:
     look = _look(home)
     if name not in look.unrecorded:
         return None
@@ -265,13 +249,13 @@ def _take_over(name: str, organization_id: ObjectId, reach: Reach) -> str | None
     return "taken over"
 
 
-def _missing(home: _Home, name: str, credential: Credential) -> Finding:
+def _missing(home: Home, name: str, credential: Credential) -> Finding:
     words = f"user of credential “{credential.name}”, which is gone"
     repair = partial(_end_missing, home, name, credential.id)
     return Finding(MISSING_USER, name, words, credential.organization, repair)
 
 
-def _end_missing(home: _Home, name: str, credential_id: ObjectId) -> str | None:
+def _end_missing(home: Home, name: str, credential_id: ObjectId) -> str | None:
     if name in users.users_in(home.opened, PREFIX):
         return None
     _mark_ended(name, credential_id)
@@ -301,7 +285,7 @@ def _mark_ended(name: str, credential_id: ObjectId) -> None:
     credential.save()
 
 
-def _misgiven(home: _Home, name: str, look: _Look) -> Iterator[Finding]:
+def _misgiven(home: Home, name: str, look: _Look) -> Iterator[Finding]:
     credential = look.here[name]
     if further := look.users[name]:
         words = f"has also {', '.join(sorted(further))}"
@@ -313,7 +297,7 @@ def _misgiven(home: _Home, name: str, look: _Look) -> Iterator[Finding]:
         yield Finding(WRONG_PRIVILEGES, name, words, credential.organization, repair)
 
 
-def _differs(home: _Home, name: str, credential: Credential) -> bool:
+def _differs(home: Home, name: str, credential: Credential) -> bool:
     """Tell whether the user's role has other privileges than it should, with no operation running
     on its organization meanwhile."""
     settled = {"id": credential.organization, "operation": None}
@@ -332,7 +316,7 @@ def _differs(home: _Home, name: str, credential: Credential) -> bool:
     return not ended and unchanged and given != wanted
 
 
-def _give(home: _Home, name: str, credential_id: ObjectId) -> str | None:
+def _give(home: Home, name: str, credential_id: ObjectId) -> str | None:
     credential = Credential.objects(id=credential_id).first()
     if credential is None or not _differs(home, name, credential):
         return None

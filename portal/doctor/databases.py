@@ -35,8 +35,10 @@ OUTSIDE = Kind(
     "look into it, then rename it or drop it by hand.",
 )
 
+OWN_DATABASE = re.compile(r"^t_([0-9a-f]{24})$")
+"""The names of organizations' own databases."""
+
 MOVES_COLLECTIONS = (MOVING_COLLECTION, *MOVED_COLLECTIONS)
-_OWN_DATABASE = re.compile(r"t_([0-9a-f]{24})")
 _SYSTEM = frozenset({"admin", "config", "local"})
 
 
@@ -46,7 +48,7 @@ def find_amiss() -> Iterator[Finding]:
         client = client_of(cluster)
         # Strays in the tenant database are found as such.
         for name in sorted({*client.list_database_names()} - {settings.current().tenant_db}):
-            if own := _OWN_DATABASE.fullmatch(name):
+            if own := OWN_DATABASE.fullmatch(name):
                 yield from _amiss_in(client[name], cluster, ObjectId(own[1]))
             elif name not in _SYSTEM and collections.uuid_of(client[name], OWN_COLLECTION):
                 yield Finding(OUTSIDE, name, f"cluster {cluster}")

@@ -10,46 +10,39 @@ from functools import partial
 
 from pymongo.errors import OperationFailure
 
-from portal import settings
 from portal.database import users
-from portal.database.clusters import client_of, is_available, known_clusters
 from portal.database.users import UNAUTHORIZED
 from portal.doctor.findings import Finding, Kind
-from portal.documents.organizations import Organization
+from portal.doctor.user_homes import NO_ADMINISTRATORS, Administrators, Home, find_homes
 from portal.documents.support import SupportGrant
-from portal.organizations.lifecycle.privileges import home_of
 from portal.organizations.support.reading import PREFIX
 
 UNRECORDED_READER = Kind(
     "unrecorded_reader",
-    "MongoDB users by whom operators read an organization, and that no support grant records",
+    "MongoDB users and roles by which operators read, and that no support grant records",
     "An older backup of the master database leaves them so. Nobody has their passwords; --repair "
     "drops them.",
 )
 
 
-def find_unrecorded() -> Iterator[Finding]:
-    """Users of support grants that no grant records."""
-    for home in sorted(_homes()):
+def find_unrecorded(administrators: Administrators = NO_ADMINISTRATORS) -> Iterator[Finding]:
+    """Users and roles of support grants that no grant records."""
+    for home in find_homes(PREFIX, _expected(), administrators):
         suspects = _unrecorded_in(home)
         for name in sorted(suspects and suspects & _unrecorded_in(home)):
-            words = f"is in {home[1]} on {home[0]}"
+            words = f"is in {home.database} on {home.cluster}"
             yield Finding(UNRECORDED_READER, name, words, repair=partial(_drop, home, name))
 
 
-def _homes() -> set[tuple[str, str]]:
-    """The clusters that answer, each with a database in which there may be such users."""
-    answering = [known.name for known in known_clusters() if is_available(known.name)]
-    homes = {(name, settings.current().tenant_db) for name in answering}
-    with_own = Organization.objects(placement__database__ne=None, support_users__gt=0)
-    homes |= {home_of(organization.placement) for organization in with_own.only("placement")}
-    return {home for home in homes if home[0] in answering}
+def _expected() -> set[tuple[str, str]]:
+    """The places in which the users of grants are, by their records."""
+    grants = SupportGrant.objects(users__0__exists=True).only("users")
+    return {(user.cluster, user.database) for grant in grants for user in grant.users}
 
 
-def _unrecorded_in(home: tuple[str, str]) -> set[str]:
-    cluster, database = home
+def _unrecorded_in(home: Home) -> set[str]:
     try:
-        found = users.users_in(client_of(cluster)[database], PREFIX)
+        found = users.users_in(home.opened, PREFIX) | {*users.roles_in(home.opened, PREFIX)}
     except OperationFailure as error:
         if error.code != UNAUTHORIZED:
             raise
@@ -58,8 +51,8 @@ def _unrecorded_in(home: tuple[str, str]) -> set[str]:
     return found - {user.name for grant in recorded for user in grant.users}
 
 
-def _drop(home: tuple[str, str], name: str) -> str | None:
+def _drop(home: Home, name: str) -> str | None:
     if name not in _unrecorded_in(home):
         return None
-    users.drop_user(client_of(home[0])[home[1]], name)
+    users.drop_user(home.opened, name)
     return "dropped"
