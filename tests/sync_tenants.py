@@ -14,6 +14,7 @@ SOURCE = TOP / "portal" / "tenants" / "_async"
 TARGET = SOURCE.with_name("_sync")
 REPLACED = {
     "async_sleep": "sleep",
+    "async_close_behind": "close_behind",
     "async_in_thread": "in_thread",
     "asynchronous": "synchronous",
     "_async": "_sync",

@@ -4,8 +4,10 @@ A cluster is recorded before a user is made there, and forgotten after it was dr
 can't be dropped, for lack of an administrator or since the cluster doesn't answer, stays recorded.
 """
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from mongoengine import QuerySet
@@ -25,6 +27,7 @@ HOME = "admin"
 
 _USER_NOT_FOUND = 11
 _UNAUTHORIZED = 13
+_ENDING_SECONDS, _POLL_SECONDS = 2, 0.02
 
 Administrators = Mapping[str, MongoClient]
 """The clients of MongoDB's administrators, by cluster."""
@@ -62,18 +65,35 @@ def drop_recorded(
 
 
 def drop_user(administrator: MongoClient, user: str, database: str = HOME) -> None:
-    """Take the user's rights, end its open transactions, which else keep their locks until they
-    expire and make a rename wait, and drop it."""
+    """Take the user's rights, let what runs come to its end, end its open transactions, which else
+    keep their locks until they expire and make a rename wait, and drop it."""
     users.set_privileges(administrator[database], user, [])
     try:
+        _wait_for_operations(administrator, user)
         administrator.admin.command("killAllSessions", [{"user": user, "db": database}])
     except OperationFailure as error:
         if error.code == _UNAUTHORIZED:
-            note = "its transactions end when they expire: the administrator lacks killAnySession"
+            note = (
+                "its transactions end when they expire: the administrator lacks killAnySession or "
+                "inprog"
+            )
             log.warning("application.sessions_left", user=user, note=note)
         elif error.code != _USER_NOT_FOUND:
             raise
     users.drop_user(administrator[database], user)
+
+
+def _wait_for_operations(administrator: MongoClient, user: str) -> None:
+    """Return once nothing runs of a user who may begin nothing more, or after _ENDING_SECONDS."""
+    deadline = time.monotonic() + _ENDING_SECONDS
+    running = {"active": True, "effectiveUsers.user": user}
+    stages: list[dict[str, Any]] = [
+        {"$currentOp": {"allUsers": True}},
+        {"$match": running},
+        {"$limit": 1},
+    ]
+    while next(administrator.admin.aggregate(stages), None) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
 
 
 def homes_of(application: Application, user: str) -> tuple[str, ...]:

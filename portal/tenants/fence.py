@@ -33,6 +33,9 @@ _TRANSIENT = frozenset(
     {6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436,
      _QUERY_PLAN_KILLED, _WRITE_CONCERN_TIMEOUT}
 )  # fmt: skip
+UNAUTHORIZED = 13
+# UserNotFound; also on a connection whose user was dropped; AuthenticationFailed.
+_REFUSED = frozenset({11, UNAUTHORIZED, 18})
 # Not a primary: it was refused before it ran.
 _NOT_RUN = frozenset({10107, 13435, 13436})
 _LONGEST_PAUSE_SECONDS = 0.25
@@ -89,6 +92,11 @@ def is_transient(error: PyMongoError) -> bool:
         or code in _TRANSIENT
         or error.has_error_label("RetryableWriteError")
     )
+
+
+def is_refused(error: PyMongoError) -> bool:
+    """Tell whether the server knows the client's user no more, or refuses it: nothing was run."""
+    return isinstance(error, OperationFailure) and error.code in _REFUSED
 
 
 def may_have_run(error: PyMongoError) -> bool:

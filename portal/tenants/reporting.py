@@ -72,5 +72,7 @@ class Reporting:
     def _client(self) -> MongoClient[dict[str, Any]]:
         uri = self._uri()
         if self._made is None or self._made[0] != uri:
+            if self._made is not None:  # this thread alone uses it
+                self._made[1].close()
             self._made = uri, MongoClient(uri, **{**client_defaults(uri), **self._options})
         return self._made[1]

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Protocol, TypeVar
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, WeakSet, finalize
 
 from pymongo import _csot
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -34,6 +34,30 @@ async_in_thread = asyncio.to_thread
 def in_thread(call: Callable[[], Result]) -> Result:
     """The result of a call that blocks, which here it may."""
     return call()
+
+
+def async_close_behind(user: Any, client: Any) -> None:
+    """Close the client, in this event loop, once nothing has its ``user`` any more."""
+    loop = asyncio.get_running_loop()
+
+    def close() -> None:
+        task = loop.create_task(client.close())
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
+
+    def begin() -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(close)
+
+    finalize(user, begin).atexit = False
+
+
+def close_behind(user: Any, client: Any) -> None:
+    """Close the client once nothing has its ``user`` any more."""
+    finalize(user, client.close).atexit = False
+
+
+_closing: set[asyncio.Task[None]] = set()
 
 
 class _Forked(Protocol):
@@ -75,6 +99,11 @@ def take_received(cursor: Any) -> list[Any]:
     taken = list(received)
     received.clear()
     return taken
+
+
+def commit_attempts(session: Any) -> int:
+    """How often it was tried to commit a session's transaction, as far as PyMongo tells."""
+    return getattr(getattr(session, "_transaction", None), "attempt", 2)
 
 
 class AsyncFlights:

@@ -9,9 +9,11 @@ number its own writes in them, and the server refuses a number that isn't higher
 """
 
 import itertools
+import math
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from threading import Lock, Semaphore
 from typing import Any
 
@@ -24,7 +26,20 @@ from .. import limits
 from ..arguments import client_defaults
 from ..directory import MAIN
 from ..errors import TooManyStreams, UnknownCluster
-from ..runtime import AsyncScoped, renew_after_fork
+from ..runtime import (
+    AsyncFlights,
+    AsyncRead,
+    AsyncScoped,
+    async_close_behind,
+    async_in_thread,
+    renew_after_fork,
+)
+
+Uri = str | Callable[[], str]
+"""A cluster's URI, or what returns it."""
+
+# Between two questions whether there is another URI, since a right may just be missing.
+_ASKED_SECONDS = 1
 
 # Higher than the numbers that PyMongo gave in a session that the library takes from its pool.
 _numbers = itertools.count(2**40)
@@ -33,9 +48,15 @@ _numbers = itertools.count(2**40)
 class AsyncConnection:
     """A client of one cluster, for all of its organizations. Thread-safe."""
 
-    def __init__(self, client: AsyncMongoClient, uri: str = "") -> None:
+    def __init__(
+        self,
+        client: AsyncMongoClient,
+        uri: str = "",
+        replace: AsyncRead[bool] | None = None,
+    ) -> None:
         self.client = client
         self.uri = uri
+        self._replace = replace
         self._databases: dict[str, AsyncDatabase] = {}
         self._sessions: deque[tuple[AsyncClientSession, float]] = deque()
         renew_after_fork(self)
@@ -46,6 +67,11 @@ class AsyncConnection:
         if found is None:
             found = self._databases[name] = self.client[name]
         return found
+
+    async def is_replaced(self) -> bool:
+        """Tell whether there are other credentials than those of this one, which the server
+        refused."""
+        return self._replace is not None and await self._replace()
 
     def take_session(self) -> AsyncClientSession:
         """A session for one numbered write at a time."""
@@ -74,15 +100,19 @@ def next_number() -> Int64:
 
 
 class AsyncClusters:
-    """Clusters by name, each with its URI. Thread-safe.
+    """Clusters by name, each with its URI, or what returns it: that is asked at once, and again
+    where the server refuses the user. Thread-safe.
 
     A client is made at first use: in each process one, and for ``AsyncTenants`` in each event loop.
     """
 
     def __init__(
-        self, uris: Mapping[str, str], max_streams: int, client_options: dict[str, Any]
+        self, uris: Mapping[str, Uri], max_streams: int, client_options: dict[str, Any]
     ) -> None:
-        self._uris = dict(uris)
+        self._sources = {name: uri for name, uri in uris.items() if callable(uri)}
+        self._uris = {name: uri() if callable(uri) else uri for name, uri in uris.items()}
+        self._asked: dict[str, float] = {}
+        self._flights = AsyncScoped(AsyncFlights)
         self._options = {"uuidRepresentation": "standard", "connect": False, **client_options}
         self._scope = AsyncScoped(dict)
         self._stream_scope = AsyncScoped(dict)
@@ -105,8 +135,10 @@ class AsyncClusters:
             with self._lock:
                 found = made.get(cluster)
                 if found is None or found.uri != uri:
-                    # A former one ends with the last operation that still uses it.
-                    found = made[cluster] = AsyncConnection(self._client(uri), uri)
+                    if found is not None:  # it ends with the last operation that uses it
+                        async_close_behind(found, found.client)
+                    replace = partial(self._is_replaced, cluster, uri)
+                    found = made[cluster] = AsyncConnection(self._client(uri), uri, replace)
         return found
 
     @property
@@ -152,6 +184,24 @@ class AsyncClusters:
             await connection.client.close()
         for _, client in streams.values():
             await client.close()
+
+    async def _is_replaced(self, cluster: str, refused: str) -> bool:
+        """Tell whether a cluster has another URI than the one that was refused; its source is asked
+        by one for all that wait, in a thread, since it may block."""
+
+        async def ask() -> None:
+            if self._uris[cluster] == refused and self._may_ask(cluster):
+                uri = await async_in_thread(self._sources[cluster])
+                if uri == refused:
+                    self._asked[cluster] = time.monotonic()
+                self.replace_uri(cluster, uri)
+
+        if cluster in self._sources:
+            await self._flights.get().share(cluster, ask)
+        return self._uris[cluster] != refused
+
+    def _may_ask(self, cluster: str) -> bool:
+        return time.monotonic() - self._asked.get(cluster, -math.inf) >= _ASKED_SECONDS
 
     def _uri(self, cluster: str) -> str:
         try:

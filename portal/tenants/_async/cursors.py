@@ -9,7 +9,7 @@ from pymongo.errors import InvalidOperation, PyMongoError
 from .. import limits
 from ..arguments import Sort, collation_document, hint_value, id_of, raw_without_id, sort_document
 from ..errors import CursorLost
-from ..fence import is_transient, lost_cursor
+from ..fence import is_refused, is_transient, lost_cursor
 from ..queries import check_expressions, orders_itself
 from .channels import AsyncOpened
 from .execution import AsyncExecution
@@ -242,7 +242,8 @@ class AsyncFound(AsyncResults):
         return fields.get("hint") is None and not orders_itself(fields["filter"])
 
     def _recover(self, error: PyMongoError) -> None:
-        if not (lost_cursor(error) or is_transient(error)):
+        # A cursor is its user's. Of one whose user is gone another one opens the next.
+        if not (lost_cursor(error) or is_transient(error) or is_refused(error)):
             raise error
         if self._read and not self._follows_ids:
             super()._recover(error)

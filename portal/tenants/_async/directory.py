@@ -38,7 +38,7 @@ from ..errors import (
     Unknown,
     UnknownPool,
 )
-from ..fence import pauses, polls
+from ..fence import UNAUTHORIZED, is_refused, pauses, polls
 from ..placements import DATABASE
 from ..reporting import Reporting
 from ..runtime import (
@@ -55,7 +55,6 @@ from .metering import AsyncMetering
 from .reports import AsyncReports
 
 _REFRESHED_AT_ONCE = 1000
-_UNAUTHORIZED = 13
 _CODEC_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
     uuid_representation=UuidRepresentation.STANDARD
 )
@@ -264,16 +263,19 @@ class AsyncDirectory:
         return await self._flights.get().share(key, read)
 
     async def _find(self, view: str, document_id: Any) -> dict[str, Any] | None:
+        main = self.clusters.connection(MAIN)
         try:
-            main = self.clusters.connection(MAIN)
             async with main.client.start_session(causal_consistency=True) as session:
                 # A new primary may not know yet what the one before it answered as committed.
                 if read_at := self._entries.read_at(main.uri):
                     session.advance_operation_time(read_at)
-                found = await self._view(view).find_one({"_id": document_id}, session=session)
+                wanted = {"_id": document_id}
+                found = await self._view(view, main).find_one(wanted, session=session)
                 self._entries.advance(main.uri, session.operation_time)
         except OperationFailure as error:
-            if error.code == _UNAUTHORIZED:
+            if is_refused(error) and await main.is_replaced():
+                return await self._find(view, document_id)
+            if error.code == UNAUTHORIZED:
                 raise DirectoryMissing(self._master) from error
             raise
         if found is None and not self._seen:
@@ -306,8 +308,8 @@ class AsyncDirectory:
             .get_collection(BUDGETS, write_concern=WriteConcern(1))
         )
 
-    def _view(self, name: str) -> AsyncCollection:
-        database = self.clusters.connection(MAIN).database(self._master)
+    def _view(self, name: str, main: AsyncConnection | None = None) -> AsyncCollection:
+        database = (main or self.clusters.connection(MAIN)).database(self._master)
         return database.get_collection(
             name,
             codec_options=_CODEC_OPTIONS,

@@ -19,8 +19,16 @@ from .. import limits
 from ..bulk import Sending
 from ..directory import Located
 from ..errors import NotOffered, PartialWrite, StateError
-from ..fence import Moved, check_write, is_transient, may_have_run, pauses
-from ..runtime import AsyncAttempt, AsyncBody, Result, async_sleep
+from ..fence import (
+    UNAUTHORIZED,
+    Moved,
+    check_write,
+    is_refused,
+    is_transient,
+    may_have_run,
+    pauses,
+)
+from ..runtime import AsyncAttempt, AsyncBody, Result, async_sleep, commit_attempts
 from ..usage import statements_of
 from .channels import AsyncChannel, AsyncOpened
 from .connections import AsyncConnection, next_number
@@ -51,7 +59,7 @@ class AsyncExecution(Protocol):
     def codec_options(self) -> CodecOptions:
         """The options of documents."""
 
-    def channel(self, located: Located) -> AsyncChannel:
+    def channel(self, located: Located, session: AsyncClientSession | None = None) -> AsyncChannel:
         """The way to the collection."""
 
     async def read(self, verb: str, **fields: Any) -> dict[str, Any]:
@@ -134,9 +142,10 @@ class AsyncFenced:
         options = write_options(self.codec_options)
         sending = Sending(verb, fields)
         taken: tuple[str, AsyncConnection, AsyncClientSession, Any] | None = None
+        unknown = False  # what became of an earlier try
 
         async def attempt(located: Located) -> Mapping[str, Any]:
-            nonlocal taken
+            nonlocal taken, unknown
             self.check_writable(located)
             # A try of which nothing is known is followed by one at the same place, which tells:
             # the server knows its number, or rejects it. So what comes to another cluster, where
@@ -156,14 +165,28 @@ class AsyncFenced:
             channel = AsyncChannel(connection, located, self._place.metering)
             stamped = {"txnNumber": number, "writeConcern": _MAJORITY}
             command = {**fields, **sending.content, **stamped}
-            reply = await channel.send(verb, command, options, session)
+            try:
+                reply = await channel.send(verb, command, options, session)
+            except PyMongoError as error:
+                if is_refused(error) and not unknown:
+                    taken = None  # another user has sessions of its own
+                elif is_transient(error):
+                    unknown = unknown or may_have_run(error)
+                raise
+            unknown = False
             sending.note(reply)
             check_write(reply, single=single)
             return sending.whole(reply)
 
         answered = False
         try:
-            reply = await self.execute(attempt, writes=True, operations=statements_of(fields))
+            reply = await self.execute(
+                attempt,
+                writes=True,
+                # Of another user the server doesn't know the number.
+                done_nothing=lambda: not unknown,
+                operations=statements_of(fields),
+            )
             answered = True
             return reply
         except OperationFailure as error:
@@ -200,48 +223,71 @@ class AsyncFenced:
         return await self.execute(attempt, writes=True, seconds=seconds)
 
     async def transact(self, body: AsyncBody[Result]) -> Result:
+        commits = False
+
         async def attempt(located: Located) -> Result:
-            client = self._place.connection(located).client
+            nonlocal commits
+            commits = False
+            connection = self._place.connection(located)
 
             # A rejection must be raised inside: otherwise the commit would fail as retryable,
             # endlessly.
             async def run(session: AsyncClientSession) -> Result:
-                return await body(session, located)
+                nonlocal commits
+                commits = False
+                result = await body(session, located)
+                commits = True
+                return result
 
             with pymongo.timeout(limits.TRANSACTION_SECONDS):
-                async with client.start_session() as session:
-                    return await session.with_transaction(run, **TRANSACTION)
+                async with connection.client.start_session() as session:
+                    try:
+                        return await session.with_transaction(run, **TRANSACTION)
+                    except OperationFailure as error:
+                        # The only commit was refused; or none was sent, for want of a connection.
+                        refused = error.code == UNAUTHORIZED
+                        commits = commits and commit_attempts(session) > refused
+                        raise
 
         # The driver made all safe retries; after a commit with unknown result there are none.
-        return await self.execute(attempt, writes=True, retryable=False)
+        return await self.execute(
+            attempt, writes=True, retryable=False, done_nothing=lambda: not commits
+        )
 
-    async def begin(self) -> tuple[AsyncClientSession, Located]:
-        """A session in a transaction that has looked at the collection, and where that is."""
+    async def begin(self) -> tuple[AsyncClientSession, Located, AsyncChannel]:
+        """A session in a transaction that has looked at the collection, where that is, and the way
+        to it."""
 
-        async def attempt(located: Located) -> tuple[AsyncClientSession, Located]:
-            session = self._place.connection(located).client.start_session()
+        async def attempt(located: Located) -> tuple[AsyncClientSession, Located, AsyncChannel]:
+            connection = self._place.connection(located)
+            channel = AsyncChannel(connection, located, self._place.metering)
+            session = connection.client.start_session()
             try:
                 await session.start_transaction(**TRANSACTION)
-                await self.look(session, located)
+                await channel.send("find", ANY, self.codec_options, session)
             except BaseException:
                 await session.end_session()
                 raise
-            return session, located
+            return session, located, channel
 
         return await self.execute(attempt, writes=True)
 
     async def look(self, session: AsyncClientSession | None, located: Located) -> None:
         """Check that the collection is there, and in a transaction keep it from being renamed until
         that ends. Raises Moved."""
-        await self.channel(located).send("find", ANY, self.codec_options, session)
+        channel = self.channel(located, session)
+        await channel.send("find", ANY, self.codec_options, session)
 
     def check_writable(self, located: Located) -> None:
         self._place.check_writable(located)
 
-    def channel(self, located: Located) -> AsyncChannel:
-        """The way to the collection."""
+    def channel(self, located: Located, session: AsyncClientSession | None = None) -> AsyncChannel:
+        """The way to the collection; for a ``session`` by its client."""
         place = self._place
-        return AsyncChannel(place.connection(located), located, place.metering)
+        connection = place.connection(located)
+        if session is not None and session.client is not connection.client:
+            connection = AsyncConnection(session.client)  # whose URI was replaced since
+        return AsyncChannel(connection, located, place.metering)
 
     async def execute(
         self,
@@ -249,6 +295,7 @@ class AsyncFenced:
         *,
         writes: bool = False,
         retryable: bool = True,
+        done_nothing: Callable[[], bool] = lambda: True,
         seconds: float = limits.OPERATION_SECONDS,
         operations: int = 1,
     ) -> Result:
@@ -257,7 +304,8 @@ class AsyncFenced:
         known to be read-only only if it is so now.
 
         Calls it again after a rename, since the server rejected it then; if ``retryable`` also
-        after a transient error.
+        after a transient error; and if the server refused the user, there is another one now, and
+        earlier calls have ``done_nothing``.
         """
         place = self._place
         located = place.known()
@@ -266,6 +314,7 @@ class AsyncFenced:
                 located = await self._locate()
         await place.metering.admit(located.entry, operations)
         moved: Moved | None = None
+        used: AsyncConnection | None = None
         with pymongo.timeout(seconds):
             for pause_seconds in pauses():  # until the time limit raises in ``attempt``
                 try:
@@ -278,12 +327,17 @@ class AsyncFenced:
                         raise
                     await async_sleep(pause_seconds)
                     continue
+                used = used or place.connection(located)
                 try:
                     result = await attempt(located)
                 except Moved as rejected:
-                    moved = rejected
+                    moved, used = rejected, None
                 except PyMongoError as error:
-                    if not (retryable and is_transient(error)):
+                    if is_refused(error):
+                        if not done_nothing() or not await used.is_replaced():
+                            raise
+                        used = None
+                    elif not (retryable and is_transient(error)):
                         raise
                 else:
                     place.confirm(located)
@@ -354,7 +408,7 @@ class AsyncInTransaction:
     async def transact(self, body: AsyncBody[Result]) -> Result:
         return await body(self.session, self._located)
 
-    def channel(self, located: Located) -> AsyncChannel:
+    def channel(self, located: Located, session: AsyncClientSession | None = None) -> AsyncChannel:
         """The way to the collection."""
         return self._channel
 

@@ -15,7 +15,8 @@ from ..directory import MAIN, Located
 from ..errors import NotOffered
 from ..fence import pauses
 from ..runtime import async_in_thread, async_sleep
-from .connections import AsyncClusters
+from .channels import AsyncChannel
+from .connections import AsyncClusters, Uri
 from .directory import AsyncDirectory, AsyncListed, AsyncPlace
 from .execution import AsyncFenced, AsyncInTransaction
 from .metering import LIMIT_SECONDS
@@ -86,9 +87,9 @@ class AsyncTenant(AsyncOperations):
         organization can't be renamed or trashed in between. PyMongo's error of a conflict has the
         label TransientTransactionError: ``with_transaction`` runs its body again by itself.
         """
-        session, located = await self._execution.begin()
+        session, located, channel = await self._execution.begin()
         async with session:
-            transaction = self._in(session, located)
+            transaction = self._in(session, located, channel)
             yield transaction
             with transaction._execution.bounded():
                 await _commit(session)
@@ -99,7 +100,8 @@ class AsyncTenant(AsyncOperations):
 
         async def run(session: AsyncClientSession, located: Located) -> Any:
             await self._execution.look(session, located)
-            return await body(self._in(session, located))
+            channel = self._execution.channel(located, session)
+            return await body(self._in(session, located, channel))
 
         return await self._execution.transact(run)
 
@@ -120,8 +122,10 @@ class AsyncTenant(AsyncOperations):
         await stream.open()
         return stream
 
-    def _in(self, session: AsyncClientSession, located: Located) -> AsyncTransaction:
-        channel, options = self._execution.channel(located), self._execution.codec_options
+    def _in(
+        self, session: AsyncClientSession, located: Located, channel: AsyncChannel
+    ) -> AsyncTransaction:
+        options = self._execution.codec_options
         checked = self._execution.check_writable
         execution = AsyncInTransaction(session, located, channel, options, checked)
         return AsyncTransaction(execution)
@@ -137,8 +141,11 @@ class AsyncTenants:
     """The organizations of one installation of the portal, for an application.
 
     ``uri`` is that of the application's MongoDB user, whose path names the master database; or a
-    mapping of clusters to their URIs, in which ``"main"`` has the directory. Further options are
-    those of PyMongo's client, but for UUIDs in their standard form unless told otherwise.
+    mapping of clusters to their URIs, in which ``"main"`` has the directory. Instead of a URI there
+    may be a function that returns it: it is called here, and again when the server refuses the
+    credentials. If it returns another URI then, what was refused is done again by that. Further
+    options are those of PyMongo's client, but for UUIDs in their standard form unless told
+    otherwise.
 
     Thread-safe and fork-safe: a child makes clients of its own at first use. No transaction, cursor
     or stream crosses a fork. There is one connection pool for each cluster, whatever the number of
@@ -150,7 +157,7 @@ class AsyncTenants:
 
     def __init__(
         self,
-        uri: str | Mapping[str, str],
+        uri: Uri | Mapping[str, Uri],
         *,
         max_streams: int = limits.MAX_STREAMS,
         max_entries: int = limits.MAX_ENTRIES,
@@ -158,9 +165,9 @@ class AsyncTenants:
         limit_seconds: float = LIMIT_SECONDS,
         **client_options: Any,
     ) -> None:
-        uris = {MAIN: uri} if isinstance(uri, str) else dict(uri)
+        uris = uri if isinstance(uri, Mapping) else {MAIN: uri}
         self._clusters = AsyncClusters(uris, max_streams, client_options)
-        master = database_of(uris[MAIN])
+        master = database_of(self._clusters.main_uri)
         self._directory = AsyncDirectory(
             self._clusters, master, max_entries, moving_seconds, limit_seconds
         )

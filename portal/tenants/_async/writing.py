@@ -304,7 +304,7 @@ class AsyncWriting:
             # collection from being renamed until that ends.
             await self._execution.look(session, located)
             command = {**fields, **parts, **action}
-            channel = self._execution.channel(located)
+            channel = self._execution.channel(located, session)
             return await channel.send_unfenced("findAndModify", command, options, session)
 
         seconds = limits.TRANSACTION_SECONDS if max_time_ms is None else max_time_ms / 1000
@@ -376,7 +376,8 @@ class AsyncWriting:
 
         async def body(session: AsyncClientSession, located: Located) -> Mapping[str, Any]:
             self._execution.check_writable(located)
-            reply = await self._execution.channel(located).send(verb, fields, options, session)
+            channel = self._execution.channel(located, session)
+            reply = await channel.send(verb, fields, options, session)
             check_write(reply, single=True)
             return reply
 

@@ -19,8 +19,16 @@ from .. import limits
 from ..bulk import Sending
 from ..directory import Located
 from ..errors import NotOffered, PartialWrite, StateError
-from ..fence import Moved, check_write, is_transient, may_have_run, pauses
-from ..runtime import Attempt, Body, Result, sleep
+from ..fence import (
+    UNAUTHORIZED,
+    Moved,
+    check_write,
+    is_refused,
+    is_transient,
+    may_have_run,
+    pauses,
+)
+from ..runtime import Attempt, Body, Result, commit_attempts, sleep
 from ..usage import statements_of
 from .channels import Channel, Opened
 from .connections import Connection, next_number
@@ -51,7 +59,7 @@ class Execution(Protocol):
     def codec_options(self) -> CodecOptions:
         """The options of documents."""
 
-    def channel(self, located: Located) -> Channel:
+    def channel(self, located: Located, session: ClientSession | None = None) -> Channel:
         """The way to the collection."""
 
     def read(self, verb: str, **fields: Any) -> dict[str, Any]:
@@ -134,9 +142,10 @@ class Fenced:
         options = write_options(self.codec_options)
         sending = Sending(verb, fields)
         taken: tuple[str, Connection, ClientSession, Any] | None = None
+        unknown = False  # what became of an earlier try
 
         def attempt(located: Located) -> Mapping[str, Any]:
-            nonlocal taken
+            nonlocal taken, unknown
             self.check_writable(located)
             # A try of which nothing is known is followed by one at the same place, which tells:
             # the server knows its number, or rejects it. So what comes to another cluster, where
@@ -156,14 +165,28 @@ class Fenced:
             channel = Channel(connection, located, self._place.metering)
             stamped = {"txnNumber": number, "writeConcern": _MAJORITY}
             command = {**fields, **sending.content, **stamped}
-            reply = channel.send(verb, command, options, session)
+            try:
+                reply = channel.send(verb, command, options, session)
+            except PyMongoError as error:
+                if is_refused(error) and not unknown:
+                    taken = None  # another user has sessions of its own
+                elif is_transient(error):
+                    unknown = unknown or may_have_run(error)
+                raise
+            unknown = False
             sending.note(reply)
             check_write(reply, single=single)
             return sending.whole(reply)
 
         answered = False
         try:
-            reply = self.execute(attempt, writes=True, operations=statements_of(fields))
+            reply = self.execute(
+                attempt,
+                writes=True,
+                # Of another user the server doesn't know the number.
+                done_nothing=lambda: not unknown,
+                operations=statements_of(fields),
+            )
             answered = True
             return reply
         except OperationFailure as error:
@@ -200,48 +223,69 @@ class Fenced:
         return self.execute(attempt, writes=True, seconds=seconds)
 
     def transact(self, body: Body[Result]) -> Result:
+        commits = False
+
         def attempt(located: Located) -> Result:
-            client = self._place.connection(located).client
+            nonlocal commits
+            commits = False
+            connection = self._place.connection(located)
 
             # A rejection must be raised inside: otherwise the commit would fail as retryable,
             # endlessly.
             def run(session: ClientSession) -> Result:
-                return body(session, located)
+                nonlocal commits
+                commits = False
+                result = body(session, located)
+                commits = True
+                return result
 
             with pymongo.timeout(limits.TRANSACTION_SECONDS):
-                with client.start_session() as session:
-                    return session.with_transaction(run, **TRANSACTION)
+                with connection.client.start_session() as session:
+                    try:
+                        return session.with_transaction(run, **TRANSACTION)
+                    except OperationFailure as error:
+                        # The only commit was refused; or none was sent, for want of a connection.
+                        refused = error.code == UNAUTHORIZED
+                        commits = commits and commit_attempts(session) > refused
+                        raise
 
         # The driver made all safe retries; after a commit with unknown result there are none.
-        return self.execute(attempt, writes=True, retryable=False)
+        return self.execute(attempt, writes=True, retryable=False, done_nothing=lambda: not commits)
 
-    def begin(self) -> tuple[ClientSession, Located]:
-        """A session in a transaction that has looked at the collection, and where that is."""
+    def begin(self) -> tuple[ClientSession, Located, Channel]:
+        """A session in a transaction that has looked at the collection, where that is, and the way
+        to it."""
 
-        def attempt(located: Located) -> tuple[ClientSession, Located]:
-            session = self._place.connection(located).client.start_session()
+        def attempt(located: Located) -> tuple[ClientSession, Located, Channel]:
+            connection = self._place.connection(located)
+            channel = Channel(connection, located, self._place.metering)
+            session = connection.client.start_session()
             try:
                 session.start_transaction(**TRANSACTION)
-                self.look(session, located)
+                channel.send("find", ANY, self.codec_options, session)
             except BaseException:
                 session.end_session()
                 raise
-            return session, located
+            return session, located, channel
 
         return self.execute(attempt, writes=True)
 
     def look(self, session: ClientSession | None, located: Located) -> None:
         """Check that the collection is there, and in a transaction keep it from being renamed until
         that ends. Raises Moved."""
-        self.channel(located).send("find", ANY, self.codec_options, session)
+        channel = self.channel(located, session)
+        channel.send("find", ANY, self.codec_options, session)
 
     def check_writable(self, located: Located) -> None:
         self._place.check_writable(located)
 
-    def channel(self, located: Located) -> Channel:
-        """The way to the collection."""
+    def channel(self, located: Located, session: ClientSession | None = None) -> Channel:
+        """The way to the collection; for a ``session`` by its client."""
         place = self._place
-        return Channel(place.connection(located), located, place.metering)
+        connection = place.connection(located)
+        if session is not None and session.client is not connection.client:
+            connection = Connection(session.client)  # whose URI was replaced since
+        return Channel(connection, located, place.metering)
 
     def execute(
         self,
@@ -249,6 +293,7 @@ class Fenced:
         *,
         writes: bool = False,
         retryable: bool = True,
+        done_nothing: Callable[[], bool] = lambda: True,
         seconds: float = limits.OPERATION_SECONDS,
         operations: int = 1,
     ) -> Result:
@@ -257,7 +302,8 @@ class Fenced:
         known to be read-only only if it is so now.
 
         Calls it again after a rename, since the server rejected it then; if ``retryable`` also
-        after a transient error.
+        after a transient error; and if the server refused the user, there is another one now, and
+        earlier calls have ``done_nothing``.
         """
         place = self._place
         located = place.known()
@@ -266,6 +312,7 @@ class Fenced:
                 located = self._locate()
         place.metering.admit(located.entry, operations)
         moved: Moved | None = None
+        used: Connection | None = None
         with pymongo.timeout(seconds):
             for pause_seconds in pauses():  # until the time limit raises in ``attempt``
                 try:
@@ -278,12 +325,17 @@ class Fenced:
                         raise
                     sleep(pause_seconds)
                     continue
+                used = used or place.connection(located)
                 try:
                     result = attempt(located)
                 except Moved as rejected:
-                    moved = rejected
+                    moved, used = rejected, None
                 except PyMongoError as error:
-                    if not (retryable and is_transient(error)):
+                    if is_refused(error):
+                        if not done_nothing() or not used.is_replaced():
+                            raise
+                        used = None
+                    elif not (retryable and is_transient(error)):
                         raise
                 else:
                     place.confirm(located)
@@ -354,7 +406,7 @@ class InTransaction:
     def transact(self, body: Body[Result]) -> Result:
         return body(self.session, self._located)
 
-    def channel(self, located: Located) -> Channel:
+    def channel(self, located: Located, session: ClientSession | None = None) -> Channel:
         """The way to the collection."""
         return self._channel
 

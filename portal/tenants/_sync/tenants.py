@@ -15,7 +15,8 @@ from ..directory import MAIN, Located
 from ..errors import NotOffered
 from ..fence import pauses
 from ..runtime import in_thread, sleep
-from .connections import Clusters
+from .channels import Channel
+from .connections import Clusters, Uri
 from .directory import Directory, Listed, Place
 from .execution import Fenced, InTransaction
 from .metering import LIMIT_SECONDS
@@ -84,9 +85,9 @@ class Tenant(Operations):
         organization can't be renamed or trashed in between. PyMongo's error of a conflict has the
         label TransientTransactionError: ``with_transaction`` runs its body again by itself.
         """
-        session, located = self._execution.begin()
+        session, located, channel = self._execution.begin()
         with session:
-            transaction = self._in(session, located)
+            transaction = self._in(session, located, channel)
             yield transaction
             with transaction._execution.bounded():
                 _commit(session)
@@ -97,7 +98,8 @@ class Tenant(Operations):
 
         def run(session: ClientSession, located: Located) -> Any:
             self._execution.look(session, located)
-            return body(self._in(session, located))
+            channel = self._execution.channel(located, session)
+            return body(self._in(session, located, channel))
 
         return self._execution.transact(run)
 
@@ -116,8 +118,8 @@ class Tenant(Operations):
         stream.open()
         return stream
 
-    def _in(self, session: ClientSession, located: Located) -> Transaction:
-        channel, options = self._execution.channel(located), self._execution.codec_options
+    def _in(self, session: ClientSession, located: Located, channel: Channel) -> Transaction:
+        options = self._execution.codec_options
         checked = self._execution.check_writable
         execution = InTransaction(session, located, channel, options, checked)
         return Transaction(execution)
@@ -133,8 +135,11 @@ class Tenants:
     """The organizations of one installation of the portal, for an application.
 
     ``uri`` is that of the application's MongoDB user, whose path names the master database; or a
-    mapping of clusters to their URIs, in which ``"main"`` has the directory. Further options are
-    those of PyMongo's client, but for UUIDs in their standard form unless told otherwise.
+    mapping of clusters to their URIs, in which ``"main"`` has the directory. Instead of a URI there
+    may be a function that returns it: it is called here, and again when the server refuses the
+    credentials. If it returns another URI then, what was refused is done again by that. Further
+    options are those of PyMongo's client, but for UUIDs in their standard form unless told
+    otherwise.
 
     Thread-safe and fork-safe: a child makes clients of its own at first use. No transaction, cursor
     or stream crosses a fork. There is one connection pool for each cluster, whatever the number of
@@ -146,7 +151,7 @@ class Tenants:
 
     def __init__(
         self,
-        uri: str | Mapping[str, str],
+        uri: Uri | Mapping[str, Uri],
         *,
         max_streams: int = limits.MAX_STREAMS,
         max_entries: int = limits.MAX_ENTRIES,
@@ -154,9 +159,9 @@ class Tenants:
         limit_seconds: float = LIMIT_SECONDS,
         **client_options: Any,
     ) -> None:
-        uris = {MAIN: uri} if isinstance(uri, str) else dict(uri)
+        uris = uri if isinstance(uri, Mapping) else {MAIN: uri}
         self._clusters = Clusters(uris, max_streams, client_options)
-        master = database_of(uris[MAIN])
+        master = database_of(self._clusters.main_uri)
         self._directory = Directory(
             self._clusters, master, max_entries, moving_seconds, limit_seconds
         )

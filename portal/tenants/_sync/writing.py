@@ -300,7 +300,7 @@ class Writing:
             # collection from being renamed until that ends.
             self._execution.look(session, located)
             command = {**fields, **parts, **action}
-            channel = self._execution.channel(located)
+            channel = self._execution.channel(located, session)
             return channel.send_unfenced("findAndModify", command, options, session)
 
         seconds = limits.TRANSACTION_SECONDS if max_time_ms is None else max_time_ms / 1000
@@ -368,7 +368,8 @@ class Writing:
 
         def body(session: ClientSession, located: Located) -> Mapping[str, Any]:
             self._execution.check_writable(located)
-            reply = self._execution.channel(located).send(verb, fields, options, session)
+            channel = self._execution.channel(located, session)
+            reply = channel.send(verb, fields, options, session)
             check_write(reply, single=True)
             return reply
 

@@ -119,9 +119,18 @@ class Loop:
         return outcome[0].result()
 
     def close(self):
+        self.run(_end_others())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
         self.loop.close()
+
+
+async def _end_others():
+    """End what runs, as ``asyncio.run`` does."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for each in others:
+        each.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 @dataclass
