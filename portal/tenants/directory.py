@@ -23,6 +23,7 @@ only if the organization's entry was read *after* the pool's answer that has the
 """
 
 import sys
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ from uuid import UUID
 
 from bson import Binary, ObjectId, Timestamp
 
+from . import limits
 from .errors import (
     CollectionMissing,
     Hidden,
@@ -278,6 +280,23 @@ def follow(
     if tried and found is not None and not entry.operation:
         raise Misplaced(entry.id, found, current.names[0])
     return replace(current, doubted=(found,))
+
+
+class Misses:
+    """The pace of look-ups after those that found no organization. Thread-safe, near enough."""
+
+    def __init__(self) -> None:
+        self._even_at = 0.0
+
+    def add(self) -> None:
+        """Count one that found nothing."""
+        begun = time.monotonic() - limits.MISSES_AT_ONCE / limits.MISSES_A_SECOND
+        self._even_at = max(self._even_at, begun) + 1 / limits.MISSES_A_SECOND
+
+    @property
+    def pause_seconds(self) -> float:
+        """The time to wait before the next look-up."""
+        return min(max(self._even_at - time.monotonic(), 0.0), limits.MISS_SECONDS)
 
 
 class Entries:

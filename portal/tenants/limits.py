@@ -16,4 +16,6 @@ SESSION_SECONDS = 300
 # process that is frozen hears of no end: so an older one isn't used again.
 IDLE_SECONDS = 120
 MAX_ENTRIES = 100_000
+# Of organizations that nobody has: beyond so many at once, look-ups wait, each for this at most.
+MISSES_AT_ONCE, MISSES_A_SECOND, MISS_SECONDS = 500, 250, 1
 MAX_STREAMS = 50

@@ -24,6 +24,7 @@ from ..directory import (
     Entries,
     Entry,
     Located,
+    Misses,
     PoolEntry,
     follow,
 )
@@ -83,6 +84,7 @@ class Directory:
         self._master = master
         self._moving_seconds = moving_seconds
         self._entries = Entries(max_entries)
+        self._misses = Misses()
         self._flights = Scoped(Flights)
         self._reports = Reports(clusters)
         self._seen = False
@@ -94,6 +96,7 @@ class Directory:
         known = self._entries.get(organization_id)
         if known is not None:
             return known
+        self._pace()
         moved_by = time.monotonic() + self._moving_seconds
         deadline = time.monotonic() + limits.CREATION_SECONDS
         for pause_seconds in pauses():
@@ -204,8 +207,10 @@ class Directory:
             found = self._find(SLUGS, slug)
             return None if found is None else found["organization"]
 
+        self._pace()
         found = self._share(("slug", slug), read)
         if found is None:
+            self._misses.add()
             raise Unknown(slug)
         if used is not None:
             self._entries.check_slug(slug, used, found)
@@ -237,8 +242,15 @@ class Directory:
         answer = self._share(("organization", organization_id), read)
         if answer is None:
             self._entries.forget(organization_id)
+            self._misses.add()
             raise Unknown(organization_id)
         return answer
+
+    def _pace(self) -> None:
+        """Wait while names and ids that nobody has were asked for too often."""
+        if pause_seconds := self._misses.pause_seconds:
+            left = remaining()
+            sleep(pause_seconds if left is None else min(pause_seconds, max(left, 0)))
 
     def _read_pool(self, number: int, organization_id: ObjectId) -> None:
         """Read a pool's answer. Raises UnknownPool, and NotReady while it is being created."""
