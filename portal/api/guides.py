@@ -41,12 +41,12 @@ def download() -> ResponseReturnValue:
 
 @blueprint.get("/library")
 def library() -> ResponseReturnValue:
-    """What PyMongo has and the library hasn't, and what to use instead."""
+    """PyMongo's parts that the library lacks, and what to use instead."""
     kinds = [(words, _by_reason(instead)) for words, instead in _KINDS]
     return render_template("api/library.html", kinds=kinds)
 
 
 def _by_reason(instead: dict[str, str]) -> list[tuple[list[str], str]]:
-    """Those that follow each other with one reason, and the reason."""
+    """The names that follow each other with one reason, and the reason."""
     groups = groupby(instead.items(), key=lambda item: item[1])
     return [([name for name, _ in group], reason) for reason, group in groups]

@@ -131,7 +131,7 @@ def _own(application: Application, user: str) -> tuple[QuerySet, str]:
 
 
 def _in_order(clusters: Iterable[str]) -> tuple[str, ...]:
-    """Those of the clusters that are registered and weren't given up, the first one first."""
+    """The clusters among these that are registered and weren't given up, the first one first."""
     wanted = {*clusters}
     known = (each.name for each in known_clusters() if each.lost_at is None)
     return tuple(name for name in known if name in wanted)

@@ -1,4 +1,4 @@
-"""What a collection of PyMongo has and a tenant doesn't, and what to use instead."""
+"""Methods, options and operators of PyMongo that a tenant lacks, and what to use instead."""
 
 _LIFECYCLE = "the portal creates, renames and deletes collections, as organizations are"
 _SEARCH = "no search index follows a rename by itself"

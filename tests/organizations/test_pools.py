@@ -1,8 +1,10 @@
 """Pools: opened, fenced, counted; by any number of processes at once."""
 
+import itertools
 import threading
 
 import pytest
+from mongoengine import QuerySet
 from pymongo.errors import ConnectionFailure
 
 from portal import clock
@@ -29,6 +31,20 @@ def test_the_first_one_is_opened_when_it_is_needed(pool, tenant_db):
     assert (pool.id, pool.generation, pool.next_generation) == (1, 1, None)
     assert collections_in(tenant_db) == ["shared_1_1"]
     assert collections.uuid_of(tenant_db, "shared_1_1") == pool.uuid
+
+
+def test_a_pool_that_another_opens_meanwhile_is_taken_and_no_second_one_made(monkeypatch):
+    half_open = pools._insert(1, MAIN_CLUSTER)
+    first, asked = QuerySet.first, itertools.count()
+
+    def ask(query):
+        """Before it looks for one that is half open, after it found none with room."""
+        if next(asked) == 2:
+            pools.finish_opening(half_open)
+        return first(query)
+
+    monkeypatch.setattr(QuerySet, "first", ask)
+    assert pools.pool_with_room(MAIN_CLUSTER).id == 1
 
 
 def test_of_many_that_open_one_at_once_all_get_the_same(tenant_db):

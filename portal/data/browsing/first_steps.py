@@ -8,8 +8,8 @@ from portal.documents.organizations import Organization
 
 @dataclass(frozen=True, slots=True)
 class FirstSteps:
-    """Whether there is a ``way_in`` of the organization's own, a key that may write documents or a
-    MongoDB user, and whether viewers may read documents, ``viewers``."""
+    """The steps that are done: a ``way_in``, which is a key that may write documents or a MongoDB
+    user; and that ``viewers`` may read documents."""
 
     way_in: bool
     viewers: bool

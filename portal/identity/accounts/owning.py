@@ -12,8 +12,8 @@ _ALIVE = (OrganizationState.ACTIVE, OrganizationState.TRASHED)
 
 
 def without_other_owner(organizations: Collection[ObjectId], account_id: ObjectId) -> set[ObjectId]:
-    """Those of the organizations that have no owner but the account who can log in: nobody acts for
-    them by an account that is blocked, or gone."""
+    """The organizations among these that have no owner but the account who can log in: nobody acts
+    for them by an account that is blocked, or gone."""
     others = Membership.objects(
         organization__in=list(organizations), role=Role.OWNER, account__ne=account_id
     )
