@@ -24,8 +24,9 @@ COPY portal portal
 COPY templates templates
 COPY docs/shop.py docs/shop.py
 COPY wsgi.py gunicorn.conf.py ./
-# Without MAIL_SERVER mails are files here: a volume, where the file system is read-only.
-RUN install --directory --owner=10001 --group=10001 --mode=0700 /mails
+# Without MAIL_SERVER mails are files here: a volume, where the file system is read-only. Of group 0,
+# since that is the group of the users that OpenShift makes up.
+RUN install --directory --owner=10001 --group=0 --mode=0770 /mails
 ENV MAIL_DIRECTORY=/mails
 # By number, so that an orchestrator can see that it isn't root. It owns nothing but the folder of
 # mails, and writes nothing else: gunicorn's heartbeats are in /dev/shm.
