@@ -89,23 +89,27 @@ def _speeds(environment: Environment, scale: Scale) -> list[Figure]:
     for target in (Strategy.DATABASE, Strategy.SHARED):
         for writing in (False, True):
             organization = _organization(Strategy.COLLECTION, scale.documents)
-            bare = scale.documents / _bare_copy(environment, organization)
+            bare = {"bare batched copy": _bare_copy(environment, organization, scale.documents)}
             during = _writers(environment, organization) if writing else nullcontext()
             with during:
+                if writing:
+                    bare["bare batched copy beside them"] = _bare_copy(
+                        environment, organization, scale.documents
+                    )
                 _start(organization, target)
-                copied, ready = _seconds_to_copy(organization)
+                copied, ready = _copy_rates(organization, scale.documents)
             _end(organization)
             words = f"to {target}, with {WRITES_PER_SECOND} writes/s" if writing else f"to {target}"
-            rates = {"copied": copied, "copied and verified": ready}
             figures += [
-                Figure(f"{done} {words}", scale.documents / took, "/s", bare, "bare batched copy")
-                for done, took in rates.items()
+                Figure(f"{done} {words}", rate, "/s", base, name)
+                for done, rate in {"copied": copied, "copied and verified": ready}.items()
+                for name, base in bare.items()
             ]
     return figures
 
 
-def _bare_copy(environment: Environment, organization: Organization) -> float:
-    """The seconds of a copy in batches, by a client that does nothing else."""
+def _bare_copy(environment: Environment, organization: Organization, documents: int) -> float:
+    """The documents per second of a copy in batches, by a client that does nothing else."""
     source = database_of(organization.placement)[organization.placement.collection]
     client: MongoClient[RawBSONDocument]
     with MongoClient(environment.server.admin_uri, document_class=RawBSONDocument) as client:
@@ -115,17 +119,17 @@ def _bare_copy(environment: Environment, organization: Organization) -> float:
         )
 
         def copy() -> None:
-            documents = read.find(sort=[("_id", 1)], batch_size=_AT_ONCE)
-            while batch := list(itertools.islice(documents, _AT_ONCE)):
+            found = read.find(sort=[("_id", 1)], batch_size=_AT_ONCE)
+            while batch := list(itertools.islice(found, _AT_ONCE)):
                 written.insert_many(batch, ordered=False)
 
         seconds = seconds_of(copy)
         client.drop_database("bench_move_bare")
-    return seconds
+    return documents / seconds
 
 
-def _seconds_to_copy(organization: Organization) -> tuple[float, float]:
-    """The seconds until all is copied, and until it is verified as well."""
+def _copy_rates(organization: Organization, documents: int) -> tuple[float, float]:
+    """The documents per second until all is copied, and until it is verified as well."""
     begun = time.monotonic()
     copying = Move.objects(organization=organization.id, state=MoveState.COPYING)
     with ThreadPoolExecutor(1) as thread:
@@ -134,7 +138,7 @@ def _seconds_to_copy(organization: Organization) -> tuple[float, float]:
             time.sleep(0.01)
         copied = time.monotonic() - begun
         carried.result()
-    return copied, time.monotonic() - begun
+    return documents / copied, documents / (time.monotonic() - begun)
 
 
 def _beside_neighbours(environment: Environment, strategy: Strategy, moves: int) -> list[Figure]:
