@@ -13,7 +13,8 @@ SHORTEST, LONGEST = 2, 80
 _LONGEST_TYPED = 8 * LONGEST
 _SPACES = regex.compile(r"[ \u00a0\u2000-\u200a\u202f\u205f\u3000]+")
 _APOSTROPHES = str.maketrans(dict.fromkeys("'‛ʼ`´＇", "’"))
-_CLOSING = regex.compile(r"(?<=[\p{L}\p{M}\p{N}])‘|‘(?!.*’)")  # typed for an apostrophe
+# Typed for an apostrophe; but in ‚German‘ quotes it is where it belongs.
+_CLOSING = regex.compile(r"(?<!‚[^‘]*)(?:(?<=[\p{L}\p{M}\p{N}])‘|‘(?!.*’))")
 
 # Where Unicode's joiners are seen (UAX 31, 2.3): between letters that join, and beside a virama;
 # Bengali and Kannada write them before it, too.
@@ -22,8 +23,15 @@ _AT_VIRAMA = r"(?<=\p{L}\p{M}*\p{ccc=9}){0}|(?<=\p{L}\p{M}*)\u200d(?=\p{ccc=9})"
 _SEEN_JOINERS = regex.compile(f"{_JOINS}|{_AT_VIRAMA}".replace("{0}", r"[\u200c\u200d]"))
 # Persian keyboards make them after any letter: where it doesn't join anyway, nothing is lost.
 _NON_JOINERS = regex.compile(r"(?<=[\p{jt=D}\p{jt=L}\p{jt=R}]\p{jt=T}*)\u200c+")
-# The variants of one ideograph, in Japanese names.
-_SEEN_SELECTORS = regex.compile(r"(?<=\p{Unified_Ideograph})[\U000e0100-\U000e01ef]")
+# The variants of one ideograph, in Japanese names, and of a Mongolian letter, with the gap before
+# its last vowel.
+_SEEN_SELECTORS = regex.compile(
+    r"(?<=\p{Unified_Ideograph})[\U000e0100-\U000e01ef]"
+    r"|(?<=\p{Mongolian})(?:[\u180b-\u180d\u180f]|\u180e(?=\p{Mongolian}))"
+)
+# The space bar of keyboards for scripts without spaces between words makes it: where lines may be
+# broken, which is nowhere seen.
+_BREAKS = regex.compile(r"(?<=[\p{Khmer}\p{Lao}\p{Myanmar}\p{Thai}])\u200b+")
 
 _EMOJI = regex.compile(r"\p{Emoji_Presentation}|.\ufe0f\u20e3?|.\u20e3")
 _INVISIBLE = regex.compile(
@@ -45,7 +53,8 @@ def clean_words(text: str) -> str:
     """
     if len(text) > _LONGEST_TYPED:
         raise InvalidName.too_long()
-    name = unicodedata.normalize("NFC", _NON_JOINERS.sub(_needed_joiner, text))
+    joined = _BREAKS.sub("", _NON_JOINERS.sub(_needed_joiner, text))
+    name = unicodedata.normalize("NFC", joined)
     name = _CLOSING.sub("’", _SPACES.sub(" ", name.strip()).translate(_APOSTROPHES))
     if not name:
         raise InvalidName.missing()

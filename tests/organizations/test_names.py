@@ -161,6 +161,9 @@ LEGAL_NAMES = [
     ("株式会社カフェ・ド・クリエ", "zhu-shi-hui-she-kahue-to-kurie"),
     ("「まる」株式会社", "maru-zhu-shi-hui-she"),
     ("葛\U000e0100城", "ge-cheng"),
+    ("ᠮᠣᠩ\u180bᠭᠣᠯ", "monggol"),
+    ("ᠴᠢᠨ\u180eᠠ", None),
+    ("‚Blume‘ und ‚Kind‘", "blume-und-kind"),
     ("Ինգո Արմենիա՝ ԲԲԸ։", None),
     ("شركة النور، ذ.م.م؟", None),
     ("Acme™ 20° *[X]*", "acme-20-x"),
@@ -191,8 +194,15 @@ def test_a_joiner_that_nobody_would_see_is_left_out_where_scripts_have_it():
     assert parse_name("دفتر\u200cهای نور\u200c").shown == "دفترهای نور"
 
 
-def test_an_opening_quote_typed_for_an_apostrophe_is_one():
-    assert parse_name("O‘Neil").shown == "O’Neil"
+def test_a_break_that_keyboards_of_scripts_without_spaces_make_is_left_out():
+    assert parse_name("ធនាគារ\u200bអេស៊ីលីដា\u200b").shown == "ធនាគារអេស៊ីលីដា"
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"), [("O‘Neil", "O’Neil"), ("‚Blume‘ O‘Neil", "‚Blume‘ O’Neil")]
+)
+def test_an_opening_quote_typed_for_an_apostrophe_is_one(typed, name):
+    assert parse_name(typed).shown == name
 
 
 @pytest.mark.parametrize("name", ["ⵜⴰⵎⴰⵣⵉⵖⵜ", "𞤀𞤣𞤤𞤢𞤥", "ߒߞߏ", "☆☆"])
