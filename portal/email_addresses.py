@@ -20,8 +20,15 @@ _LOCAL = re.compile(
 )
 # What mail programs and pages put around a copied address.
 _UNSEEN = re.compile(r"[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
-_NAMED = re.compile(r"[^<>]*<\s*([^<>]+?)\s*>")
-_LINK = re.compile(r"mailto:([^?]*)(\?.*)?", re.IGNORECASE)
+# ``Mara <address>``, as Outlook has it ``Mara [mailto:address]``, ``address (Mara)``; as chats have
+# it ``<mailto:address|address>``.
+_NAMED = re.compile(
+    r"[^<>]*<\s*(?P<angle>[^<>|]+?)\s*(?:\|[^<>]*)?>"
+    r"|[^\[\]@]*\[\s*(?P<square>[^\[\]]+?)\s*\]"
+    r"|(?P<first>[^\s()]+@[^\s()]+)\s*\([^()@]*\)"
+)
+_LINK = re.compile(r"(?:mailto|smtp|e-?mail):\s*([^?]*)(\?.*)?", re.IGNORECASE)
+_FULL_WIDTH = re.compile(r"[\uff01-\uff5e]")  # an input method's
 _QUOTED = re.compile(r"""(["'“‘(\[])(.*)["'”’)\]]""")
 
 
@@ -81,16 +88,16 @@ def find_email(text: str) -> EmailAddress | None:
 def _unwrap(text: str) -> str:
     """The address in ``Mara <mara@acme.example>;``, ``mailto:mara@acme.example`` and the like."""
     typed = _UNSEEN.sub("", text)
-    if "＠" in typed:  # an input method's full-width letters
+    if _FULL_WIDTH.search(typed):
         typed = unicodedata.normalize("NFKC", typed)
     typed = typed.strip().rstrip(";,. \t\r\n\u00a0")
     if named := _NAMED.fullmatch(typed):
-        typed = named[1]
+        typed = named[named.lastgroup or 0]
     if quoted := _QUOTED.fullmatch(typed):
         typed = quoted[2].strip()
     if link := _LINK.fullmatch(typed):
         typed = unquote(link[1])
-    return typed
+    return "@".join(part.strip() for part in typed.strip("<>").split("@"))
 
 
 def _is_local(address: str) -> bool:
