@@ -186,3 +186,23 @@ def test_who_gets_no_other_uri_is_told_and_not_asked_for_each_operation(
         with pytest.raises(OperationFailure):
             store.insert_one({"_id": 2})
     assert 1 < len(asked) < 20
+
+
+def test_a_process_that_only_reports_asks_for_another_uri_itself(
+    connect, uri, organization, admin, tenant_db
+):
+    """And keeps what it has to report where the application's function fails."""
+    answers = [uri]
+    tenants = connect(lambda: answers[0] or answers[1])
+    tenants["acme-corp"].insert_one({"_id": 1})
+    made = managing.rotate_application("shop", {"main": admin}, RequestContext())
+    managing.finish_rotation("shop", {"main": admin}, RequestContext())
+    reports = admin[f"{tenant_db.name}_reports"].usage
+    reports.delete_many({})
+    answers[0] = ""
+    tenants._directory.reporting.reporter.flush()
+    assert reports.count_documents({}) == 0
+    answers[0] = made.uri
+    tenants.close()
+    [row] = [row for batch in reports.find() for row in batch["rows"]]
+    assert (row["organization"], row["operations"]) == (organization.id, 1)

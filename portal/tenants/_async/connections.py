@@ -155,6 +155,17 @@ class AsyncClusters:
         """Use another URI from the next operation on; those that run end on the one they have."""
         self._uris[cluster] = uri
 
+    def ask_again(self, cluster: str, refused: str) -> bool:
+        """Tell whether a cluster has another URI than the one that was refused, after its source
+        was asked. That may block."""
+        if self._uris[cluster] == refused and cluster in self._sources and self._may_ask(cluster):
+            uri = self._sources[cluster]()
+            if uri == refused:
+                self._asked[cluster] = time.monotonic()
+            elif self._uris[cluster] == refused:  # nobody replaced it meanwhile
+                self.replace_uri(cluster, uri)
+        return self._uris[cluster] != refused
+
     def stream_client(self, cluster: str) -> AsyncMongoClient:
         """The client for change streams alone, so that no other operation waits for them."""
         made, uri = self._stream_scope.get(), self._uri(cluster)
@@ -186,15 +197,10 @@ class AsyncClusters:
             await client.close()
 
     async def _is_replaced(self, cluster: str, refused: str) -> bool:
-        """Tell whether a cluster has another URI than the one that was refused; its source is asked
-        by one for all that wait, in a thread, since it may block."""
+        """As ``ask_again``, in a thread, by one for all that wait."""
 
         async def ask() -> None:
-            if self._uris[cluster] == refused and self._may_ask(cluster):
-                uri = await async_in_thread(self._sources[cluster])
-                if uri == refused:
-                    self._asked[cluster] = time.monotonic()
-                self.replace_uri(cluster, uri)
+            await async_in_thread(partial(self.ask_again, cluster, refused))
 
         if cluster in self._sources:
             await self._flights.get().share(cluster, ask)

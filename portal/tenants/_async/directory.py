@@ -77,7 +77,7 @@ class AsyncDirectory:
         limit_seconds: float,
     ) -> None:
         self.clusters = clusters
-        self.reporting = Reporting(lambda: clusters.main_uri, clusters.client_options)
+        self.reporting = Reporting(clusters)
         self.metering = AsyncMetering(
             self.reporting.reporter.meter, self.reporting.book, self._budgets, limit_seconds
         )

@@ -77,7 +77,7 @@ class Directory:
         limit_seconds: float,
     ) -> None:
         self.clusters = clusters
-        self.reporting = Reporting(lambda: clusters.main_uri, clusters.client_options)
+        self.reporting = Reporting(clusters)
         self.metering = Metering(
             self.reporting.reporter.meter, self.reporting.book, self._budgets, limit_seconds
         )
