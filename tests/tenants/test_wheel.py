@@ -15,6 +15,11 @@ from tests.environments import TOP, build_wheel, make_environment
 
 LIBRARY = TOP / "portal" / "tenants"
 SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
+# As a command, or by PyMongo's method. Only what tests applications needs any.
+CHANGES_COLLECTIONS = re.compile(
+    r"renameCollection|collMod|dropDatabase|\{\"(drop|create)\":|\.(rename|drop)\(|"
+    r"\.(drop|create)_(collection|database)\("
+)
 ALONE = """
 import portal_tenants, portal_tenants.testing, sys
 print(portal_tenants.__file__, *sorted(name for name in sys.modules if name.startswith("portal")))
@@ -46,6 +51,9 @@ def test_the_wheel_has_the_library_and_no_way_to_rename_or_drop(wheel):
         assert {"portal_tenants/_sync/tenants.py", "portal_tenants/testing.py"} <= names
         assert not {"portal_tenants/births.py", "portal_tenants/collections.py"} & names
         assert not [name for name in names if ".." in name or name.startswith("portal/")]
+        assert not [name for name in names if name.startswith("portal_tenants/moving")]
+        for name in names - {"portal_tenants/testing.py", metadata}:
+            assert not CHANGES_COLLECTIONS.search(unpacked.read(name).decode()), name
 
 
 @pytest.mark.processes

@@ -8,18 +8,20 @@ import threading
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from uuid import uuid4
 
 import pymongo
 import pytest
 from bson import ObjectId
 from bson.errors import InvalidId
+from pymongo import monitoring
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
+from tests.processes import wait_until
 from tests.stopwatch import takes_less
 from tests.tenants.library.conftest import APPLICATION, Sent, fake_portal, library
-from tests.tenants.library.works import in_a_loop
+from tests.tenants.library.works import at_once, in_a_loop
 
 directory, errors, limits = library("directory"), library("errors"), library("limits")
 VIEWS = (directory.ORGANIZATIONS, directory.SLUGS, directory.POOLS)
@@ -133,26 +135,60 @@ def test_an_organization_that_is_being_created_is_waited_for(tenants, fake, acme
 # What was known before
 
 
-def test_a_thousand_waiting_writers_read_the_directory_once(tenants, fake, acme, reads, raw):
+class Waiting(monitoring.ConnectionPoolListener):
+    """Counts the operations that asked for a connection."""
+
+    def __init__(self):
+        self.count = 0
+
+    def connection_check_out_started(self, event):
+        self.count += 1
+
+    def _pass(self, event):
+        pass
+
+    pool_created = pool_ready = pool_cleared = pool_closed = _pass
+    connection_created = connection_ready = connection_closed = _pass
+    connection_check_out_failed = connection_checked_out = connection_checked_in = _pass
+
+
+@contextmanager
+def hanging_inserts(bare, collection):
+    """Have inserts into the collection wait in the server, before they touch it."""
+    point = {"configureFailPoint": "hangDuringBatchInsert"}
+    nss = {"nss": collection.full_name}
+    entered = bare.admin.command({**point, "mode": "alwaysOn", "data": nss})["count"]
+
+    def wait_for(inserts):
+        entries = {"timesEntered": entered + inserts, "maxTimeMS": 60_000}
+        bare.admin.command({"waitForFailPoint": point["configureFailPoint"], **entries})
+
+    try:
+        yield wait_for
+    finally:
+        bare.admin.command({**point, "mode": "off"})
+
+
+def test_a_thousand_writers_that_wait_while_it_is_renamed_read_the_directory_once(
+    connect, fake, acme, raw, bare, listener
+):
+    waiting, connections = Waiting(), 50
+    tenants = connect(fake.uri, event_listeners=[listener, waiting], maxPoolSize=connections)
     store = tenants.by_id(acme)
     store.find_one()
-    reads.clear()
-    ready = threading.Barrier(101)
-
-    def write(n):
-        ready.wait()
-        for each in range(10):
-            store.insert_one({"_id": n * 10 + each})
-
-    with ThreadPoolExecutor(100) as pool:
-        writing = [pool.submit(write, n) for n in range(100)]
-        with fake.operation(acme, "rename", "org_other"):
-            fake.move(acme, "org_other")
-            ready.wait()
-            for each in writing:
-                each.result()
-            fake.update(acme, slug="other", **{"placement.collection": "org_other"})
-    assert reads == [directory.ORGANIZATIONS]
+    listener.names.clear()
+    listener.views.clear()
+    waiting.count = 0
+    with ThreadPoolExecutor(1000) as pool:
+        with hanging_inserts(bare, raw.org_acme) as wait_for:
+            writing = [pool.submit(store.insert_one, {"_id": n}) for n in range(1000)]
+            wait_for(connections)
+            wait_until(lambda: waiting.count == 1000)
+            fake.rename(acme, "other")
+        for each in writing:
+            each.result()
+    assert listener.names.count("insert") == 2000  # each was refused once
+    assert listener.views == [directory.ORGANIZATIONS]
     assert raw.org_other.count_documents({}) == 1000
 
 
@@ -452,6 +488,48 @@ def test_a_result_stays_with_its_organization_whoever_reads_it(tenants, fake):
     assert read == [{1}, {0}]
 
 
+def test_a_transaction_stays_with_its_organization_whoever_uses_it(tenants, fake):
+    stores = [tenants.by_id(fake.create(name)) for name in ("a", "b")]
+    transactions = [store.transaction() for store in stores]
+    opened = [each.__enter__() for each in transactions]
+
+    def elsewhere(*actions):
+        """In a thread, or task, that has done nothing before."""
+        for action in actions:
+            at_once([action])
+
+    def end(transaction):
+        transaction.__exit__(None, None, None)
+
+    elsewhere(
+        lambda: opened[1].insert_one({"_id": 1, "of": 1}),
+        lambda: opened[0].insert_one({"_id": 1, "of": 0}),
+        lambda: end(transactions[0]),
+        lambda: opened[1].insert_one({"_id": 2, "of": 1}),
+        lambda: end(transactions[1]),
+    )
+    assert [[found["of"] for found in store.find()] for store in stores] == [[0], [1, 1]]
+
+
+def test_a_stream_stays_with_its_organization_whoever_reads_it(tenants, fake, quick):
+    stores = [tenants.by_id(fake.create(name)) for name in ("a", "b")]
+    streams = [store.watch(full_document="updateLookup", **quick) for store in stores]
+
+    def seen(n):
+        return next(streams[n])["fullDocument"]["of"]
+
+    def write():
+        for n, store in enumerate(stores):
+            store.insert_one({"of": n})
+
+    write()
+    assert at_once([lambda: seen(1), lambda: seen(0)]) == [1, 0]
+    streams[0].close()
+    write()
+    assert at_once([lambda: seen(1)]) == [1]
+    streams[1].close()
+
+
 def test_waiting_for_a_connection_is_bounded(connect, fake, acme, failing):
     tenants = connect(fake.uri, maxPoolSize=1)
 
@@ -501,6 +579,34 @@ def test_a_child_gets_clients_of_its_own_once_and_leaves_the_parents_alone(fake,
     assert store.find_one({"_id": "parent"}) == {"_id": "parent", "n": 28}
     assert store.find_one({"_id": "child"})
     tenants.close()
+
+
+@pytest.mark.processes
+def test_a_child_gets_asynchronous_clients_of_its_own(fake, acme, loop):
+    """Also where the parent's event loop goes on meanwhile."""
+    tenants = library().AsyncTenants(fake.uri, appname=APPLICATION)
+    store = tenants["acme"]
+
+    async def count(times):
+        await asyncio.gather(
+            *(store.update_one({"_id": 1}, {"$inc": {"n": 1}}) for _ in range(times))
+        )
+        return tenants._clusters.connection("main")
+
+    loop.run(store.insert_one({"_id": 1, "n": 0}))
+    parents = loop.run(count(8))
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status = 0 if in_a_loop(count(8)) is not parents else 2
+        finally:
+            os._exit(status)
+    again = loop.run(count(8))
+    assert os.waitpid(child, 0)[1] == 0
+    assert loop.run(store.find_one()) == {"_id": 1, "n": 24}
+    assert again is parents
+    loop.run(tenants.close())
 
 
 def test_each_event_loop_has_clients_of_its_own(fake, acme):
