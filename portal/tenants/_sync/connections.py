@@ -166,15 +166,17 @@ class Clusters:
                 self.replace_uri(cluster, uri)
         return self._uris[cluster] != refused
 
-    def stream_client(self, cluster: str) -> MongoClient:
-        """The client for change streams alone, so that no other operation waits for them."""
+    def stream_connection(self, cluster: str) -> Connection:
+        """The connection for change streams alone, so that no other operation waits for them."""
         made, uri = self._stream_scope.get(), self._uri(cluster)
         with self._lock:
-            known_uri, client = made.get(cluster, ("", None))
-            if known_uri != uri:
+            found = made.get(cluster)
+            if found is None or found.uri != uri:
+                if found is not None:  # it ends with the last stream on it
+                    close_behind(found, found.client)
                 client = self._client(uri, maxPoolSize=self._max_streams, minPoolSize=0)
-                made[cluster] = uri, client
-        return client
+                found = made[cluster] = Connection(client, uri)
+        return found
 
     def take_stream(self) -> Semaphore:
         """A slot, to be released at a stream's end. Raises TooManyStreams."""
@@ -191,10 +193,8 @@ class Clusters:
     def close(self) -> None:
         """Close all clients of this process, or event loop. The next use makes new ones."""
         connections, streams = self._scope.pop() or {}, self._stream_scope.pop() or {}
-        for connection in connections.values():
+        for connection in (*connections.values(), *streams.values()):
             connection.client.close()
-        for _, client in streams.values():
-            client.close()
 
     def _is_replaced(self, cluster: str, refused: str) -> bool:
         """As ``ask_again``, in a thread, by one for all that wait."""

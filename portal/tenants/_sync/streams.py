@@ -31,6 +31,7 @@ from ..placements.shared import changes_of, unwrapping_changes
 from ..queries import check_pipeline
 from ..runtime import sleep
 from ..tokens import CLUSTER, COLLECTION, keeping, servers, time_of
+from .connections import Connection
 from .directory import Directory, Place
 
 # Of documents, and the end of a collection.
@@ -85,6 +86,7 @@ class Stream:
         self._moved: list[Located] = []
         self._slot: Semaphore | None = directory.clusters.take_stream()
         self._stream: ChangeStream | None = None
+        self._connection: Connection | None = None  # whose client is closed behind its users
 
     @property
     def alive(self) -> bool:
@@ -142,6 +144,7 @@ class Stream:
         """End the stream, and leave its place to another one."""
         if self._stream is not None:
             self._stream.close()
+        self._connection = None
         slot, self._slot = self._slot, None
         if slot is not None:
             slot.release()
@@ -284,8 +287,8 @@ class Stream:
         collection ``name``. Changes up to the token ``after`` are told already."""
         stages = self._stages(located)
         first = located[0].entry
-        client = self._directory.clusters.stream_client(first.cluster)
-        database = client.get_database(first.database, codec_options=self._codec_options)
+        connection = self._directory.clusters.stream_connection(first.cluster)
+        database = connection.client.get_database(first.database, codec_options=self._codec_options)
         # All of an organization's own database would need a right on each of them.
         watched: Any = database[name] if first.strategy == DATABASE else database
         former = self._stream
@@ -308,6 +311,7 @@ class Stream:
         self._ids = {bytes(each.uuid): each.entry.id for each in located if each.pool is None}
         if former is not None:
             former.close()
+        self._connection = connection
 
     def _stages(self, located: list[Located]) -> list[Mapping[str, Any]]:
         if len({(each.entry.cluster, each.entry.database) for each in located}) != 1:

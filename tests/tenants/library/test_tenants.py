@@ -345,6 +345,34 @@ def test_a_cluster_is_found_by_its_name_and_may_get_another_uri(connect, fake, a
         connect({"berlin": fake.uri})
 
 
+def test_connections_of_a_uri_that_was_replaced_are_closed(connect, fake, acme, bare, quick):
+    """Behind the last operation and stream on them, as the server tells."""
+    name = f"{APPLICATION} that was rotated"
+
+    def connections():
+        everything = {"$currentOp": {"allUsers": True, "idleConnections": True}}
+        found = bare.admin.aggregate([everything, {"$match": {"appName": name}}])
+        return {each["connectionId"] for each in found}
+
+    tenants = connect(fake.uri, appname=name)
+    store, reporter = tenants["acme"], tenants._directory.reporting.reporter
+    store.insert_one({"_id": 1})
+    stream = store.watch(**quick)
+    reporter.flush()
+    before = connections()
+    tenants.replace_uri("main", f"{fake.uri}&retryReads=true")
+    store.insert_one({"_id": 2})
+    reporter.flush()
+    again = store.watch(**quick)
+    assert [next(stream)["documentKey"]["_id"]] == [2]  # which ends on the one that it has
+    stream.close()
+    del stream
+    wait_until(lambda: gc.collect() >= 0 and not connections() & before)
+    again.close()
+    tenants.close()
+    wait_until(lambda: not connections())
+
+
 def test_these_tests_are_passed_with_an_applications_rights_alone(fake, acme, raw):
     """Which no fixture gives more of, so that a right that is missing fails them."""
     raw.org_acme.insert_one({"_id": 1})
