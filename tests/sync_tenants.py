@@ -16,6 +16,7 @@ REPLACED = {
     "async_sleep": "sleep",
     "async_close_behind": "close_behind",
     "async_in_thread": "in_thread",
+    "async_to_the_end": "to_the_end",
     "asynchronous": "synchronous",
     "_async": "_sync",
     "asynccontextmanager": "contextmanager",

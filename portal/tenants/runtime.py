@@ -60,6 +60,39 @@ def close_behind(user: Any, client: Any) -> None:
 _closing: set[asyncio.Task[None]] = set()
 
 
+async def async_to_the_end(work: Awaitable[Result], *, cancels: bool = False) -> Result:
+    """The result of what shall clean up behind itself, in a task of its own.
+
+    Where the caller is cancelled it goes on, or if that ``cancels`` it, is cancelled as well, once.
+    In a scope of anyio, as in servers' handling of a request, each of the caller's own awaits is
+    cancelled, and nothing would tell the server that a transaction is over.
+    """
+    task = asyncio.ensure_future(work)
+    _ending.add(task)
+    task.add_done_callback(_ended)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if cancels:
+            task.cancel()
+        await asyncio.wait({task})
+        raise
+
+
+def to_the_end(result: Result, *, cancels: bool = False) -> Result:
+    """The result, which here nobody cancels."""
+    return result
+
+
+def _ended(task: asyncio.Future[Any]) -> None:
+    _ending.discard(task)
+    if not task.cancelled():
+        task.exception()  # which its caller has, or left behind
+
+
+_ending: set[asyncio.Future[Any]] = set()
+
+
 class _Forked(Protocol):
     def after_fork(self) -> None: ...
 

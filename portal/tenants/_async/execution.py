@@ -28,7 +28,14 @@ from ..fence import (
     may_have_run,
     pauses,
 )
-from ..runtime import AsyncAttempt, AsyncBody, Result, async_sleep, commit_attempts
+from ..runtime import (
+    AsyncAttempt,
+    AsyncBody,
+    Result,
+    async_sleep,
+    async_to_the_end,
+    commit_attempts,
+)
 from ..usage import statements_of
 from .channels import AsyncChannel, AsyncOpened
 from .connections import AsyncConnection, next_number
@@ -239,15 +246,20 @@ class AsyncFenced:
                 commits = True
                 return result
 
-            with pymongo.timeout(limits.TRANSACTION_SECONDS):
-                async with connection.client.start_session() as session:
-                    try:
-                        return await session.with_transaction(run, **TRANSACTION)
-                    except OperationFailure as error:
-                        # The only commit was refused; or none was sent, for want of a connection.
-                        refused = error.code == UNAUTHORIZED
-                        commits = commits and commit_attempts(session) > refused
-                        raise
+            async def committed() -> Result:
+                nonlocal commits
+                with pymongo.timeout(limits.TRANSACTION_SECONDS):
+                    async with connection.client.start_session() as session:
+                        try:
+                            return await session.with_transaction(run, **TRANSACTION)
+                        except OperationFailure as error:
+                            # The only commit was refused; or none was sent, for want of a
+                            # connection.
+                            refused = error.code == UNAUTHORIZED
+                            commits = commits and commit_attempts(session) > refused
+                            raise
+
+            return await async_to_the_end(committed(), cancels=True)
 
         # The driver made all safe retries; after a commit with unknown result there are none.
         return await self.execute(
@@ -266,7 +278,7 @@ class AsyncFenced:
                 await session.start_transaction(**TRANSACTION)
                 await channel.send("find", ANY, self.codec_options, session)
             except BaseException:
-                await session.end_session()
+                await async_to_the_end(session.end_session())
                 raise
             return session, located, channel
 

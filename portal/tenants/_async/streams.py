@@ -29,7 +29,7 @@ from ..placements import DATABASE
 from ..placements.database import ARRIVING, DOCUMENTS
 from ..placements.shared import changes_of, unwrapping_changes
 from ..queries import check_pipeline
-from ..runtime import async_sleep
+from ..runtime import async_sleep, async_to_the_end
 from ..tokens import CLUSTER, COLLECTION, keeping, servers, time_of
 from .connections import AsyncConnection
 from .directory import AsyncDirectory, AsyncPlace
@@ -142,12 +142,14 @@ class AsyncStream:
 
     async def close(self) -> None:
         """End the stream, and leave its place to another one."""
-        if self._stream is not None:
-            await self._stream.close()
-        self._connection = None
         slot, self._slot = self._slot, None
-        if slot is not None:
-            slot.release()
+        try:
+            if self._stream is not None:
+                await async_to_the_end(self._stream.close())
+        finally:
+            self._connection = None
+            if slot is not None:
+                slot.release()
 
     def __aiter__(self) -> "AsyncStream":
         return self

@@ -14,7 +14,7 @@ from ..arguments import database_of
 from ..directory import MAIN, Located
 from ..errors import NotOffered
 from ..fence import pauses
-from ..runtime import async_in_thread, async_sleep
+from ..runtime import async_in_thread, async_sleep, async_to_the_end
 from .channels import AsyncChannel
 from .connections import AsyncClusters, Uri
 from .directory import AsyncDirectory, AsyncListed, AsyncPlace
@@ -88,11 +88,13 @@ class AsyncTenant(AsyncOperations):
         label TransientTransactionError: ``with_transaction`` runs its body again by itself.
         """
         session, located, channel = await self._execution.begin()
-        async with session:
-            transaction = self._in(session, located, channel)
+        transaction = self._in(session, located, channel)
+        try:
             yield transaction
-            with transaction._execution.bounded():
-                await _commit(session)
+        except BaseException:
+            await async_to_the_end(session.end_session())
+            raise
+        await async_to_the_end(_commit(session, transaction._execution))
 
     async def with_transaction(self, body: Any) -> Any:
         """The result of ``body``, called with a transaction as of ``transaction()``. It may be
@@ -210,8 +212,12 @@ class AsyncTenants:
     async def close(self) -> None:
         """Report what was used, and close all connections of this process, or event loop. The next
         use makes new ones."""
-        await async_in_thread(self._directory.reporting.close)
-        await self._clusters.close()
+
+        async def close() -> None:
+            await async_in_thread(self._directory.reporting.close)
+            await self._clusters.close()
+
+        await async_to_the_end(close())
 
     async def __aenter__(self) -> "AsyncTenants":
         return self
@@ -220,13 +226,16 @@ class AsyncTenants:
         await self.close()
 
 
-async def _commit(session: AsyncClientSession) -> None:
-    """Commit, again while its result is unknown and there is time; that is idempotent."""
-    for pause_seconds in pauses():
-        try:
-            await session.commit_transaction()
-            return
-        except PyMongoError as error:
-            if error.timeout or not error.has_error_label(_UNKNOWN_COMMIT):
-                raise
-        await async_sleep(pause_seconds)
+async def _commit(session: AsyncClientSession, execution: AsyncInTransaction) -> None:
+    """Commit, again while its result is unknown and there is time, which is idempotent; and end the
+    session."""
+    async with session:
+        with execution.bounded():
+            for pause_seconds in pauses():
+                try:
+                    await session.commit_transaction()
+                    return
+                except PyMongoError as error:
+                    if error.timeout or not error.has_error_label(_UNKNOWN_COMMIT):
+                        raise
+                await async_sleep(pause_seconds)

@@ -28,7 +28,14 @@ from ..fence import (
     may_have_run,
     pauses,
 )
-from ..runtime import Attempt, Body, Result, commit_attempts, sleep
+from ..runtime import (
+    Attempt,
+    Body,
+    Result,
+    commit_attempts,
+    sleep,
+    to_the_end,
+)
 from ..usage import statements_of
 from .channels import Channel, Opened
 from .connections import Connection, next_number
@@ -239,15 +246,20 @@ class Fenced:
                 commits = True
                 return result
 
-            with pymongo.timeout(limits.TRANSACTION_SECONDS):
-                with connection.client.start_session() as session:
-                    try:
-                        return session.with_transaction(run, **TRANSACTION)
-                    except OperationFailure as error:
-                        # The only commit was refused; or none was sent, for want of a connection.
-                        refused = error.code == UNAUTHORIZED
-                        commits = commits and commit_attempts(session) > refused
-                        raise
+            def committed() -> Result:
+                nonlocal commits
+                with pymongo.timeout(limits.TRANSACTION_SECONDS):
+                    with connection.client.start_session() as session:
+                        try:
+                            return session.with_transaction(run, **TRANSACTION)
+                        except OperationFailure as error:
+                            # The only commit was refused; or none was sent, for want of a
+                            # connection.
+                            refused = error.code == UNAUTHORIZED
+                            commits = commits and commit_attempts(session) > refused
+                            raise
+
+            return to_the_end(committed(), cancels=True)
 
         # The driver made all safe retries; after a commit with unknown result there are none.
         return self.execute(attempt, writes=True, retryable=False, done_nothing=lambda: not commits)
@@ -264,7 +276,7 @@ class Fenced:
                 session.start_transaction(**TRANSACTION)
                 channel.send("find", ANY, self.codec_options, session)
             except BaseException:
-                session.end_session()
+                to_the_end(session.end_session())
                 raise
             return session, located, channel
 

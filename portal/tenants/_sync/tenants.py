@@ -14,7 +14,7 @@ from ..arguments import database_of
 from ..directory import MAIN, Located
 from ..errors import NotOffered
 from ..fence import pauses
-from ..runtime import in_thread, sleep
+from ..runtime import in_thread, sleep, to_the_end
 from .channels import Channel
 from .connections import Clusters, Uri
 from .directory import Directory, Listed, Place
@@ -86,11 +86,13 @@ class Tenant(Operations):
         label TransientTransactionError: ``with_transaction`` runs its body again by itself.
         """
         session, located, channel = self._execution.begin()
-        with session:
-            transaction = self._in(session, located, channel)
+        transaction = self._in(session, located, channel)
+        try:
             yield transaction
-            with transaction._execution.bounded():
-                _commit(session)
+        except BaseException:
+            to_the_end(session.end_session())
+            raise
+        to_the_end(_commit(session, transaction._execution))
 
     def with_transaction(self, body: Any) -> Any:
         """The result of ``body``, called with a transaction as of ``transaction()``. It may be
@@ -204,8 +206,12 @@ class Tenants:
     def close(self) -> None:
         """Report what was used, and close all connections of this process, or event loop. The next
         use makes new ones."""
-        in_thread(self._directory.reporting.close)
-        self._clusters.close()
+
+        def close() -> None:
+            in_thread(self._directory.reporting.close)
+            self._clusters.close()
+
+        to_the_end(close())
 
     def __enter__(self) -> "Tenants":
         return self
@@ -214,13 +220,16 @@ class Tenants:
         self.close()
 
 
-def _commit(session: ClientSession) -> None:
-    """Commit, again while its result is unknown and there is time; that is idempotent."""
-    for pause_seconds in pauses():
-        try:
-            session.commit_transaction()
-            return
-        except PyMongoError as error:
-            if error.timeout or not error.has_error_label(_UNKNOWN_COMMIT):
-                raise
-        sleep(pause_seconds)
+def _commit(session: ClientSession, execution: InTransaction) -> None:
+    """Commit, again while its result is unknown and there is time, which is idempotent; and end the
+    session."""
+    with session:
+        with execution.bounded():
+            for pause_seconds in pauses():
+                try:
+                    session.commit_transaction()
+                    return
+                except PyMongoError as error:
+                    if error.timeout or not error.has_error_label(_UNKNOWN_COMMIT):
+                        raise
+                sleep(pause_seconds)

@@ -675,6 +675,80 @@ def test_a_task_that_is_cancelled_leaves_the_others_their_answer(fake, acme):
     assert others == [None] * 4
 
 
+async def cancel_as_scopes_do(task):
+    """Cancel each of its awaits, as a scope of anyio does, in which servers handle requests."""
+    while not task.done():
+        task.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        task.result()
+
+
+async def in_transaction(store, insert):
+    async with store.transaction() as transaction:
+        await insert(transaction)
+
+
+IN_TRANSACTIONS = {
+    "transaction": in_transaction,
+    "with_transaction": lambda store, insert: store.with_transaction(insert),
+    "update_many": lambda store, insert: store.update_many({}, {"$set": {"a": 1}}),
+}
+
+
+@pytest.mark.parametrize("name", IN_TRANSACTIONS)
+def test_a_task_that_is_cancelled_in_a_transaction_leaves_none_open(
+    fake, acme, failing, listener, bare, name
+):
+    """Else a rename would wait for it, and writes conflict with it, for a minute."""
+    tenants = library().AsyncTenants(fake.uri, appname=APPLICATION, event_listeners=[listener])
+    blocked, before = ("update", 0) if name == "update_many" else ("insert", 1)
+
+    def no_transaction():
+        mine = {"appName": APPLICATION, "transaction": {"$exists": True}}
+        sessions = {"$currentOp": {"allUsers": True, "idleSessions": True}}
+        return not list(bare.admin.aggregate([sessions, {"$match": mine}]))
+
+    async def insert(transaction):
+        await transaction.insert_one({"_id": 2})
+        await transaction.insert_one({"_id": 3})
+
+    async def work():
+        store = tenants.by_id(acme)
+        await store.insert_one({"_id": 1})
+        failing(blocked, {"skip": before}, blockConnection=True, blockTimeMS=300)
+        listener.names.clear()
+        task = asyncio.create_task(IN_TRANSACTIONS[name](store, insert))
+        while listener.names.count(blocked) <= before:
+            await asyncio.sleep(0.01)
+        await cancel_as_scopes_do(task)
+        await asyncio.to_thread(wait_until, no_transaction, 20)
+        fake.rename(acme, "other")
+        assert await store.find().to_list() == [{"_id": 1}]
+        await tenants.close()
+
+    in_a_loop(work())
+
+
+def test_a_task_that_is_cancelled_leaves_its_stream_to_another(fake, acme, quick):
+    tenants = library().AsyncTenants(fake.uri, appname=APPLICATION, max_streams=1)
+
+    async def follow():
+        async with await tenants.by_id(acme).watch(**quick) as stream:
+            await stream.next()
+
+    async def work():
+        for _ in range(3):
+            task = asyncio.create_task(follow())
+            await asyncio.sleep(0.1)
+            await cancel_as_scopes_do(task)
+        stream = await tenants.by_id(acme).watch(**quick)
+        await stream.close()
+        await tenants.close()
+
+    in_a_loop(work())
+
+
 # Tests of applications
 
 
