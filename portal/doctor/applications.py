@@ -1,15 +1,18 @@
 """MongoDB users and roles of applications, compared with the applications they belong to.
 
-Only an administrator sees them, so these checks take the client of one. All databases are looked
-through: a name of ours that is anywhere else than it should be is told, too.
+Only an administrator sees them, so these checks take the client of one, but for users that are to
+be dropped, which the portal records. All databases are looked through: a name of ours that is
+anywhere else than it should be is told, too.
 """
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 
 from pymongo import MongoClient
 
+from portal import clock
 from portal.applications import managing
 from portal.applications.dropping import homes_of
 from portal.database import users
@@ -35,7 +38,33 @@ ROLE_DIFFERS = Kind(
     "Applications whose MongoDB role is not as it should be",
     "--repair gives it the rights of this version and no others.",
 )
+UNDROPPED = Kind(
+    "undropped_application_user",
+    "MongoDB users of applications that are to be dropped, and still reach documents",
+    "Their cluster didn't answer, or there was no administrator's URI for it. Call flask "
+    "applications remove NAME, or rotate NAME --finish, with one, or with --dropped after you "
+    "dropped them in mongosh.",
+)
 _HOME = "admin"
+# So long at most a command drops them.
+_UNDER_WAY = timedelta(minutes=1)
+
+
+def find_undropped() -> Iterator[Finding]:
+    """Users that a removal or a finished rotation left over."""
+    before = clock.now() - _UNDER_WAY
+    for application in Application.objects.order_by("name"):
+        if application.ending_since is not None:
+            left, since = application.users, application.ending_since
+        elif application.former_user and application.finishing_since is not None:
+            left, since = [application.former_user], application.finishing_since
+        else:
+            continue
+        if since <= before:
+            where = {cluster: None for user in left for cluster in homes_of(application, user)}
+            places = f"left on {', '.join(where)}" if where else "gone everywhere"
+            words = f"{', '.join(left)}: to be dropped since {since:%Y-%m-%d}, {places}"
+            yield Finding(UNDROPPED, application.name, words)
 
 
 def find_amiss(cluster: str, administrator: MongoClient) -> Iterator[Finding]:

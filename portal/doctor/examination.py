@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from portal.doctor import (
+    applications,
     chains,
     clusters,
     credentials,
@@ -48,6 +49,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     leftovers.find_dead,
     credentials.find_mismatched,
     support.find_unrecorded,
+    applications.find_undropped,
     restrictions.find_lost_holds,
     restrictions.find_unlike,
     members.find_dead_offers,

@@ -1,9 +1,11 @@
 """``flask doctor`` compares applications with MongoDB's users, where an administrator lets it."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
+from portal import clock
 from portal.applications import managing
 from portal.database import users
 from portal.documents.applications import Application
@@ -74,3 +76,24 @@ def test_a_role_that_somebody_changed_is_given_its_rights_back(shop, found, admi
 def test_without_an_administrator_it_looks_at_the_rest(shop, command, admin):
     users.drop_user(admin["admin"], shop.user)
     assert command("doctor").stdout == "All well.\n"
+
+
+def test_users_that_a_removal_could_not_drop_are_told(shop, found, admin, command):
+    """On a cluster that was down, or had no administrator's URI."""
+    managing.remove_application("shop", {}, RequestContext())
+    assert found() == []  # a command may be dropping them
+    Application.objects.update(ending_since=clock.now() - timedelta(days=1))
+    assert found() == [("undropped_application_user", "shop")]
+    assert f"{shop.user}: to be dropped since" in command("doctor").stdout
+    managing.remove_application("shop", {"main": admin}, RequestContext())
+    assert found() == []
+
+
+def test_a_former_user_that_could_not_be_dropped_is_told(shop, found, admin):
+    managing.rotate_application("shop", {"main": admin}, RequestContext())
+    assert found() == []  # until the rotation is finished it is to work
+    managing.finish_rotation("shop", {}, RequestContext())
+    Application.objects.update(finishing_since=clock.now() - timedelta(days=1))
+    assert found() == [("undropped_application_user", "shop")]
+    managing.finish_rotation("shop", {"main": admin}, RequestContext())
+    assert found() == []
