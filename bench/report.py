@@ -12,14 +12,14 @@ _PREFACE = """\
 
 Written by `make bench`. Figures are medians where nothing else is said. Both sides of a ratio were
 measured in this run, mostly by turns; so compare ratios between machines, not figures. Where a
-ratio has a goal, the run says whether it is within it, and fails where it isn't.
+ratio or figure has a goal, the run says whether it is within it, and fails where it isn't.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A value that was measured, and what ``base`` it is held against: that of ``to``. The ratio
-    is to be ``most`` at most, where that is a goal."""
+    """A value that was measured, and what ``base`` it is held against: that of ``to``. The ratio,
+    or without a base the value, is to be ``most`` at most, where that is a goal."""
 
     what: str
     value: float
@@ -47,7 +47,8 @@ class Figure:
     @property
     def misses(self) -> bool:
         """True where it is over its goal, as it is shown: by less than that no run tells."""
-        return self.ratio is not None and self.most is not None and round(self.ratio, 2) > self.most
+        held = self.value if self.ratio is None else self.ratio
+        return self.most is not None and round(held, 2) > self.most
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Result:
 def missed(results: Sequence[Result]) -> list[str]:
     """The figures that are over their goals, a line each."""
     return [
-        f"{result.part}: {figure.what}, {_ratio(figure)}"
+        f"{result.part}: {figure.what}, {_measured(figure)}, {_goal(figure)}"
         for result in results
         for figure in result.figures
         if figure.misses
@@ -83,25 +84,22 @@ def tables(surroundings: Surroundings, results: Sequence[Result]) -> str:
 def _rows(result: Result) -> list[tuple[str, ...]]:
     failed = [(result.part, "not measured", result.failure, "")]
     return [
-        (result.part, figure.what, f"{_shown(figure.value)} {figure.unit}", _ratio(figure))
-        for figure in result.figures
+        (result.part, figure.what, _measured(figure), _goal(figure)) for figure in result.figures
     ] + (failed if result.failure else [])
 
 
-def _shown(value: float) -> str:
-    """As many digits as a measurement is worth."""
-    if value < 10:
-        return f"{value:.2f}"
-    return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+def _measured(figure: Figure) -> str:
+    """The value, in as many digits as a measurement is worth."""
+    digits = 2 if figure.value < 10 else 1 if figure.value < 100 else 0
+    return f"{figure.value:,.{digits}f} {figure.unit}"
 
 
-def _ratio(figure: Figure) -> str:
-    if figure.ratio is None:
-        return ""
-    told = f"{figure.ratio:.2f} × {figure.to}"
-    if figure.most is None:
-        return told
-    return f"{told}, {'MISSES' if figure.misses else 'within'} {figure.most:.2f}"
+def _goal(figure: Figure) -> str:
+    """The ratio, and whether the goal is kept, where there is any."""
+    told = [] if figure.ratio is None else [f"{figure.ratio:.2f} × {figure.to}"]
+    if figure.most is not None:
+        told.append(f"{'MISSES' if figure.misses else 'within'} {figure.most:.2f}")
+    return ", ".join(told)
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:

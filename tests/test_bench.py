@@ -1,6 +1,7 @@
 """``make bench``: every part gives its figures, here at a size that takes a moment."""
 
 import itertools
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -293,11 +294,15 @@ def test_results_tell_the_machine_the_versions_and_all_figures():
 def test_a_figure_over_its_goal_is_told():
     within = Figure.in_ms("get", 0.115, 0.1, "an own one", 1.15)
     over = Figure.in_ms("insert", 0.126, 0.1, "an own one", 1.25)
-    results = [Result("placements", (within, over))]
+    grown, small = Figure("growth", 31.4, "MB", most=30), Figure("memory", 4.2, "KB", most=5)
+    results = [Result("placements", (within, over, grown, small))]
     assert report.missed(results) == [
-        "placements: insert, 1.26 × an own one, MISSES 1.25",
+        "placements: insert, 126 ms, 1.26 × an own one, MISSES 1.25",
+        "placements: growth, 31.4 MB, MISSES 30.00",
     ]
-    assert "1.15 × an own one, within 1.15" in report.tables(SURROUNDINGS, results)
+    told = report.tables(SURROUNDINGS, results)
+    assert "1.15 × an own one, within 1.15" in told
+    assert re.search(r"4\.20 KB +\| within 5\.00", told)
 
 
 @pytest.mark.processes
