@@ -8,11 +8,11 @@ name of namespaces.
 A reading costs the server 1 to 2 ms, so it is kept for a few seconds, and what this process puts
 there meanwhile is added to it. The nearer the wall the shorter it is kept: what all processes may
 add unseen stays far below what is left beyond ``full_at_percent``. Where a cluster doesn't tell its
-counters any more, the last stored ones count, with what all processes put there since.
+counters any more, the last stored ones count, with what all processes put there since. Where it
+doesn't tell them, indexes are counted collection by collection, in the background.
 """
 
 import math
-import re
 import threading
 import time
 from collections import deque
@@ -29,15 +29,21 @@ from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from portal import clock, settings
+from portal import clock
 from portal.database.clusters import client_of, known_clusters, reason_of
 from portal.database.errors import ClusterUnavailable
 from portal.database.periodic import Notes, Task
 from portal.database.together import Part, Read
 from portal.database.transactions import TRANSACTION_SECONDS, forbid_in_transaction
 from portal.documents.capacity import CapacityReading
-from portal.documents.organizations import MAIN_CLUSTER, Organization, Strategy
+from portal.documents.organizations import (
+    MAIN_CLUSTER,
+    Organization,
+    OrganizationState,
+    Strategy,
+)
 from portal.errors import Unavailable
+from portal.placement import counters
 from portal.placement.policies import Limits, Policy
 
 log = structlog.get_logger()
@@ -53,10 +59,8 @@ SHORTEST_TREND = timedelta(days=7)
 # From the decision to the commit: a transaction may take as long.
 IN_FLIGHT_SECONDS = TRANSACTION_SECONDS
 REFUSED_SECONDS = 60
-# What Atlas answers instead of others' codes, and where its tier's limit is reached.
-_ATLAS_ERROR = 8000
-_NOT_PERMITTED = (13, 59, _ATLAS_ERROR)  # Unauthorized, CommandNotFound
-_REFUSALS = (264, _ATLAS_ERROR)  # TooManyFilesOpen
+_REST_AFTER_COUNTING = 20
+_REFUSALS = (264, counters.ATLAS_ERROR)  # TooManyFilesOpen
 # Measured on 6.0.5 where idle files are closed: a collection with its index takes 60 KB of memory,
 # and 1.2 ms of the start, on a busy machine 3.
 _MEMORY_OF_A_FILE = 32 * 1024
@@ -67,25 +71,9 @@ _STARTED_IN_A_MINUTE = 40_000
 _OPEN_AT_MOST = 0.8
 _OPEN_BY_LOOPS = 0.6
 _FILES_FOR_EACH_OPEN = 1.4
-_EARLY_SECONDS = 60
-_CLOSING = re.compile(r"close_idle_time=(\d+)")
-_FILES_OF_A_COLLECTION = 2
-_OWN_DATABASES = {"$regex": "^t_[0-9a-f]{24}$"}
 # To make one takes the server 8 ms among 100, 70 ms among 2,000.
 _DATABASES = 2_000
-# What is counted needs no more of ``serverStatus``.
-_SLIM = dict.fromkeys(
-    (
-        "asserts", "batchedDeletes", "defaultRWConcern", "electionMetrics",
-        "extra_info", "flowControl", "globalLock", "indexBulkBuilder", "locks",
-        "logicalSessionRecordCache", "metrics", "mirroredReads", "network", "opLatencies",
-        "opcounters", "opcountersRepl", "oplogTruncation", "readConcernCounters", "repl",
-        "scramCache", "security", "storageEngine", "tcmalloc", "tenantMigrations",
-        "trafficRecording", "transactions", "transportSecurity", "twoPhaseCommitCoordinator",
-    ),
-    0,
-)  # fmt: skip
-
+_FILES_OF_A_COLLECTION = 2
 
 OPEN_FILES, FILES = "open files", "collections and indexes"
 COLLECTIONS, DATABASES = "collections", "databases"
@@ -157,6 +145,7 @@ class _Known:
     limits_read_at: float = -math.inf
     stored_at: float = -math.inf
     refused_at: float = -math.inf
+    count_again_at: float = -math.inf
     collections: deque[float] = field(default_factory=deque)
     databases: deque[float] = field(default_factory=deque)
 
@@ -223,19 +212,19 @@ def read(
     """Ask the cluster's primary how much it holds, with its ``databases`` or without, and what
     limits it, unless that is known; what it doesn't tell of that is taken from the reading
     ``before``, if there is one. Counters that it refuses are those of the last stored reading, with
-    what was put there since.
+    what was put there since; indexes as ``read_all`` counted them last.
 
     Raises PyMongoError, and Unavailable as ``client_of`` does.
     """
     client = client_of(cluster)
     with pymongo.timeout(READING_SECONDS):
-        names = _if_permitted(client, {"listDatabases": 1, "nameOnly": True}) if databases else {}
         limits = {name: getattr(before, name) for name in _LIMITING} if before else {}
-        limits |= {} if limits_known else _limits(client)
+        limits |= {} if limits_known else counters.read_limits(client)
+        told = counters.read_counters(client)
         return Reading(
             at=clock.now(),
-            databases=len(names["databases"]) if names else None,
-            **(_counted(client) or _estimated(cluster) or _counted_by_name(client, cluster)),
+            databases=counters.count_databases(client) if databases else None,
+            **(told or _estimated(cluster) or _counted_by_name(client, cluster)),
             **limits,
         )
 
@@ -316,14 +305,16 @@ def store(cluster: str, reading: Reading) -> None:
 
 
 def read_all(check: Callable[[], None]) -> Notes:
-    """Read each cluster that isn't lost, and store that; why others could not be, by cluster."""
+    """Read each cluster that isn't lost, and store that, with its indexes as counted one by one
+    where it refuses its counters; why others could not be, by cluster."""
     silent = {}
     for cluster in known_clusters():
         check()
         if cluster.lost_at:
             continue
         try:
-            store(cluster.name, read(cluster.name, databases=True))
+            reading = read(cluster.name, databases=True)
+            store(cluster.name, _with_counted_indexes(cluster.name, reading))
         except ClusterUnavailable as error:
             silent[cluster.name] = error.reason
         except PyMongoError as error:
@@ -409,21 +400,6 @@ def _expected(known: _Known, *, in_database: bool) -> Reading | None:
     )
 
 
-def _counted(client: MongoClient) -> dict[str, Any]:
-    """The server's own counters; empty where it may not tell them."""
-    status = _if_permitted(client, {"serverStatus": 1, **_SLIM})
-    if "catalogStats" not in status:
-        return {}
-    catalog = status["catalogStats"]
-    open_files = status.get("wiredTiger", {}).get("connection", {}).get("files currently open")
-    connections = status.get("connections", {}).get("current", 0)
-    return {
-        "collections": catalog["collections"] + catalog["timeseries"],
-        "indexes": status.get("indexStats", {}).get("count", catalog["collections"]),
-        "open_files": open_files and open_files + connections,
-    }
-
-
 def _estimated(cluster: str) -> dict[str, Any]:
     """The counters of the last stored reading that has them, with the collections and files of
     organizations that any process put there since; empty where there is none."""
@@ -435,6 +411,7 @@ def _estimated(cluster: str) -> dict[str, Any]:
         "placement.strategy": {"$in": [Strategy.COLLECTION, Strategy.DATABASE, None]},
         "placement.cluster": {"$in": clusters},  # the first versions wrote neither
         "_id": {"$gt": ObjectId.from_datetime(told.at)},
+        "state": {"$ne": OrganizationState.PURGED},
     }
     made = Organization._get_collection().count_documents(since)
     return {
@@ -445,41 +422,36 @@ def _estimated(cluster: str) -> dict[str, Any]:
 
 
 def _counted_by_name(client: MongoClient, cluster: str) -> dict[str, Any]:
-    """The portal's collections, those in organizations' own databases where it may list them, and
-    an index of each: for what the policy says of clusters that never told more, as some hosted
-    ones. To ask each database for its collections, or each of them for its indexes, takes too
-    long."""
-    own = {"listDatabases": 1, "nameOnly": True, "filter": {"name": _OWN_DATABASES}}
-    names = len(_if_permitted(client, own).get("databases", ()))
-    names += len(client[settings.current().tenant_db].list_collection_names())
-    if cluster == MAIN_CLUSTER:  # hosted tiers count those of all databases
-        names += len(client[settings.current().master_db].list_collection_names())
-    return {"collections": names, "indexes": names}
+    """The collections that the portal knows, for what the policy says of clusters that never told
+    more, as some hosted ones. Each has an index, and those beyond are as many as were counted
+    last."""
+    names, last = len(counters.known_collections(client, cluster)), last_reading(cluster)
+    beyond = last.indexes - last.collections if last else 0
+    return {"collections": names, "indexes": names + beyond}
 
 
-def _if_permitted(client: MongoClient, command: dict[str, Any]) -> dict[str, Any]:
-    """The server's answer; empty where it, or its role, doesn't let the portal ask."""
-    try:
-        return client.admin.command(command)
-    except OperationFailure as error:
-        if error.code not in _NOT_PERMITTED:
-            raise
-        return {}
-
-
-def _limits(client: MongoClient) -> dict[str, Any]:
-    """The server's answers about its limits, without those that it refuses."""
-    limits: dict[str, Any] = {}
-    if host := _if_permitted(client, {"hostInfo": 1}):
-        memory = host.get("system", {}).get("memLimitMB")
-        limits["max_open_files"] = host.get("extra", {}).get("extra", {}).get("maxOpenFiles")
-        limits["memory_bytes"] = memory and memory * 1024 * 1024
-    if options := _if_permitted(client, {"getCmdLineOpts": 1}):
-        storage = options.get("parsed", {}).get("storage", {})
-        engine = storage.get("wiredTiger", {}).get("engineConfig", {})
-        closing = _CLOSING.search(engine.get("configString", ""))
-        limits["closes_early"] = closing is not None and int(closing[1]) <= _EARLY_SECONDS
-    return limits
+def _with_counted_indexes(cluster: str, reading: Reading) -> Reading:
+    """The reading with all indexes of collections that the portal knows, where the cluster refuses
+    its counters; ``_REST_AFTER_COUNTING`` times as long as that took it isn't done again."""
+    client, known = client_of(cluster), _known.setdefault(cluster, _Known())
+    begin = time.monotonic()
+    if begin < known.count_again_at or counters.read_counters(client):
+        return reading
+    own = counters.known_collections(client, cluster)
+    indexes = counters.count_indexes(client, own)
+    now = time.monotonic()
+    known.count_again_at = now + _REST_AFTER_COUNTING * (now - begin)
+    if reading.open_files is None:
+        return replace(reading, collections=len(own), indexes=indexes)
+    # It told once, of others' collections too; some came since by moves.
+    came = max(0, len(own) - reading.collections)
+    collections = reading.collections + came
+    return replace(
+        reading,
+        collections=collections,
+        indexes=max(reading.indexes, indexes + collections - len(own)),
+        open_files=reading.open_files + _FILES_OF_A_COLLECTION * came,
+    )
 
 
 def _derived_limit(reading: Reading, max_open_files: int) -> tuple[int, Wall]:

@@ -12,13 +12,15 @@ from pymongo.errors import AutoReconnect
 
 from portal import clock
 from portal.database.connection import master_database, tenant_database
+from portal.database.portal_role import OWN_COLLECTION
 from portal.database.transactions import transactional
 from portal.documents.capacity import CapacityReading
 from portal.documents.organizations import Strategy
-from portal.placement import capacity
+from portal.organizations.lifecycle.trashing import purge_organization
+from portal.placement import capacity, counters
 from portal.placement.capacity import Gauge, Reading, Wall, gauges_of, take
 from portal.placement.policies import Guard, Limits, Policy, Rule
-from tests.factories import an_organization
+from tests.factories import a_context, an_organization
 from tests.placement.servers import with_file_limit
 from tests.stopwatch import takes_less
 
@@ -53,7 +55,7 @@ def away(monkeypatch):
         def refuse(*_, **__):
             raise AutoReconnect("away")
 
-        monkeypatch.setattr(capacity, "_counted", refuse)
+        monkeypatch.setattr(counters, "read_counters", refuse)
 
     return lose
 
@@ -307,6 +309,47 @@ def test_where_counters_are_refused_databases_of_their_own_count_too(app, hosted
     assert (after.collections, after.indexes) == (before.collections + 2, before.indexes + 2)
 
 
+def test_where_counters_are_refused_every_index_counts(app, hosted, monkeypatch):
+    """Those made since, by whomever, fill a tier that counts them, before it refuses."""
+    hosted(13, "serverStatus", "hostInfo")
+    own, raw = an_organization("Kestrel", strategy=Strategy.DATABASE), tenant_database()
+    an_organization("Acme")
+    capacity.read_all(lambda: None)
+    before = capacity.read("main", databases=False)
+    for field in "abc":
+        raw.org_acme.create_index(field)
+    master_database().client[own.placement.database][OWN_COLLECTION].create_index("a")
+    raw.create_collection("a_view", viewOn="org_acme", pipeline=[])  # tells no indexes
+    monkeypatch.setattr(capacity, "_REST_AFTER_COUNTING", -1)
+    monkeypatch.setattr(capacity, "KEPT_SECONDS", 0)
+    capacity.forget()
+    capacity.read_all(lambda: None)
+    capacity.forget()  # as in another process, which didn't count
+    after = capacity.read("main", databases=False)
+    assert after.files == before.files + 4 + 2 * 2  # and the view, in a collection of views
+    policy = replace(limited_to(0), limits={"main": Limits(namespaces=after.files + 1)})
+    assert not take("main", Strategy.COLLECTION, policy)
+    raw.org_acme.drop_indexes()
+    capacity.read_all(lambda: None)
+    assert capacity.last_reading("main").files == after.files - 3
+    assert take("main", Strategy.COLLECTION, policy)
+
+
+def test_indexes_are_counted_again_after_a_rest_and_of_very_many_by_a_sample(
+    app, hosted, commands, monkeypatch
+):
+    hosted(13, "serverStatus")
+    for number in range(6):
+        an_organization(f"Acme {number}")
+    monkeypatch.setattr(counters, "_ASKED_COLLECTIONS", 5)
+    for asked in (5, 0):
+        commands.clear()
+        capacity.read_all(lambda: None)
+        assert commands.count("listIndexes") == asked
+    told = capacity.last_reading("main")
+    assert told.indexes >= told.collections > 5
+
+
 @pytest.mark.parametrize("missing", ["serverStatus", "hostInfo", "getCmdLineOpts"])
 def test_what_is_told_counts_though_another_answer_is_missing(app, hosted, missing):
     hosted(13, missing)
@@ -328,6 +371,7 @@ def test_counters_that_are_refused_later_are_the_last_ones_and_what_all_put_ther
     for name in ("Acme", "Kestrel"):
         an_organization(name)
     an_organization("Juniper", strategy=Strategy.SHARED)
+    purge_organization(an_organization("Larch"), None, a_context())
     later = capacity.read("main", databases=False)
     assert (later.collections, later.indexes) == (told.collections + 2, told.indexes + 2)
     assert later.open_files == told.open_files + 4
@@ -338,6 +382,18 @@ def test_counters_that_are_refused_later_are_the_last_ones_and_what_all_put_ther
     # The wall of open files stands: no more than these fit.
     monkeypatch.setattr(capacity, "_OPEN_AT_MOST", (later.open_files - 1) / later.max_open_files)
     assert not take("main", Strategy.COLLECTION, UNLIMITED)
+
+
+def test_where_counters_are_refused_later_what_came_by_moves_counts_too(app, hosted):
+    earlier = Reading(clock.now() - timedelta(seconds=1), 2, 2, open_files=30)
+    capacity.store("main", earlier)
+    hosted(13, "serverStatus")
+    capacity.read_all(lambda: None)
+    there = len(counters.known_collections(tenant_database().client, "main"))
+    later = capacity.last_reading("main")
+    assert later.collections == there > 2
+    assert later.indexes >= there
+    assert later.open_files == 30 + 2 * (there - 2)
 
 
 def test_limits_that_are_refused_after_a_restart_are_those_of_the_last_reading(app, hosted):
