@@ -181,7 +181,7 @@ def abort_move_as_operator(operator: Operator, organization: Organization) -> di
     return _change(abort, operator, organization)
 
 
-@admin_moves.post(f"{_PATH}/back", refusals=_OF_CHANGES)
+@admin_moves.post(f"{_PATH}/back", refusals=(*_OF_CHANGES, NotMovable))
 @about_organization("console.act")
 @takes_key
 @admin_moves.response(200, MoveAnswer)

@@ -77,7 +77,7 @@ from portal.organizations.lifecycle.errors import (
 )
 from portal.organizations.members import listing
 from portal.organizations.members.errors import BlockedOwner
-from portal.placement.errors import InvalidPlan, InvalidRegion, OutsideRegion
+from portal.placement.errors import CopyOutsideRegion, InvalidPlan, InvalidRegion, OutsideRegion
 from portal.web.errors import InvalidInput, TooManyAttempts
 
 admin_organizations = ApiBlueprint(
@@ -223,7 +223,14 @@ def purge_organization_as_operator(
 
 
 @admin_organizations.patch(
-    f"{_PATH}/plan", refusals=(*OF_OPERATOR_CHANGES, InvalidPlan, InvalidRegion, OutsideRegion)
+    f"{_PATH}/plan",
+    refusals=(
+        *OF_OPERATOR_CHANGES,
+        InvalidPlan,
+        InvalidRegion,
+        OutsideRegion,
+        CopyOutsideRegion,
+    ),
 )
 @about_organization("console.act")
 @takes_key

@@ -54,6 +54,7 @@ from portal.organizations.lifecycle.errors import (
 from portal.organizations.storage import Stored, stored_by
 from portal.placement.errors import (
     ClustersUnavailable,
+    CopyOutsideRegion,
     InvalidPlan,
     InvalidRegion,
     OutsideRegion,
@@ -245,6 +246,7 @@ def adopt_replacement(body: dict[str, str], name: str) -> Answer:
         InvalidPlan,
         InvalidRegion,
         OutsideRegion,
+        CopyOutsideRegion,
     ),
 )
 @takes_key

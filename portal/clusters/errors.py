@@ -159,7 +159,7 @@ class ClusterInUse(Conflict):
 
 @dataclass
 class RegionInUse(Conflict):
-    """A cluster is to leave its region, and holds organizations that are bound to it."""
+    """A cluster is to be outside a region, and holds organizations that are bound to it."""
 
     name: str
     region: str
@@ -168,9 +168,10 @@ class RegionInUse(Conflict):
 
     code = "region_in_use"
     message = (
-        "{name} stays in {region}, and nothing was changed. It holds {held}, which may not leave "
-        "that region: move them to another cluster there (flask moves start), or release "
-        "them from it (flask organizations set SLUG --region '')."
+        "{name} has to be in {region}, and nothing was changed. It holds {held}, or copies for "
+        "their ways back, which may not leave that region: move them to another cluster there "
+        "(flask moves start), end their ways back, or release them from it (flask organizations "
+        "set SLUG --region '')."
     )
 
     @property

@@ -13,6 +13,7 @@ from typing import Any
 
 import pymongo
 from environs import ValidationError
+from mongoengine import Q
 from mongoengine.errors import NotUniqueError
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
@@ -50,7 +51,7 @@ from portal.database.errors import ClusterUnavailable
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.applications import Application
 from portal.documents.clusters import Cluster
-from portal.documents.moves import Move
+from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import MAIN_CLUSTER, Organization, OrganizationState
 from portal.documents.pools import Pool
 from portal.settings import checks, sealing
@@ -85,7 +86,7 @@ def add_cluster(name: str, changes: Changes, context: RequestContext) -> Checked
     """Register a cluster after it was checked.
 
     Raises InvalidClusterName, InvalidClusterUri, InvalidRegion, InvalidWeight, ClusterExists,
-    ClusterSilent, ClusterUnsuitable, ClusterKnown.
+    RegionInUse, ClusterSilent, ClusterUnsuitable, ClusterKnown.
     """
     if not _NAME.fullmatch(name) or name == MAIN_CLUSTER:
         raise InvalidClusterName(name)
@@ -299,6 +300,7 @@ def _insert(name: str, values: dict[str, Any], context: RequestContext) -> None:
     known = Cluster.objects(identity=values["identity"]).first()
     if known:
         raise ClusterKnown(name, known.name)
+    _check_region(name, values.get("region"))
     if holds(name) is None:
         # Pools of an earlier cluster of this name, empty ones: their numbers stay taken.
         Pool.objects(cluster=name).update(set__cluster=f"removed {name}")
@@ -319,20 +321,26 @@ def _write_changes(name: str, values: dict[str, Any], context: RequestContext) -
     changed = Cluster.objects(name=name).modify(new=True, set__name=name, **sets, **unsets)
     if changed is None:
         raise ClusterNotFound(name)
-    if before and changed.region != before:
-        _check_leaves(name, before)
+    if changed.region != before:
+        _check_region(name, changed.region)
     _record("cluster.changed", changed, context)
 
 
 @within_transaction
-def _check_leaves(name: str, region: str) -> None:
-    """Return if no organization of the cluster is bound to the region that it leaves. Whoever
-    places or binds one there writes the cluster's record, as the caller did. Raises RegionInUse."""
-    bound = Organization.objects(
-        region=region, placement__cluster__in=_here(name), state__ne=OrganizationState.PURGED
+def _check_region(name: str, region: str | None) -> None:
+    """Return if no organization whose documents are on the cluster, or copies of them, is bound to
+    another region than the one that it comes to. Whoever places or binds one there writes the
+    cluster's record, as the caller does. Raises RegionInUse."""
+    begun = {**moves_at(name), "state": {"$ne": MoveState.REQUESTED}}
+    there = Q(placement__cluster__in=_here(name)) | Q(
+        id__in=Move.objects(__raw__=begun).distinct("organization")
     )
-    if first := list(bound.order_by("slug").limit(SHOWN_ORGANIZATIONS).scalar("slug")):
-        raise RegionInUse(name, region, bound.count(), first)
+    bound = Organization.objects(
+        there, region__nin=[None, region], state__ne=OrganizationState.PURGED
+    ).order_by("slug")
+    if first := bound.first():
+        slugs = list(bound.limit(SHOWN_ORGANIZATIONS).scalar("slug"))
+        raise RegionInUse(name, first.region, bound.count(), slugs)
 
 
 @transactional

@@ -10,11 +10,12 @@ from bson import ObjectId
 
 from portal.audit.trail import record
 from portal.database.clusters import stays_in_region
-from portal.database.transactions import transactional
+from portal.database.transactions import transactional, within_transaction
+from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import Organization, OrganizationState, next_version
 from portal.errors import NotFound
 from portal.organizations.usage import limits
-from portal.placement.errors import OutsideRegion
+from portal.placement.errors import CopyOutsideRegion, OutsideRegion
 from portal.placement.identifiers import parse_plan, parse_region
 from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key
@@ -52,7 +53,8 @@ def set_plan(
     """Set the plan, the region, or both; ``None`` takes one away. A no-op where they are so.
 
     A region binds the organization: it is refused where its documents are in another one, until
-    they have moved. Raises NotFound where it was purged, InvalidPlan, InvalidRegion, OutsideRegion,
+    they have moved, and where a copy of them is, until its move or way back has ended. Raises
+    NotFound where it was purged, InvalidPlan, InvalidRegion, OutsideRegion, CopyOutsideRegion,
     DuplicateRequest; then nothing is changed.
     """
     claim_key(context, organization_id, PLAN_SET, organization_id)
@@ -66,8 +68,8 @@ def set_plan(
         organization.plan = None if plan is None else parse_plan(plan)
     if not isinstance(region, Unchanged):
         organization.region = None if region is None else parse_region(region)
-        if region and not stays_in_region(organization.placement.cluster, region):
-            raise OutsideRegion(organization.name, region, organization.placement.cluster)
+        if organization.region and organization.region != before["region"]:
+            _check_inside(organization, organization.region)
     if before != {"plan": organization.plan, "region": organization.region}:
         organization.update(
             set__plan=organization.plan, set__region=organization.region, **next_version()
@@ -84,3 +86,16 @@ def set_plan(
             region_before=before["region"],
         )
     return organization
+
+
+@within_transaction
+def _check_inside(organization: Organization, region: str) -> None:
+    """Return if the documents are in the region, and all copies of them that moves keep. Raises
+    OutsideRegion, CopyOutsideRegion."""
+    here = organization.placement.cluster
+    if not stays_in_region(here, region):
+        raise OutsideRegion(organization.name, region, here)
+    begun = Move.objects(organization=organization.id, open=True, state__ne=MoveState.REQUESTED)
+    for copy in begun.scalar("target"):
+        if copy.cluster != here and not stays_in_region(copy.cluster, region):
+            raise CopyOutsideRegion(organization.name, region, copy.cluster)

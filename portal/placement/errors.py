@@ -58,6 +58,23 @@ class OutsideRegion(Conflict):
 
 
 @dataclass
+class CopyOutsideRegion(Conflict):
+    """A move keeps a copy of the organization's documents outside the region that it shall be bound
+    to, or is making one."""
+
+    name: str
+    region: str
+    cluster: str
+
+    code = "copy_outside_region"
+    message = (
+        "A copy of the documents of {name} is on the cluster {cluster}, which is not in {region}, "
+        "for a move or for the way back of one. Abort or end that first (flask moves abort, flask "
+        "moves end). Nothing was changed."
+    )
+
+
+@dataclass
 class RegionUnavailable(Unavailable):
     """No cluster of the region takes an organization now."""
 

@@ -33,12 +33,14 @@ from portal.database.resealing import reseal_all
 from portal.database.transactions import transaction
 from portal.documents.audit import AuditEvent
 from portal.documents.clusters import Cluster
+from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import Organization, Placement, Strategy
 from portal.documents.pools import Pool
 from portal.organizations.storage import tenant_of
 from portal.settings import sealing
 from portal.web.context import RequestContext
 from tests.factories import an_organization, the_owner
+from tests.moving.records import a_move
 from tests.processes import at_once
 
 CONTEXT = RequestContext()
@@ -263,6 +265,32 @@ def test_a_cluster_stays_in_the_region_that_organizations_there_are_bound_to(eur
     Organization.objects.update(set__state="purged")
     managing.change_cluster(cluster, Changes(region="us"), CONTEXT)
     assert clusters.find_cluster(cluster).region == "us"
+
+
+def test_a_cluster_stays_in_the_region_that_copies_on_it_are_bound_to(europe):
+    """Those of ways back."""
+    for cluster in ("main", "europe"):
+        managing.change_cluster(cluster, Changes(region="eu"), CONTEXT)
+    acme = an_organization("Acme Corp")
+    acme.update(set__region="eu")
+    a_move(acme, MoveState.SHADOW)
+    with pytest.raises(RegionInUse) as refused:
+        managing.change_cluster("europe", Changes(region="us"), CONTEXT)
+    assert "1 organization (acme-corp), or copies" in refused.value.words
+    Move.objects.update(unset__open=True)
+    managing.change_cluster("europe", Changes(region="us"), CONTEXT)
+
+
+def test_none_is_added_outside_of_the_region_that_organizations_on_it_are_bound_to(
+    app, second_cluster, there
+):
+    """Master data were set back to a day before it was added, or somebody deleted its record."""
+    an_organization("Acme Corp").update(set__placement__cluster="europe", set__region="eu")
+    for elsewhere in ("us", None):
+        with pytest.raises(RegionInUse) as refused:
+            managing.add_cluster("europe", Changes(second_cluster.uri, region=elsewhere), CONTEXT)
+        assert "europe has to be in eu" in refused.value.words
+    managing.add_cluster("europe", Changes(second_cluster.uri, region="eu"), CONTEXT)
 
 
 @pytest.mark.parametrize("cluster", ["europe", "main"])

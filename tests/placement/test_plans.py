@@ -4,10 +4,12 @@ import pytest
 
 from portal.audit.trail import ListedEvent
 from portal.documents.audit import AuditEvent
+from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import Organization
 from portal.identity.api_keys import credentials
 from portal.organizations.lifecycle.trashing import trash_organization
 from tests.factories import a_context, an_organization
+from tests.moving.records import a_move
 from tests.program import Program, fault
 
 PATH = "/org/acme-corp/plan"
@@ -70,6 +72,19 @@ def test_a_region_where_its_documents_are_not_is_refused(billing, acme, main_in)
     answer = billing.ask("PATCH", PATH, {"plan": "large", "region": "eu-central"})
     assert fault(answer)[:2] == (409, "outside_region")
     assert plan_and_region() == (None, None)
+
+
+def test_a_region_where_a_copy_for_a_way_back_is_not_is_refused_until_that_ends(
+    billing, acme, main_in, europe
+):
+    main_in("eu-central")
+    a_move(acme, MoveState.SHADOW)
+    refused = billing.ask("PATCH", PATH, {"region": "eu-central"})
+    assert fault(refused)[:2] == (409, "copy_outside_region")
+    assert "on the cluster europe" in refused.json["error"]["message"]
+    assert plan_and_region() == (None, None)
+    Move.objects.update(unset__open=True)
+    assert billing.ask("PATCH", PATH, {"region": "eu-central"}).status_code == 200
 
 
 def test_it_is_found_by_its_id_in_the_trash_too(billing, acme):

@@ -1,5 +1,6 @@
 """A change of a move: one transaction, with its audit event, of a move in one of some states."""
 
+from collections.abc import Callable
 from typing import Any
 
 from portal.database.transactions import transactional, within_transaction
@@ -36,15 +37,19 @@ def change_move(
     *,
     action: str | None = None,
     details: dict[str, str] | None = None,
+    check: Callable[[Move], None] | None = None,
     **changes: Any,
 ) -> Move:
-    """Change an open move that is in one of the ``states``, with its event."""
+    """Change an open move that is in one of the ``states``, with its event. ``check`` may refuse
+    that, in the transaction."""
     found = find_move(move)
 
     @transactional
     def change() -> Move:
         claim_key(context, found.organization, KIND, found.id)
         changed = modify_open(found, states, done, **changes)
+        if check:
+            check(changed)
         record_change(changed, action or f"organization.move_{done}", context, **(details or {}))
         return changed
 

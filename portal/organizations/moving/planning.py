@@ -425,6 +425,16 @@ def _left_behind(organization: Organization, wish: Wish, structure: Structure) -
                 warning=True,
             )
         )
+    here = organization.placement.cluster
+    if organization.region not in (None, find_cluster(here).region):
+        found.append(
+            LeftBehind(
+                f"A way back to {here}",
+                f"that is outside of {organization.region}, so nothing goes back there: end it "
+                "soon, since the old copy is kept there until then, or move without one",
+                warning=True,
+            )
+        )
     found += [LeftBehind(words, "") for words in left_behind(structure, wish.strategy)]
     return found
 

@@ -9,9 +9,9 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from portal.database.background import wake
-from portal.database.clusters import ensure_kept
+from portal.database.clusters import ensure_kept, stays_in_region
 from portal.database.connection import server_time
-from portal.database.transactions import transactional
+from portal.database.transactions import transactional, within_transaction
 from portal.documents.moves import Move, MoveProgress, MoveState, Outcome
 from portal.documents.organizations import (
     Organization,
@@ -112,7 +112,7 @@ def approve_move(move: str, planned: Planned, options: Options, context: Request
     @transactional
     def approve() -> Move:
         claim_key(context, organization.id, KIND, requested.id)
-        current = _movable(organization.id, plan.source)
+        current = _movable(organization.id, plan.source, approved.target.cluster)
         changes = {
             "target": approved.target,
             "source": approved.source,
@@ -231,20 +231,25 @@ def _insert(
     else:
         target = access.organization.id
         begin_change(access, context, KIND, target, permission="organization.move")
-    current = _movable(move.organization, source)
+    current = _movable(move.organization, source, move.target.cluster)
     move.id = Move._get_collection().insert_one(move.to_mongo().to_dict()).inserted_id
     record_places(current, action, move)
     ensure_kept(move.target.cluster)
     return move
 
 
-def _movable(organization: ObjectId, source: Placement) -> Organization:
-    """The organization as it is now, if it still lives there. Raises NotMovable, PlanChanged."""
+@within_transaction
+def _movable(organization: ObjectId, source: Placement, cluster: str) -> Organization:
+    """The organization as it is now, if it still lives there, and no region keeps it from the
+    ``cluster``. Raises NotMovable, PlanChanged."""
     current = Organization.objects(__raw__={"_id": organization, **lives_at(source)}).first()
     if current is None:
         raise PlanChanged("the organization", ["it lives elsewhere now"])
     if current.state == OrganizationState.PURGED:
         raise NotMovable(current.name, "it is deleted for good")
+    if current.region and not stays_in_region(cluster, current.region):
+        told = f"it is bound to the region {current.region} now, and {cluster} is not there"
+        raise PlanChanged(current.name, [told])
     return current
 
 

@@ -3,11 +3,14 @@
 from datetime import timedelta
 
 from portal.database.background import wake
+from portal.database.clusters import stays_in_region
 from portal.database.connection import server_time
+from portal.database.transactions import within_transaction
 from portal.documents.moves import Move, MoveState, Outcome
+from portal.documents.organizations import Organization
 from portal.organizations.moving.changes import AS_IF_NEW, COPY, END, change_move
 from portal.organizations.moving.ending import AT_ONCE
-from portal.organizations.moving.errors import WrongMoveState
+from portal.organizations.moving.errors import NotMovable, WrongMoveState
 from portal.organizations.moving.finding import find_move
 from portal.organizations.moving.options import check_days
 from portal.web.context import RequestContext
@@ -16,7 +19,8 @@ from portal.web.context import RequestContext
 def go_back(move: str, context: RequestContext) -> Move:
     """Have the way back be gone: the organization lives at its old place again, with all that was
     written since. ``move`` is the way back or the move that it belongs to. Raises MoveNotFound,
-    WrongMoveState where it is over or lost."""
+    WrongMoveState where it is over or lost, NotMovable where it leads out of the region that the
+    organization is bound to."""
     way_back = _way_back(move)
     going = change_move(
         str(way_back.id),
@@ -24,6 +28,7 @@ def go_back(move: str, context: RequestContext) -> Move:
         "gone back on",
         context,
         action="organization.going_back",
+        check=_check_region,
         set__switch_wanted=True,
         unset__verification=True,
         unset__next_fence_at=True,
@@ -32,6 +37,18 @@ def go_back(move: str, context: RequestContext) -> Move:
     )
     wake(COPY)
     return going
+
+
+@within_transaction
+def _check_region(way_back: Move) -> None:
+    organization = Organization.objects.get(id=way_back.organization)
+    region, cluster = organization.region, way_back.target.cluster
+    if region and not stays_in_region(cluster, region):
+        raise NotMovable(
+            organization.name,
+            f"it is bound to the region {region}, and its old place is on {cluster}, outside of "
+            "it. End the way back, or have whoever runs the portal release it from the region",
+        )
 
 
 def end_way_back(move: str, context: RequestContext) -> Move:

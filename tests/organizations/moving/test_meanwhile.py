@@ -4,12 +4,21 @@ from itertools import product
 
 import pytest
 
+from portal import clock
+from portal.database.clusters import forget_registry
+from portal.documents.clusters import Cluster
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Failure, Organization, Strategy
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
+from portal.organizations.moving import starting
+from portal.organizations.moving.errors import NotMovable, PlanChanged
 from portal.organizations.moving.managing import abort_move, pause_move, resume_move, switch_move
+from portal.organizations.moving.options import Options
+from portal.organizations.moving.planning import plan_move
+from portal.organizations.moving.starting import start_move
 from portal.organizations.moving.ways_back import end_way_back, go_back
+from portal.organizations.moving.wishes import Wish
 from portal.organizations.storage import tenant_of
 from tests.factories import a_context, an_organization, collections_in, fresh
 from tests.organizations.moving.carrying import (
@@ -69,8 +78,10 @@ def test_in_the_trash_it_moves_too_and_comes_back_from_there(app, source, target
 
 
 @pytest.mark.parametrize(("source", "target"), TYPICAL)
-def test_bound_to_a_region_meanwhile_it_neither_moves_nor_goes_back_outside(app, source, target):
-    """Its cluster was in the region when it was bound, and left it when the other took it."""
+def test_bound_to_a_region_at_the_last_moment_it_neither_moves_nor_goes_back_outside(
+    app, source, target
+):
+    """As by a version that looked at no copy before it bound an organization."""
     acme = an_acme(source)
     ready = a_ready_move(acme, target)
     Organization.objects(id=acme.id).update(set__region="eu")
@@ -83,12 +94,49 @@ def test_bound_to_a_region_meanwhile_it_neither_moves_nor_goes_back_outside(app,
     switch_move(str(ready.id), a_context())
     run_due_movers(1)
     assert now(ready).outcome == Outcome.MOVED
-    Organization.objects(id=acme.id).update(set__region="eu")
     go_back(str(ready.id), a_context())
+    Organization.objects(id=acme.id).update(set__region="eu")
     run_movers()
     way_back = Move.objects.get(way_back_of=ready.id)
     assert (way_back.state, way_back.cause) == (MoveState.SHADOW, Failure.OUTSIDE_REGION)
     assert fresh(acme).placement.strategy == target
+
+
+def test_a_way_back_out_of_its_region_is_refused_when_it_is_asked_for(app):
+    acme = an_acme(Strategy.COLLECTION)
+    moved = move(acme, Strategy.DATABASE)
+    acme.update(set__region="eu")
+    with pytest.raises(NotMovable) as refused:
+        go_back(str(moved.id), a_context())
+    assert "bound to the region eu, and its old place is on main, outside" in str(refused.value)
+    way_back = Move.objects.get(way_back_of=moved.id)
+    assert (way_back.state, way_back.switch_wanted) == (MoveState.SHADOW, None)
+    Cluster(name="main", region="eu", added_at=clock.now()).save()
+    forget_registry()
+    assert go_back(str(moved.id), a_context()).switch_wanted
+
+
+def test_a_plan_out_of_a_strange_region_says_that_nothing_leads_back(app):
+    acme = an_acme(Strategy.COLLECTION)
+    wish = Wish(Strategy.DATABASE, "main")
+    assert not [each for each in plan_move(acme, wish).left_behind if each.warning]
+    acme.region = "eu"
+    [told] = [each for each in plan_move(acme, wish).left_behind if each.warning]
+    assert (told.what, "outside of eu" in told.note) == ("A way back to main", True)
+
+
+def test_bound_to_a_region_since_the_plan_it_does_not_begin_to_move_out_of_it(app, monkeypatch):
+    acme = an_acme(Strategy.COLLECTION)
+    planned = plan_move(acme, Wish(Strategy.DATABASE, "main")).planned
+    monkeypatch.setattr(
+        starting,
+        "_plan_as",
+        lambda planned, organization, options: plan_move(organization, planned.wish),
+    )
+    acme.update(set__region="eu")
+    with pytest.raises(PlanChanged, match="bound to the region eu now, and main is not there"):
+        start_move(acme, planned, Options(), a_context())
+    assert Move.objects.count() == 0
 
 
 @each_pair
