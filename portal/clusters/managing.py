@@ -50,6 +50,7 @@ from portal.database.connection import client
 from portal.database.errors import ClusterUnavailable
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.applications import Application
+from portal.documents.capacity import CapacityReading
 from portal.documents.clusters import Cluster
 from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import MAIN_CLUSTER, Organization, OrganizationState
@@ -301,6 +302,8 @@ def _insert(name: str, values: dict[str, Any], context: RequestContext) -> None:
     if known:
         raise ClusterKnown(name, known.name)
     _check_region(name, values.get("region"))
+    # Of an earlier cluster of this name: another server, with other limits.
+    CapacityReading.objects(cluster=name).delete()
     if holds(name) is None:
         # Pools of an earlier cluster of this name, empty ones: their numbers stay taken.
         Pool.objects(cluster=name).update(set__cluster=f"removed {name}")

@@ -72,6 +72,7 @@ class KnownCluster:
     """A cluster as the registry has it; ``open`` where it takes new organizations."""
 
     name: str
+    added_at: datetime | None
     region: str | None
     weight: int
     lost_at: datetime | None
@@ -399,6 +400,7 @@ def _known(row: Cluster) -> KnownCluster:
     closed = row.lost_at or row.removing_since
     return KnownCluster(
         name=row.name,
+        added_at=row.added_at,
         region=row.region,
         weight=row.weight,
         lost_at=row.lost_at,

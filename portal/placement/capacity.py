@@ -138,6 +138,7 @@ class Gauge:
 class _Known:
     """A process's knowledge of a cluster, and the times at which it put something there."""
 
+    registered_at: datetime | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     reading: Reading | None = None
     read_at: float = -math.inf
@@ -160,7 +161,7 @@ def take(cluster: str, strategy: Strategy, policy: Policy) -> bool:
     Not inside a transaction. What is counted and then not made counts for some seconds.
     """
     forbid_in_transaction()
-    known = _known.setdefault(cluster, _Known())
+    known = _knowledge_of(cluster)
     in_database = strategy == Strategy.DATABASE
     with known.lock:
         if time.monotonic() - known.refused_at < REFUSED_SECONDS:
@@ -193,13 +194,12 @@ def is_refusal(error: Exception) -> bool:
 def note_refusal(cluster: str) -> None:
     """Put no more there for a while: the cluster refused another collection."""
     log.error("capacity.refused", cluster=cluster, note="write its tier's limit into the policy")
-    _known.setdefault(cluster, _Known()).refused_at = time.monotonic()
+    _knowledge_of(cluster).refused_at = time.monotonic()
 
 
 def free_share(cluster: str, policy: Policy) -> float:
     """The free share of a cluster, from 0 to 1, by this process's last reading; 1 without one."""
-    known = _known.get(cluster)
-    reading = _expected(known, in_database=False) if known else None
+    reading = _expected(_knowledge_of(cluster), in_database=False)
     if reading is None:
         return 1
     gauges = gauges_of(reading, policy.limits_of(cluster))
@@ -327,6 +327,15 @@ def forget() -> None:
     _known.clear()
 
 
+def _knowledge_of(cluster: str) -> _Known:
+    """Nothing yet of one that was removed and added again: it may be another server."""
+    registered = (one.added_at for one in known_clusters() if one.name == cluster)
+    registered_at, known = next(registered, None), _known.get(cluster)
+    if known is None or known.registered_at != registered_at:
+        known = _known[cluster] = _Known(registered_at)
+    return known
+
+
 def _as_reading(stored: CapacityReading) -> Reading:
     return Reading(**{name: getattr(stored, name) for name in Reading.__slots__})
 
@@ -433,7 +442,7 @@ def _counted_by_name(client: MongoClient, cluster: str) -> dict[str, Any]:
 def _with_counted_indexes(cluster: str, reading: Reading) -> Reading:
     """The reading with all indexes of collections that the portal knows, where the cluster refuses
     its counters; ``_REST_AFTER_COUNTING`` times as long as that took it isn't done again."""
-    client, known = client_of(cluster), _known.setdefault(cluster, _Known())
+    client, known = client_of(cluster), _knowledge_of(cluster)
     begin = time.monotonic()
     if begin < known.count_again_at or counters.read_counters(client):
         return reading

@@ -1,14 +1,16 @@
 """The registry of clusters: what is taken in, what is kept of it, and how it is used."""
 
 import threading
+import time
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from pymongo.errors import InvalidOperation
 
-from portal import settings
+from portal import clock, settings
 from portal.audit.trail import installation
 from portal.clusters import checking, managing
 from portal.clusters.errors import (
@@ -37,6 +39,9 @@ from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import Organization, Placement, Strategy
 from portal.documents.pools import Pool
 from portal.organizations.storage import tenant_of
+from portal.placement import capacity, policies
+from portal.placement.capacity import Reading
+from portal.placement.policies import Limits
 from portal.settings import sealing
 from portal.web.context import RequestContext
 from tests.factories import an_organization, the_owner
@@ -291,6 +296,19 @@ def test_none_is_added_outside_of_the_region_that_organizations_on_it_are_bound_
             managing.add_cluster("europe", Changes(second_cluster.uri, region=elsewhere), CONTEXT)
         assert "europe has to be in eu" in refused.value.words
     managing.add_cluster("europe", Changes(second_cluster.uri, region="eu"), CONTEXT)
+
+
+def test_nothing_that_another_cluster_told_of_itself_goes_on_under_its_name(europe):
+    """Its limits, and how full it was."""
+    capacity.store("europe", Reading(clock.now() - timedelta(hours=1), 5_000, 5_000))
+    full = replace(policies.current_policy(), limits={"europe": Limits(collections=4_000)})
+    capacity._knowledge_of("europe").reading = capacity.last_reading("europe")
+    capacity._knowledge_of("europe").read_at = time.monotonic()
+    assert not capacity.take("europe", Strategy.COLLECTION, full)
+    managing.remove_cluster("europe", CONTEXT)
+    managing.add_cluster("europe", Changes(europe.uri), CONTEXT)
+    assert capacity.last_reading("europe") is None
+    assert capacity.take("europe", Strategy.COLLECTION, full)
 
 
 @pytest.mark.parametrize("cluster", ["europe", "main"])

@@ -410,7 +410,7 @@ def test_limits_that_are_refused_after_a_restart_are_those_of_the_last_reading(a
      (130, Limits(collections=100), 0), (75, Limits(), 0)],
 )  # fmt: skip
 def test_the_free_share_is_what_its_tightest_limit_leaves(held, limits, share):
-    known = capacity._known.setdefault("main", capacity._Known())
+    known = capacity._knowledge_of("main")
     known.reading = Reading(clock.now(), held, held)
     assert capacity.free_share("main", replace(UNLIMITED, limits={"main": limits})) == share
 

@@ -36,7 +36,7 @@ def elsewhere(monkeypatch):
 
     def add(away=(), unreachable=(), **clusters):
         found = [
-            KnownCluster(name.replace("_", "-"), region, weight, None, weight > 0, None)
+            KnownCluster(name.replace("_", "-"), None, region, weight, None, weight > 0, None)
             for name, (region, weight, _) in clusters.items()
         ]
         room.update({name.replace("_", "-"): full for name, (_, _, full) in clusters.items()})
