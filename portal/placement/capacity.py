@@ -109,6 +109,12 @@ class Reading:
         """Collections and indexes, a file each."""
         return self.collections + self.indexes
 
+    def held(self, what: str) -> int | None:
+        """The number of what only grows, by its gauge; ``None`` where it isn't known, or goes up
+        and down."""
+        known = {FILES: self.files, COLLECTIONS: self.collections, DATABASES: self.databases}
+        return known.get(what)
+
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
@@ -264,9 +270,9 @@ def rate_a_day(gauge: Gauge, first: Reading, now: datetime) -> float | None:
     """The number of organizations a day by which a gauge has grown since the ``first`` reading;
     ``None`` where it doesn't grow, where less than a week tells no rate, and for what goes up and
     down."""
-    if gauge.what not in (FILES, COLLECTIONS) or now - first.at < SHORTEST_TREND:
+    then = first.held(gauge.what)
+    if then is None or now - first.at < SHORTEST_TREND:
         return None
-    then = first.files if gauge.what == FILES else first.collections
     grown = (gauge.held - then) / gauge.each
     return grown / ((now - first.at) / timedelta(days=1)) if grown > 0 else None
 

@@ -242,6 +242,10 @@ def test_a_forecast_goes_by_the_last_thirty_days(app):
     shrinking, open_files = replace(gauge, held=400), replace(gauge, what="open files")
     assert capacity.days_until_full("main", shrinking, 95) is None
     assert capacity.days_until_full("main", open_files, 95) is None
+    databases = Gauge("databases", 60, 100, Wall.DATABASES)
+    assert capacity.days_until_full("main", databases, 95) is None  # not told then
+    capacity.store("main", Reading(clock.now() - timedelta(days=10), 500, 500, databases=40))
+    assert round(capacity.days_until_full("main", databases, 95), 1) == 17.5
     over = replace(gauge, held=980)
     assert capacity.days_until_full("main", over, 95) == 0
 

@@ -4,6 +4,8 @@ old where the cluster answers."""
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from operator import itemgetter
 
 from humanize import intcomma
 
@@ -24,14 +26,15 @@ DRAWN = timedelta(days=90)
 @dataclass(frozen=True, slots=True)
 class ClusterState:
     """A cluster and its last reading, ``None`` where nothing was read for long. ``silent`` says why
-    it can't be read now. ``gauges`` are what limits it; the ``tightest`` one is the first to be
-    full, which is at ``full_at`` at ``rate`` organizations a day, if that can be told."""
+    it can't be read now. ``gauges`` are what limits it; the ``growing`` one is drawn, and is the
+    first to be full: at ``full_at`` at ``rate`` organizations a day, if that can be told."""
 
     cluster: KnownCluster
     reading: Reading | None
     silent: str | None
     gauges: tuple[Gauge, ...]
     full_at_percent: int
+    growing: Gauge | None = None
     rate: float | None = None
     full_at: datetime | None = None
 
@@ -44,13 +47,6 @@ class ClusterState:
     def tightest(self) -> Gauge | None:
         """The gauge with the least room."""
         return max(self.gauges, key=lambda gauge: gauge.percent, default=None)
-
-    @property
-    def growing(self) -> Gauge | None:
-        """The gauge that a forecast can be told of, and that is drawn."""
-        told = [gauge for gauge in self.gauges if gauge.what != capacity.OPEN_FILES]
-        counted = [gauge for gauge in told if gauge.what != capacity.DATABASES]
-        return max(counted, key=lambda gauge: gauge.percent, default=None)
 
     @property
     def wall(self) -> int | None:
@@ -124,8 +120,7 @@ def _points(readings: list[Reading], gauge: Gauge) -> Iterator[Point]:
     day = readings[0].at
     while day.date() <= readings[-1].at.date():
         if reading := by_day.get(day.date()):
-            in_files = gauge.what == capacity.FILES
-            yield reading.at, reading.files if in_files else reading.collections
+            yield reading.at, reading.held(gauge.what)
         else:
             yield day, None
         day += timedelta(days=1)
@@ -154,13 +149,19 @@ def _state(
         return ClusterState(cluster, None, silent, (), full_at_percent)
     first, last = ends
     gauges = tuple(capacity.gauges_of(last, policy.limits_of(cluster.name)))
-    state = ClusterState(cluster, last, silent, gauges, full_at_percent)
-    rate = state.growing and capacity.rate_a_day(state.growing, first, last.at)
-    if not state.growing or not rate:
-        return state
-    days = max(0, state.growing.room(full_at_percent)) / rate
-    full_at = last.at + timedelta(days=days) if days < FARTHEST_DAYS else None
-    return ClusterState(cluster, last, silent, gauges, full_at_percent, rate, full_at)
+    known = partial(ClusterState, cluster, last, silent, gauges, full_at_percent)
+    ahead = [
+        (max(0, gauge.room(full_at_percent)) / rate, gauge, rate)
+        for gauge in gauges
+        if (rate := capacity.rate_a_day(gauge, first, last.at))
+    ]
+    if not ahead:
+        counted = [
+            gauge for gauge in gauges if gauge.what in (capacity.FILES, capacity.COLLECTIONS)
+        ]
+        return known(max(counted, key=lambda gauge: gauge.percent, default=None))
+    days, growing, rate = min(ahead, key=itemgetter(0))
+    return known(growing, rate, last.at + timedelta(days=days) if days < FARTHEST_DAYS else None)
 
 
 def _need(state: ClusterState) -> Need | None:
