@@ -23,7 +23,7 @@ from portal.jobs.progress import describe
 from portal.organizations.moving import draining, surveying
 from portal.organizations.moving.draining import Pace, RunProgress
 from portal.organizations.moving.surveying import Course, Left, Survey
-from portal.placement.policies import current_policy
+from portal.placement.policies import current_policy, parse_hours
 from portal.settings.checks import LONGEST_WAY_BACK_DAYS
 from portal.web.context import OPERATOR, RequestContext
 from portal.web.counting import counted
@@ -39,10 +39,9 @@ class _Hours(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
-            begin, end = map(time_of_day.fromisoformat, value.split("-"))
-        except ValueError:
-            self.fail("Write them as 22:00-05:00, in UTC.", param, ctx)
-        return begin, end
+            return parse_hours(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command("run")

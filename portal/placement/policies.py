@@ -31,6 +31,7 @@ from portal.web.idempotency import claim_key
 
 log = structlog.get_logger()
 
+_HOURS = re.compile(r"-".join([r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"] * 2))
 _VERSION = re.compile(r"\A# Version (\d{1,9})[ \t]*\r?\n")
 LONGEST_TEXT = 10_000
 MOST_BYTES = 12 * LONGEST_TEXT + 8 * 1024
@@ -179,6 +180,17 @@ class Policy:
         return {name for rule in self.place for name in rule.clusters or ()} | set(self.limits)
 
 
+def parse_hours(text: str) -> tuple[time, time]:
+    """The begin and the end, in UTC, of hours like 22:00-05:00. Raises ValueError, in words."""
+    # Not all that fromisoformat takes: a time with a zone can't be compared with one without.
+    if not _HOURS.fullmatch(text):
+        raise ValueError("Write them as 22:00-05:00, in UTC.")
+    begin, end = map(time.fromisoformat, text.split("-"))
+    if begin == end:
+        raise ValueError("These are no hours at all: leave them out for all day.")
+    return begin, end
+
+
 class _Number(fields.Integer):
     """A whole number of at least ``least``."""
 
@@ -210,15 +222,12 @@ class _Names(fields.List):
 class _Hours(fields.String):
     """From when until when, as 22:00-05:00."""
 
-    default_error_messages = {"hours": "Write it as 22:00-05:00."}
-
     def _deserialize(self, *given: Any, **options: Any) -> Any:
         text = super()._deserialize(*given, **options)
         try:
-            begin, end = map(time.fromisoformat, text.split("-"))
+            return parse_hours(text)
         except ValueError as error:
-            raise self.make_error("hours") from error
-        return begin, end
+            raise ma.ValidationError(str(error)) from error
 
 
 class _Section(ma.Schema):

@@ -97,6 +97,7 @@ def test_options_that_say_nothing_or_two_things_are_refused(acme, command):
         ("run", "--from", "europe", "--policy"),
         ("run", "--policy", "--to", "europe"),
         ("run", "--from", "europe", "--hours", "night"),
+        ("run", "--from", "europe", "--hours", "22:00Z-05:00Z"),
     ):
         assert command("moves", *arguments).returncode == 2, arguments
 

@@ -75,6 +75,9 @@ def test_the_first_rule_that_matches_decides(in_force):
         (ALL + "[limits.fra-1]\ncollections = 9\n", "fra-1", "There is no cluster of this name."),
         (ALL + "[moves]\nhours = 3\n", "moves, hours", "Not a valid string."),
         (ALL + '[moves]\nhours = "22-5"\n', "moves, hours", "22:00-05:00"),
+        (ALL + '[moves]\nhours = "22:00Z-05:00Z"\n', "moves, hours", "22:00-05:00"),
+        (ALL + '[moves]\nhours = "24:00-05:00"\n', "moves, hours", "22:00-05:00"),
+        (ALL + '[moves]\nhours = "00:00-00:00"\n', "moves, hours", "leave them out for all day"),
         (ALL + "[promote]\nidle_days = 9\n", "promote, idle_days", "Unknown field."),
         (
             ALL + "[promote]\nbytes = 1000\n[demote]\nbytes = 501\n",
