@@ -27,7 +27,6 @@ from portal.organizations.access.lookup import along, locked_out, with_mfa_locko
 from portal.organizations.access.restrictions import NOT_HIDDEN, REACHED
 from portal.organizations.lifecycle.errors import InvalidSlug
 from portal.organizations.lifecycle.names import (
-    OrganizationName,
     parse_name,
     parse_name_for,
     slug_of,
@@ -90,9 +89,11 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The slug of a name and the collection that is called by it, if one will be, and if they are
-    free; else a slug to ``offer``, or the ``reason`` it is invalid."""
+    """The slug of a name, the collection that is called by it where there will be an
+    ``own_collection``, and if they are free; else a slug to ``offer``, or the ``reason`` it is
+    invalid."""
 
+    own_collection: bool
     slug: str = ""
     collection: str = ""
     free: bool = False
@@ -231,26 +232,21 @@ def preview_of(
     ``account``, or for the one to be ``renamed``, by an operator with the old slugs of the
     ``holder``. Raises TooManyAttempts after too many previews from the ``network``."""
     typed_slug = slug.strip() or None
+    strategy = renamed.placement.strategy if renamed else expected_strategy()
+    own = strategy == Strategy.COLLECTION
     try:
         if renamed:
             parsed = parse_name_for(renamed, name, typed_slug)
         else:
             parsed = parse_name(name, typed_slug)
     except (InvalidName, InvalidSlug) as error:
-        return Preview(reason=error.reason if name.strip() else "")
+        return Preview(own, reason=error.reason if name.strip() else "")
     if renamed is not None and parsed.slug == renamed.slug:
-        return Preview(parsed.slug, _collection_of(parsed, renamed), free=True)
+        return Preview(own, parsed.slug, parsed.collection, free=True)
     rate_limits.count_attempt(rate_limits.PREVIEW, network)
-    collection = _collection_of(parsed, renamed)
     if is_free(parsed.slug, account, holder):
-        return Preview(parsed.slug, collection, free=True)
-    return Preview(parsed.slug, collection, offer=free_slug_like(parsed.slug))
-
-
-def _collection_of(name: OrganizationName, renamed: Organization | None) -> str:
-    """The collection that is called by the name, where one is or will be."""
-    strategy = renamed.placement.strategy if renamed else expected_strategy()
-    return name.collection if strategy == Strategy.COLLECTION else ""
+        return Preview(own, parsed.slug, parsed.collection, free=True)
+    return Preview(own, parsed.slug, parsed.collection, offer=free_slug_like(parsed.slug))
 
 
 def _from_memberships(

@@ -68,6 +68,11 @@ def test_a_collection_is_promised_where_there_will_be_one(visitor, in_force):
         return visitor.get("/organizations/preview", query_string=typed).text
 
     assert "org_ acme_corp" in previewed()
+    before_it_is_typed = visitor.get("/organizations/preview").html
+    [collection] = [
+        row for row in before_it_is_typed.select("dl > div") if "Collection" in row.text
+    ]
+    assert collection.dd.get_text(strip=True) == "org_…"
     for policy in (SHARED, DATABASE):
         in_force(policy)
         assert "acme-corp" in previewed()
