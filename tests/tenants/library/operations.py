@@ -4,9 +4,14 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
+import bson
 import pymongo
 from bson import Binary, Code, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson.binary import UuidRepresentation
+from bson.raw_bson import RawBSONDocument
 from hypothesis import strategies as st
+
+STANDARD = bson.CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 
 OBJECT_IDS = [ObjectId(f"{n:024x}") for n in (1, 2)]
 IDS = [
@@ -176,11 +181,12 @@ pipelines = of_one(
 )  # fmt: skip
 
 
-def _call(name, *arguments, **options):
+def _call(name, /, *arguments, **options):
     return name, arguments, options
 
 
 documents = st.builds(lambda i, a: {"_id": i, "a": a}, any_ids, values)
+encoded = documents.map(lambda d: RawBSONDocument(bson.encode(d, codec_options=STANDARD)))
 upserts = st.booleans()
 requests = of_one(
     st.builds(pymongo.InsertOne, documents),
@@ -211,12 +217,16 @@ READING = {
         st.sampled_from(["_id", "a", "_id.x", "_id.o", "a.b"]), filters),
     "aggregate": st.builds(lambda p: _call("aggregate", p), pipelines),
     "index_information": st.just(_call("index_information")),
+    "list_indexes": st.just(_call("list_indexes")),
 }  # fmt: skip
 WRITING = {
     "insert_one": st.builds(lambda d: _call("insert_one", d), documents),
     "insert_many": st.builds(
         lambda ds, o: _call("insert_many", ds, ordered=o),
         st.lists(documents, min_size=1, max_size=4), st.booleans()),
+    "insert_encoded": st.builds(
+        lambda ds: _call("insert_encoded", ds), st.lists(encoded, min_size=1, max_size=4)),
+    "insert_literal": st.builds(lambda d: _call("insert_literal", d), encoded),
     "update_one": st.builds(
         lambda f, u, up: _call("update_one", f, u, upsert=up), filters, any_updates, upserts),
     "update_many": st.builds(
@@ -237,4 +247,46 @@ WRITING = {
     "find_one_and_delete": st.builds(
         lambda f, p, s: _call("find_one_and_delete", f, p, s), filters, projections, id_sorts),
 }  # fmt: skip
-OPERATIONS = {**READING, **WRITING}
+ONE = {**READING, **WRITING}
+some = st.lists(of_one(*ONE.values()), min_size=1, max_size=3)
+some_written = st.lists(of_one(*WRITING.values()), min_size=1, max_size=3)
+# Each tells of the document by which the stream is known to have told all before it.
+END = {"_id": "the end"}
+of_the_end = {"documentKey._id": END["_id"]}
+change_pipelines = of_one(
+    st.just([]),
+    st.builds(lambda v: [{"$match": {"$or": [of_the_end, {"documentKey._id": v}]}}], ids),
+    st.builds(lambda v: [{"$match": {"$or": [of_the_end, {"fullDocument._id": v}]}}], ids),
+    st.sampled_from([
+        [{"$match": {"operationType": "insert"}}],
+        [{"$match": {"$or": [of_the_end, {"documentKey._id.o": {"$type": "objectId"}}]}}],
+        [{"$set": {"type": {"$type": "$documentKey._id.o"}}}],
+        [{"$project": {"documentKey": 1, "operationType": 1}}],
+        [{"$set": {"id": "$fullDocument._id", "fullDocument": "$$REMOVE"}}],
+    ]),
+)  # fmt: skip
+TOGETHER = {
+    "transaction": st.builds(lambda cs, keeps: _call("transaction", cs, keeps), some,
+                             st.booleans()),
+    "with_transaction": st.builds(lambda cs, keeps: _call("with_transaction", cs, keeps), some,
+                                  st.booleans()),
+    "watch": st.builds(
+        lambda cs, p, full: _call("watch", cs, p, full_document=full), some_written,
+        change_pipelines, st.sampled_from([None, "updateLookup"])),
+}  # fmt: skip
+fields_of_indexes = st.sampled_from(
+    ["a", "a.b", "$a", "", [("a", 1), ("_id", -1)], [("a", "text")], [("a", "hashed")],
+     [("_id", 1)], [("a", 1), ("a", -1)], [("a", "2dsphere")], [("$**", 1)]]
+)  # fmt: skip
+options_of_indexes = st.sampled_from(
+    [{}, {"unique": True}, {"sparse": True}, {"name": "named"}, {"expireAfterSeconds": 9},
+     {"expireAfterSeconds": -1}, {"partialFilterExpression": {"a": {"$gt": 1}}}, {"nothing": 1},
+     {"unique": True, "partialFilterExpression": {"n": {"$exists": True}}}]
+)  # fmt: skip
+OF_INDEXES = {
+    "create_index": st.builds(lambda f, o: _call("create_index", f, **o), fields_of_indexes,
+                              options_of_indexes),
+    "drop_index": st.builds(lambda f: _call("drop_index", f),
+                            of_one(st.just("a_1"), st.just("_id_"), fields_of_indexes)),
+}  # fmt: skip
+OPERATIONS = {**ONE, **TOGETHER, **OF_INDEXES}

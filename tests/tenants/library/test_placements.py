@@ -9,8 +9,7 @@ from typing import NamedTuple
 import bson
 import pymongo
 import pytest
-from bson import CodecOptions, MaxKey, ObjectId, Timestamp
-from bson.binary import UuidRepresentation
+from bson import MaxKey, ObjectId, Timestamp
 from bson.raw_bson import RawBSONDocument
 from hypothesis import HealthCheck, given, settings
 from pymongo.errors import BulkWriteError, PyMongoError
@@ -21,7 +20,7 @@ from tests.tenants.library.conftest import APPLICATION, library
 errors = library("errors")
 shared_placement = library("placements.shared")
 
-STANDARD = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+STANDARD = operations.STANDARD
 STORED = [
     {"_id": 1, "a": 1, "n": 1}, {"_id": 2, "a": 2, "n": 2}, {"_id": "a", "a": [1, 2]},
     {"_id": {"x": 1}, "a": {"b": 1}}, {"_id": {"o": 1, "i": 2}, "b": 0},
@@ -62,6 +61,21 @@ class Placed:
         else:
             self.raw[strategy].delete_many({})
             self.raw[strategy].insert_many(copy.deepcopy(STORED))
+
+    def begin_indexes(self):
+        """Have own collections have the index ``a_1``, and no other."""
+        for each in self.raw.values():
+            each.drop_indexes()
+            each.create_index("a")
+
+    def drop_indexes(self):
+        for each in self.raw.values():
+            each.drop_indexes()
+
+    def disturb(self):
+        """Write to a neighbour, and take it back."""
+        self.pool.insert_one({"_id": {"o": self.neighbours[0], "i": "new"}, "theirs": True})
+        self.pool.delete_one({"_id": {"o": self.neighbours[0], "i": "new"}})
 
     def untouched(self):
         """All that isn't the organization's, encoded."""
@@ -104,9 +118,16 @@ class Unavailable(NamedTuple):
     done: int = 0
 
 
-def outcome(store, operation):
-    """What an operation returns or raises, with the same placeholder for all that is new."""
+class Undone(Exception):
+    """Has a transaction be aborted."""
+
+
+def outcome(store, operation, disturb=lambda: None):
+    """What an operation returns or raises, with the same placeholder for all that is new, though
+    others are disturbed meanwhile."""
     try:
+        if operation[0] in operations.TOGETHER:
+            return together(store, disturb, *operation)
         return answer(store, operation)
     except errors.NeedsOwnPlacement as error:
         return Unavailable(error.what)
@@ -129,7 +150,7 @@ def answer(store, operation):
             for each in error.details["writeErrors"]
         ]
         return "BulkWriteError", failed, {n: v for n, v in error.details.items() if n[0] == "n"}
-    except (PyMongoError, errors.QueryRefused, TypeError) as error:
+    except (PyMongoError, errors.QueryRefused, errors.NotOffered, TypeError) as error:
         key = comparable((getattr(error, "details", None) or {}).get("keyValue"))
         code = code_of(getattr(error, "code", None), *written_by(operation))
         return type(error).__name__, code, key
@@ -140,6 +161,61 @@ def answer(store, operation):
     if not told and isinstance(result, list) and not ordered:
         return in_order(result)
     return comparable(told or result)
+
+
+def together(store, disturb, name, arguments, options):
+    """The outcomes of several operations: in a transaction, or of the changes that a stream tells
+    of them."""
+    calls, how = copy.deepcopy(arguments)
+    if name == "watch":
+        return watched(store, disturb, calls, how, options)
+    told = []
+
+    def body(transaction):
+        told.clear()
+        for call in calls:
+            if not is_of_one(transaction, call):
+                return
+            told.append(outcome(transaction, call))
+            disturb()
+            if isinstance(told[-1], Unavailable | tuple):  # the server has aborted it, or it should
+                raise Undone
+        if not how:
+            raise Undone
+
+    try:
+        if name == "with_transaction":
+            store.with_transaction(body)
+        else:
+            with store.transaction() as transaction:
+                body(transaction)
+    except Undone:
+        unavailable = next((each for each in told if isinstance(each, Unavailable)), None)
+        return Unavailable(unavailable.what) if unavailable else ["undone", *told]
+    return told
+
+
+# Of a change, what isn't of its time or place.
+ELSEWHERE = ("_id", "ns", "clusterTime", "wallTime", "lsid", "txnNumber", "collectionUUID")
+
+
+def watched(store, disturb, calls, pipeline, options):
+    """The outcomes of the operations, and the changes by them."""
+    told, changes = [], []
+    with store.watch(pipeline, max_await_time_ms=20, **options) as stream:
+        for call in calls:
+            if not is_of_one(store, call):
+                break
+            told.append(outcome(store, call))
+            disturb()
+            if isinstance(told[-1], Unavailable):
+                break
+        store.insert_one(copy.deepcopy(operations.END))
+        while not changes or changes[-1]["documentKey"] != operations.END:
+            changes.append({k: v for k, v in next(stream).items() if k not in ELSEWHERE})
+    if told and isinstance(told[-1], Unavailable):
+        return Unavailable(told[-1].what, 1)
+    return told, in_order(changes)
 
 
 def code_of(code, query=None, update=None, upsert=False):
@@ -174,6 +250,7 @@ def has(value, *sought):
 
 # What the library's README says isn't there: by the words of the refusal, what is in the operation.
 UNAVAILABLE = {
+    "an index": lambda told, upserts: re.match(r"\('(create|drop)_index'", told),
     r"\$jsonSchema with nothing": lambda told, upserts: "{'nothing': 1}" in told,
     "the meta value sortKey": lambda told, upserts: "{'$meta': 'sortKey'}" in told,
     "an upsert that finds by a part of _id": lambda told, upserts: upserts and "'_id." in told,
@@ -192,7 +269,8 @@ def is_unavailable(what, operation):
         for index in range(len(operation[1][0]) if operation[0] == "bulk_write" else 1)
         if (written := written_by(operation, index))
     )
-    return any(
+    calls = operation[1][0] if operation[0] in operations.TOGETHER else ()
+    return any(is_unavailable(what, call) for call in calls) or any(
         re.fullmatch(words, what) and shows(repr(operation), upserts)
         for words, shows in UNAVAILABLE.items()
     )
@@ -247,25 +325,39 @@ def compare(placed, strategy, name, examples):
     def compared(operation):
         for each in ("collection", strategy):
             placed.fill(each)
+        if name in operations.OF_INDEXES:
+            placed.begin_indexes()
         if not is_of_one(own, operation):
             return
-        found = outcome(other, operation)
+        found = outcome(other, operation, placed.disturb)
         if isinstance(found, Unavailable):
             assert strategy == "shared"
             assert is_unavailable(found.what, operation), (found, operation)
         else:
             assert found == outcome(own, operation), operation
-        if name in operations.WRITING:
+        if name not in operations.READING:
             placed.check()
             if not isinstance(found, Unavailable) or not found.done:
                 assert in_order(other.find()) == in_order(own.find()), operation
+        if name in operations.OF_INDEXES and strategy != "shared":
+            assert in_order(other.list_indexes()) == in_order(own.list_indexes()), operation
 
-    compared()
+    try:
+        compared()
+    finally:
+        placed.drop_indexes()
+
+
+def test_every_operation_of_the_library_is_compared():
+    tenant = library().Tenant
+    offered = {each for each in dir(tenant) if callable(getattr(tenant, each)) and each[0] != "_"}
+    of_the_handle = {"with_options", "resolve"}
+    assert offered - of_the_handle == {name.split()[0] for name in operations.OPERATIONS}
 
 
 @pytest.mark.parametrize("name", operations.OPERATIONS)
 def test_a_shared_collection_gives_an_own_ones_answers_and_errors(placed, name):
-    compare(placed, "shared", name, 12)
+    compare(placed, "shared", name, 3 if name in operations.TOGETHER else 12)
 
 
 @pytest.mark.full
