@@ -15,6 +15,7 @@ TARGET = SOURCE.with_name("_sync")
 REPLACED = {
     "async_sleep": "sleep",
     "async_close_behind": "close_behind",
+    "async_in_any_case": "in_any_case",
     "async_in_thread": "in_thread",
     "async_to_the_end": "to_the_end",
     "asynchronous": "synchronous",

@@ -95,6 +95,23 @@ def test_a_lock_that_nobody_frees_stops_a_transaction_in_time(bare_client, maste
         session.abort_transaction()
 
 
+@pytest.mark.parametrize("ends", ["raises", "commits"])
+def test_a_transaction_whose_time_is_over_is_not_left_open(ends):
+    """The driver has no time then to say that it is over; so it would keep its locks for a minute."""
+    over = threading.Event()
+
+    def body():
+        a_slug("one").save(force_insert=True)
+        over.wait(0.4)
+        if ends == "raises":
+            raise KeyError
+
+    with pytest.raises((KeyError, PyMongoError)), pymongo.timeout(0.3):
+        transaction(body)
+    with pymongo.timeout(15):
+        a_slug("one").save(force_insert=True)
+
+
 @pytest.mark.parametrize(
     ("uri", "portable"),
     [

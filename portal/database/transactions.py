@@ -1,11 +1,12 @@
 """Transactions."""
 
 from collections.abc import Callable
-from contextvars import ContextVar
-from functools import wraps
-from typing import ParamSpec, TypeVar
+from contextvars import Context, ContextVar
+from functools import partial, wraps
+from typing import Any, ParamSpec, TypeVar
 
 import pymongo
+import structlog
 from mongoengine.errors import MongoEngineException
 from pymongo import ReadPreference
 from pymongo.client_session import ClientSession
@@ -15,7 +16,10 @@ from pymongo.write_concern import WriteConcern
 
 from portal.database.connection import client
 
+log = structlog.get_logger()
+
 TRANSACTION_SECONDS = 5
+ENDING_SECONDS = 2
 _in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
 
 Result = TypeVar("Result")
@@ -54,12 +58,61 @@ def transaction(body: Callable[[], Result]) -> Result:
             _in_transaction.reset(token)
 
     with pymongo.timeout(TRANSACTION_SECONDS), client().start_session() as session:
-        return session.with_transaction(
+        return run_in(
+            session,
             run_body,
             read_concern=ReadConcern("local"),
             write_concern=WriteConcern("majority"),
             read_preference=ReadPreference.PRIMARY,
         )
+
+
+def run_in(
+    session: ClientSession, body: Callable[[ClientSession], Result], **options: Any
+) -> Result:
+    """Run ``body`` in a transaction of the session, as the driver does, and leave none open.
+
+    The driver aborts by what is left of the caller's time. Where that is over, nothing is sent: the
+    transaction would keep its locks for a minute, for which all others would wait that write there.
+    """
+    commits = False
+
+    def run(session: ClientSession) -> Result:
+        nonlocal commits
+        commits = False
+        try:
+            result = body(session)
+        except BaseException:
+            if session.in_transaction:
+                _in_any_case(session.abort_transaction)
+            raise
+        commits = True
+        return result
+
+    try:
+        result = session.with_transaction(run, **options)
+        commits = False
+        return result
+    finally:
+        if commits:  # perhaps: it may not have arrived
+            _in_any_case(partial(_end, session))
+
+
+def _in_any_case(end: Callable[[], None]) -> None:
+    """Do so in a time of its own, whatever is left of the caller's."""
+
+    def bounded() -> None:
+        with pymongo.timeout(ENDING_SECONDS):
+            end()
+
+    Context().run(bounded)
+
+
+def _end(session: ClientSession) -> None:
+    try:
+        session.client.admin.command("killSessions", [session.session_id])
+    except PyMongoError as error:
+        log.warning("transaction.left_open", error=str(error))
 
 
 def transactional(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:

@@ -16,6 +16,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from portal.tenants._sync.sessions import transacted
 from portal.tenants.collections import CollectionNameTaken, create_collection
 
 TOKENS = "births"
@@ -44,7 +45,8 @@ def create_once(
 
     try:
         with database.client.start_session() as session:
-            session.with_transaction(
+            transacted(
+                session,
                 create,
                 read_concern=ReadConcern("local"),
                 write_concern=WriteConcern("majority"),

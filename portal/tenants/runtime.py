@@ -8,14 +8,17 @@ import concurrent.futures
 import os
 import time
 from collections.abc import Awaitable, Callable, Hashable
+from contextvars import Context
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary, WeakSet, finalize
 
+import pymongo
 from pymongo import _csot
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.client_session import ClientSession
 from pymongo.errors import ExecutionTimeout
 
+from . import limits
 from .directory import Located
 
 Result = TypeVar("Result")
@@ -23,6 +26,8 @@ AsyncAttempt = Callable[[Located], Awaitable[Result]]
 Attempt = Callable[[Located], Result]
 AsyncBody = Callable[[AsyncClientSession, Located], Awaitable[Result]]
 Body = Callable[[ClientSession, Located], Result]
+AsyncWork = Callable[[AsyncClientSession], Awaitable[Result]]
+Work = Callable[[ClientSession], Result]
 AsyncRead = Callable[[], Awaitable[Result]]
 Read = Callable[[], Result]
 
@@ -60,14 +65,16 @@ def close_behind(user: Any, client: Any) -> None:
 _closing: set[asyncio.Task[None]] = set()
 
 
-async def async_to_the_end(work: Awaitable[Result], *, cancels: bool = False) -> Result:
+async def async_to_the_end(
+    work: AsyncRead[Result], *, cancels: bool = False, context: Context | None = None
+) -> Result:
     """The result of what shall clean up behind itself, in a task of its own.
 
     Where the caller is cancelled it goes on, or if that ``cancels`` it, is cancelled as well, once.
     In a scope of anyio, as in servers' handling of a request, each of the caller's own awaits is
     cancelled, and nothing would tell the server that a transaction is over.
     """
-    task = asyncio.ensure_future(work)
+    task = asyncio.get_running_loop().create_task(_awaited(work), context=context)
     _ending.add(task)
     task.add_done_callback(_ended)
     try:
@@ -79,9 +86,34 @@ async def async_to_the_end(work: Awaitable[Result], *, cancels: bool = False) ->
         raise
 
 
-def to_the_end(result: Result, *, cancels: bool = False) -> Result:
-    """The result, which here nobody cancels."""
-    return result
+def to_the_end(work: Read[Result], *, cancels: bool = False) -> Result:
+    """The result of what nobody cancels here."""
+    return work()
+
+
+async def async_in_any_case(work: AsyncRead[Result]) -> Result:
+    """The result of what is done to its end also after the caller's time: of ``pymongo.timeout``
+    there would be none left to send anything."""
+
+    async def bounded() -> Result:
+        with pymongo.timeout(limits.ENDING_SECONDS):
+            return await work()
+
+    return await async_to_the_end(bounded, context=Context())
+
+
+def in_any_case(work: Read[Result]) -> Result:
+    """Likewise."""
+
+    def bounded() -> Result:
+        with pymongo.timeout(limits.ENDING_SECONDS):
+            return work()
+
+    return Context().run(bounded)
+
+
+async def _awaited(work: AsyncRead[Result]) -> Result:
+    return await work()
 
 
 def _ended(task: asyncio.Future[Any]) -> None:

@@ -42,6 +42,7 @@ from portal.database.kept_beside import (
     rows_in,
     rows_of,
 )
+from portal.database.transactions import run_in
 from portal.database.write_records import CHANGED
 from portal.documents.jobs import Job
 from portal.documents.moves import Move
@@ -179,7 +180,7 @@ def _in_transaction(
         return erase(internal, row_id, session)
 
     with internal.client.start_session() as session:
-        done: int = session.with_transaction(write, **_TRANSACTION)
+        done: int = run_in(session, write, **_TRANSACTION)
         return done
 
 

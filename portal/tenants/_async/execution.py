@@ -32,6 +32,7 @@ from ..runtime import (
     AsyncAttempt,
     AsyncBody,
     Result,
+    async_in_any_case,
     async_sleep,
     async_to_the_end,
     commit_attempts,
@@ -40,6 +41,7 @@ from ..usage import statements_of
 from .channels import AsyncChannel, AsyncOpened
 from .connections import AsyncConnection, next_number
 from .directory import AsyncPlace
+from .sessions import transacted
 
 ANY: Mapping[str, Any] = {
     "filter": {}, "projection": {"_id": 1}, "limit": 1, "singleBatch": True
@@ -246,12 +248,12 @@ class AsyncFenced:
                 commits = True
                 return result
 
-            async def committed() -> Result:
+            async def commit() -> Result:
                 nonlocal commits
                 with pymongo.timeout(limits.TRANSACTION_SECONDS):
                     async with connection.client.start_session() as session:
                         try:
-                            return await session.with_transaction(run, **TRANSACTION)
+                            return await transacted(session, run, **TRANSACTION)
                         except OperationFailure as error:
                             # The only commit was refused; or none was sent, for want of a
                             # connection.
@@ -259,7 +261,7 @@ class AsyncFenced:
                             commits = commits and commit_attempts(session) > refused
                             raise
 
-            return await async_to_the_end(committed(), cancels=True)
+            return await async_to_the_end(commit, cancels=True)
 
         # The driver made all safe retries; after a commit with unknown result there are none.
         return await self.execute(
@@ -278,7 +280,7 @@ class AsyncFenced:
                 await session.start_transaction(**TRANSACTION)
                 await channel.send("find", ANY, self.codec_options, session)
             except BaseException:
-                await async_to_the_end(session.end_session())
+                await async_in_any_case(session.end_session)
                 raise
             return session, located, channel
 

@@ -29,7 +29,7 @@ from ..placements import DATABASE
 from ..placements.database import ARRIVING, DOCUMENTS
 from ..placements.shared import changes_of, unwrapping_changes
 from ..queries import check_pipeline
-from ..runtime import async_sleep, async_to_the_end
+from ..runtime import async_in_any_case, async_sleep
 from ..tokens import CLUSTER, COLLECTION, keeping, servers, time_of
 from .connections import AsyncConnection
 from .directory import AsyncDirectory, AsyncPlace
@@ -145,7 +145,7 @@ class AsyncStream:
         slot, self._slot = self._slot, None
         try:
             if self._stream is not None:
-                await async_to_the_end(self._stream.close())
+                await async_in_any_case(self._stream.close)
         finally:
             self._connection = None
             if slot is not None:

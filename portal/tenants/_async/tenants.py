@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from bson import ObjectId
@@ -14,13 +15,14 @@ from ..arguments import database_of
 from ..directory import MAIN, Located
 from ..errors import NotOffered
 from ..fence import pauses
-from ..runtime import async_in_thread, async_sleep, async_to_the_end
+from ..runtime import async_in_any_case, async_in_thread, async_sleep, async_to_the_end
 from .channels import AsyncChannel
 from .connections import AsyncClusters, Uri
 from .directory import AsyncDirectory, AsyncListed, AsyncPlace
 from .execution import AsyncFenced, AsyncInTransaction
 from .metering import LIMIT_SECONDS
 from .operations import AsyncOperations
+from .sessions import end_unknown
 from .streams import AsyncSharedStream, AsyncStream
 
 _UNKNOWN_COMMIT = "UnknownTransactionCommitResult"
@@ -92,9 +94,10 @@ class AsyncTenant(AsyncOperations):
         try:
             yield transaction
         except BaseException:
-            await async_to_the_end(session.end_session())
+            await async_in_any_case(session.end_session)
             raise
-        await async_to_the_end(_commit(session, transaction._execution))
+        commit = partial(_commit, session, transaction._execution)
+        await async_to_the_end(commit, cancels=True)
 
     async def with_transaction(self, body: Any) -> Any:
         """The result of ``body``, called with a transaction as of ``transaction()``. It may be
@@ -217,7 +220,7 @@ class AsyncTenants:
             await async_in_thread(self._directory.reporting.close)
             await self._clusters.close()
 
-        await async_to_the_end(close())
+        await async_to_the_end(close)
 
     async def __aenter__(self) -> "AsyncTenants":
         return self
@@ -229,7 +232,7 @@ class AsyncTenants:
 async def _commit(session: AsyncClientSession, execution: AsyncInTransaction) -> None:
     """Commit, again while its result is unknown and there is time, which is idempotent; and end the
     session."""
-    async with session:
+    try:
         with execution.bounded():
             for pause_seconds in pauses():
                 try:
@@ -239,3 +242,8 @@ async def _commit(session: AsyncClientSession, execution: AsyncInTransaction) ->
                     if error.timeout or not error.has_error_label(_UNKNOWN_COMMIT):
                         raise
                 await async_sleep(pause_seconds)
+    except BaseException:
+        await async_in_any_case(partial(end_unknown, session))
+        raise
+    finally:
+        await session.end_session()

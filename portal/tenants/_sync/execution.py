@@ -33,6 +33,7 @@ from ..runtime import (
     Body,
     Result,
     commit_attempts,
+    in_any_case,
     sleep,
     to_the_end,
 )
@@ -40,6 +41,7 @@ from ..usage import statements_of
 from .channels import Channel, Opened
 from .connections import Connection, next_number
 from .directory import Place
+from .sessions import transacted
 
 ANY: Mapping[str, Any] = {
     "filter": {}, "projection": {"_id": 1}, "limit": 1, "singleBatch": True
@@ -246,12 +248,12 @@ class Fenced:
                 commits = True
                 return result
 
-            def committed() -> Result:
+            def commit() -> Result:
                 nonlocal commits
                 with pymongo.timeout(limits.TRANSACTION_SECONDS):
                     with connection.client.start_session() as session:
                         try:
-                            return session.with_transaction(run, **TRANSACTION)
+                            return transacted(session, run, **TRANSACTION)
                         except OperationFailure as error:
                             # The only commit was refused; or none was sent, for want of a
                             # connection.
@@ -259,7 +261,7 @@ class Fenced:
                             commits = commits and commit_attempts(session) > refused
                             raise
 
-            return to_the_end(committed(), cancels=True)
+            return to_the_end(commit, cancels=True)
 
         # The driver made all safe retries; after a commit with unknown result there are none.
         return self.execute(attempt, writes=True, retryable=False, done_nothing=lambda: not commits)
@@ -276,7 +278,7 @@ class Fenced:
                 session.start_transaction(**TRANSACTION)
                 channel.send("find", ANY, self.codec_options, session)
             except BaseException:
-                to_the_end(session.end_session())
+                in_any_case(session.end_session)
                 raise
             return session, located, channel
 

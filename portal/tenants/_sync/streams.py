@@ -29,7 +29,7 @@ from ..placements import DATABASE
 from ..placements.database import ARRIVING, DOCUMENTS
 from ..placements.shared import changes_of, unwrapping_changes
 from ..queries import check_pipeline
-from ..runtime import sleep, to_the_end
+from ..runtime import in_any_case, sleep
 from ..tokens import CLUSTER, COLLECTION, keeping, servers, time_of
 from .connections import Connection
 from .directory import Directory, Place
@@ -145,7 +145,7 @@ class Stream:
         slot, self._slot = self._slot, None
         try:
             if self._stream is not None:
-                to_the_end(self._stream.close())
+                in_any_case(self._stream.close)
         finally:
             self._connection = None
             if slot is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from bson import ObjectId
@@ -14,13 +15,14 @@ from ..arguments import database_of
 from ..directory import MAIN, Located
 from ..errors import NotOffered
 from ..fence import pauses
-from ..runtime import in_thread, sleep, to_the_end
+from ..runtime import in_any_case, in_thread, sleep, to_the_end
 from .channels import Channel
 from .connections import Clusters, Uri
 from .directory import Directory, Listed, Place
 from .execution import Fenced, InTransaction
 from .metering import LIMIT_SECONDS
 from .operations import Operations
+from .sessions import end_unknown
 from .streams import SharedStream, Stream
 
 _UNKNOWN_COMMIT = "UnknownTransactionCommitResult"
@@ -90,9 +92,10 @@ class Tenant(Operations):
         try:
             yield transaction
         except BaseException:
-            to_the_end(session.end_session())
+            in_any_case(session.end_session)
             raise
-        to_the_end(_commit(session, transaction._execution))
+        commit = partial(_commit, session, transaction._execution)
+        to_the_end(commit, cancels=True)
 
     def with_transaction(self, body: Any) -> Any:
         """The result of ``body``, called with a transaction as of ``transaction()``. It may be
@@ -211,7 +214,7 @@ class Tenants:
             in_thread(self._directory.reporting.close)
             self._clusters.close()
 
-        to_the_end(close())
+        to_the_end(close)
 
     def __enter__(self) -> "Tenants":
         return self
@@ -223,7 +226,7 @@ class Tenants:
 def _commit(session: ClientSession, execution: InTransaction) -> None:
     """Commit, again while its result is unknown and there is time, which is idempotent; and end the
     session."""
-    with session:
+    try:
         with execution.bounded():
             for pause_seconds in pauses():
                 try:
@@ -233,3 +236,8 @@ def _commit(session: ClientSession, execution: InTransaction) -> None:
                     if error.timeout or not error.has_error_label(_UNKNOWN_COMMIT):
                         raise
                 sleep(pause_seconds)
+    except BaseException:
+        in_any_case(partial(end_unknown, session))
+        raise
+    finally:
+        session.end_session()

@@ -20,6 +20,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from .._sync.sessions import transacted
 from ..elements import framed_id, has_empty_timestamp, id_of
 from ..fence import Moved
 from ..limits import BATCH_BYTES
@@ -146,7 +147,8 @@ class Target:
     def _transact(self, body: Callable[[ClientSession], None]) -> None:
         client = self.place.database.client
         with client.start_session() as session:
-            session.with_transaction(
+            transacted(
+                session,
                 body,
                 read_concern=ReadConcern("local"),
                 write_concern=WriteConcern("majority"),

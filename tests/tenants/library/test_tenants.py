@@ -675,6 +675,46 @@ def test_a_task_that_is_cancelled_leaves_the_others_their_answer(fake, acme):
     assert others == [None] * 4
 
 
+def no_transaction_in(bare):
+    """Tell whether the application has none open in the server."""
+    mine = {"appName": APPLICATION, "transaction": {"$exists": True}}
+    sessions = {"$currentOp": {"allUsers": True, "idleSessions": True}}
+    return not list(bare.admin.aggregate([sessions, {"$match": mine}]))
+
+
+def in_with_transaction(store, insert):
+    store.with_transaction(insert)
+
+
+def in_transaction(store, insert):
+    with store.transaction() as transaction:
+        insert(transaction)
+
+
+@pytest.mark.parametrize("command", ["insert", "commitTransaction", None])
+@pytest.mark.parametrize("run", [in_transaction, in_with_transaction])
+def test_a_transaction_whose_time_is_over_is_not_left_open(
+    shared_tenants, fake, acme, failing, bare, run, command
+):
+    """PyMongo has no time then to say that it is over; so it would wait for a minute."""
+    store, over = shared_tenants.by_id(acme), threading.Event()
+    store.find_one()
+    if command:
+        failing(command, {"times": 1}, blockConnection=True, blockTimeMS=600)
+
+    def insert(transaction):
+        transaction.insert_one({"_id": 1})
+        if command is None:
+            over.wait(0.4)
+            raise KeyError
+
+    with pytest.raises((PyMongoError, KeyError)), pymongo.timeout(0.3):
+        run(store, insert)
+    wait_until(lambda: no_transaction_in(bare), 20)
+    fake.rename(acme, "other")
+    assert store.count_documents({}) in (0, 1)  # whether a commit arrived nobody knows
+
+
 async def cancel_as_scopes_do(task):
     """Cancel each of its awaits, as a scope of anyio does, in which servers handle requests."""
     while not task.done():
@@ -684,13 +724,13 @@ async def cancel_as_scopes_do(task):
         task.result()
 
 
-async def in_transaction(store, insert):
+async def within(store, insert):
     async with store.transaction() as transaction:
         await insert(transaction)
 
 
 IN_TRANSACTIONS = {
-    "transaction": in_transaction,
+    "transaction": within,
     "with_transaction": lambda store, insert: store.with_transaction(insert),
     "update_many": lambda store, insert: store.update_many({}, {"$set": {"a": 1}}),
 }
@@ -703,11 +743,6 @@ def test_a_task_that_is_cancelled_in_a_transaction_leaves_none_open(
     """Else a rename would wait for it, and writes conflict with it, for a minute."""
     tenants = library().AsyncTenants(fake.uri, appname=APPLICATION, event_listeners=[listener])
     blocked, before = ("update", 0) if name == "update_many" else ("insert", 1)
-
-    def no_transaction():
-        mine = {"appName": APPLICATION, "transaction": {"$exists": True}}
-        sessions = {"$currentOp": {"allUsers": True, "idleSessions": True}}
-        return not list(bare.admin.aggregate([sessions, {"$match": mine}]))
 
     async def insert(transaction):
         await transaction.insert_one({"_id": 2})
@@ -722,7 +757,7 @@ def test_a_task_that_is_cancelled_in_a_transaction_leaves_none_open(
         while listener.names.count(blocked) <= before:
             await asyncio.sleep(0.01)
         await cancel_as_scopes_do(task)
-        await asyncio.to_thread(wait_until, no_transaction, 20)
+        await asyncio.to_thread(wait_until, lambda: no_transaction_in(bare), 20)
         fake.rename(acme, "other")
         assert await store.find().to_list() == [{"_id": 1}]
         await tenants.close()
