@@ -3,8 +3,15 @@ and never as a bug of the portal; the log says which right it is."""
 
 import pytest
 
-from portal.database.portal_role import Rights, internal_database
+from portal.database.portal_role import (
+    OWN_COLLECTION,
+    Rights,
+    internal_database,
+    reports_database,
+    rights,
+)
 from portal.database.users import ADMINISTRATION
+from portal.documents.organizations import Strategy
 from portal.settings import current
 from tests.factories import an_organization, the_owner
 from tests.program import Program
@@ -53,7 +60,7 @@ def test_each_right_on_documents_that_is_missing_is_told(needing, portal_lacking
         with portal_lacking(Rights(current().tenant_db, (action,))):
             answer = use(*needing)
         assert answer.status_code == 503, action
-        assert f"MongoDB doesn’t allow the portal {command}, which this needs" in words(answer)
+        assert refusal(command, f"{action} on {current().tenant_db}") in words(answer), action
         told = log.named("database.unavailable")[-1]["error"]
         assert f"the user of MONGO_URI {command} in {current().tenant_db}" in told, action
 
@@ -80,7 +87,39 @@ def test_each_right_beside_documents_that_is_missing_is_told(needing, portal_lac
         with portal_lacking(Rights(internal_database(current().tenant_db), (action,))):
             answer = use(*needing)
         assert answer.status_code == 503, action
-        assert f"MongoDB doesn’t allow the portal {command}, which this needs" in words(answer)
+        lacking = f"{action} on {internal_database(current().tenant_db)}"
+        assert refusal(command, lacking) in words(answer), action
+
+
+def test_each_right_on_a_database_of_its_own_that_is_missing_is_told(app, portal_lacking):
+    organization = an_organization("Acme Corp", strategy=Strategy.DATABASE)
+    program, visitor = Program(app), Visitor(app)
+    program.log_in(the_owner(organization).email)
+    assert program.post(f"{ACME}/documents", {"_id": 1}).status_code == 201
+    for action in ("find", "insert", "update"):
+        use, command = DOCUMENTS[action]
+        with portal_lacking(Rights("", (action,), OWN_COLLECTION)):
+            answer = use(program, visitor)
+        assert answer.status_code == 503, action
+        lacking = f"{action} on {OWN_COLLECTION} in every database"
+        assert refusal(command, lacking) in words(answer), action
+
+
+def test_pages_go_on_without_the_rights_on_the_cluster_and_on_reports(needing, portal_without):
+    """Who is connected, what a server may hold and what applications report is only told less."""
+    _, visitor = needing
+    groups = rights(current().master_db, current().tenant_db)
+    reports = reports_database(current().tenant_db)
+    for group in groups:
+        if group.database in (None, reports, "local"):
+            portal_without(group)
+    for page in ("", "/connect", "/placement", "/usage", "/settings", "/data"):
+        assert visitor.get(f"{PAGE}{page}").status == 200, page
+    assert an_organization("Globex").state == "active"
+
+
+def refusal(command, lacking):
+    return f"MongoDB doesn’t allow the portal {command}, which this needs: it lacks {lacking}."
 
 
 def words(answer):

@@ -12,6 +12,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from portal import settings
 from portal.clusters.errors import ClusterSilent
 from portal.database import connection, diagnosis, portal_role
+from portal.database.clusters import needed_rights
 from portal.database.errors import UnsuitableServer
 from portal.documents.organizations import MAIN_CLUSTER
 
@@ -91,7 +92,7 @@ def _check(name: str, server: MongoClient) -> Checked:
         found.warnings.append(_sentence(connection.LEAKS_MEMORY))
     if sharded:
         found.remarks.extend(_look_behind_mongos(server))
-    lacking = [str(rights) for rights in portal_role.missing_rights(server, _needed(name))]
+    lacking = [str(rights) for rights in portal_role.missing_rights(server, needed_rights(name))]
     if lacking:
         found.problems.append(
             f"The portal's user lacks {'; '.join(lacking)}: grant it the portal's role "
@@ -100,13 +101,6 @@ def _check(name: str, server: MongoClient) -> Checked:
     if words := connection.describe_clocks(server):
         found.warnings.append(_sentence(words))
     return found
-
-
-def _needed(name: str) -> tuple[portal_role.Rights, ...]:
-    active = settings.current()
-    if name == MAIN_CLUSTER:
-        return portal_role.rights(active.master_db, active.tenant_db)
-    return portal_role.tenant_rights(active.tenant_db)
 
 
 def _look_behind_mongos(server: MongoClient) -> list[str]:

@@ -28,7 +28,7 @@ from pymongo.monitoring import (
 )
 
 from portal import settings
-from portal.database import diagnosis
+from portal.database import diagnosis, portal_role
 from portal.database.connection import client, client_options
 from portal.database.errors import (
     ClusterClosed,
@@ -36,6 +36,7 @@ from portal.database.errors import (
     ClusterUnavailable,
     UnknownCluster,
 )
+from portal.database.portal_role import Rights
 from portal.database.transactions import forbid_in_transaction, within_transaction
 from portal.documents.clusters import Cluster
 from portal.documents.organizations import MAIN_CLUSTER, Placement
@@ -197,6 +198,26 @@ def unavailable_in_request() -> ClusterUnavailable | None:
     links = [_registry.link_made(name) for name in _used.get()]
     silent = (link for link in links if link is not None and not link.answers)
     return next((link.unavailable() for link in silent), None)
+
+
+def needed_rights(cluster: str) -> tuple[Rights, ...]:
+    """All that the portal's user needs on a cluster."""
+    active = settings.current()
+    if cluster == MAIN_CLUSTER:
+        return portal_role.rights(active.master_db, active.tenant_db)
+    return portal_role.tenant_rights(active.tenant_db)
+
+
+def missing_rights_in_request() -> list[Rights]:
+    """The rights that the portal's user lacks on the first cluster and on those that this request
+    used; none of one that can't be asked."""
+    found: list[Rights] = []
+    for cluster in dict.fromkeys((MAIN_CLUSTER, *_used.get())):
+        try:
+            found += portal_role.missing_rights(client_of(cluster), needed_rights(cluster))
+        except (PyMongoError, ClusterUnavailable, UnknownCluster) as error:
+            log.warning("database.rights_unknown", cluster=cluster, error=str(error))
+    return found
 
 
 def open_client(uri: str, **options: Any) -> MongoClient:

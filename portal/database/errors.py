@@ -5,6 +5,8 @@ from datetime import datetime
 
 from portal.errors import Unavailable
 
+_MOST_RIGHTS = 3
+
 
 class UnsuitableServer(Exception):
     """A MongoDB server that the portal can't run on; the message says why."""
@@ -22,15 +24,25 @@ class DatabaseUnavailable(Unavailable):
 
 @dataclass
 class RightMissing(DatabaseUnavailable):
-    """MongoDB doesn't allow the portal's user a command."""
+    """MongoDB doesn't allow the portal's user a command; ``rights`` are those it lacks of its role,
+    as far as they are known."""
 
     command: str
+    rights: tuple[str, ...] = ()
 
     title = "The portal may not do this in its database"
     message = (
-        "MongoDB doesn’t allow the portal {command}, which this needs. Trying again won’t help: "
-        "ask whoever runs the portal to grant it."
+        "MongoDB doesn’t allow the portal {command}, which this needs{lacking}. Trying again won’t "
+        "help: ask whoever runs the portal to grant it."
     )
+
+    @property
+    def lacking(self) -> str:
+        """The first few rights, for people."""
+        if not self.rights:
+            return ""
+        told, more = "; ".join(self.rights[:_MOST_RIGHTS]), len(self.rights) - _MOST_RIGHTS
+        return f": it lacks {told}{f', and {more} more' if more > 0 else ''}"
 
 
 @dataclass

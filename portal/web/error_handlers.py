@@ -113,8 +113,10 @@ def answer_database_error(error: Exception) -> ResponseReturnValue:
         return _answer_bug(error)
     log.warning("database.unavailable", error=connection.explain(error))
     command = diagnosis.refused_command(error)
-    refused = RightMissing(command) if command else clusters.unavailable_in_request()
-    return answer_portal_error(refused or DatabaseUnavailable())
+    if command:
+        rights = map(str, clusters.missing_rights_in_request())
+        return answer_portal_error(RightMissing(command, tuple(rights)))
+    return answer_portal_error(clusters.unavailable_in_request() or DatabaseUnavailable())
 
 
 def answer_csrf_error(error: CSRFError) -> ResponseReturnValue:
