@@ -16,7 +16,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -258,36 +258,38 @@ def gauges_of(reading: Reading, limits: Limits) -> list[Gauge]:
 
 
 def days_until_full(cluster: str, gauge: Gauge, full_at_percent: int) -> float | None:
-    """The days until a gauge is full at the rate of the last FORECAST_DAYS; ``None`` where it
-    doesn't grow, where less than a week tells no rate, and for what goes up and down."""
+    """The days until a gauge is full at the rate of the last FORECAST_DAYS; ``None`` where that
+    isn't known."""
     since = clock.now() - timedelta(days=FORECAST_DAYS)
-    first = CapacityReading.objects(cluster=cluster, at__gte=since).order_by("at").first()
-    rate = rate_a_day(gauge, _as_reading(first), clock.now()) if first else None
+    rate = rate_a_day(gauge, readings_since(cluster, since), clock.now())
     return max(0, gauge.room(full_at_percent)) / rate if rate else None
 
 
-def rate_a_day(gauge: Gauge, first: Reading, now: datetime) -> float | None:
-    """The number of organizations a day by which a gauge has grown since the ``first`` reading;
-    ``None`` where it doesn't grow, where less than a week tells no rate, and for what goes up and
-    down."""
-    then = first.held(gauge.what)
-    if then is None or now - first.at < SHORTEST_TREND:
+def rate_a_day(gauge: Gauge, readings: Sequence[Reading], now: datetime) -> float | None:
+    """The number of organizations a day by which a gauge grows; ``None`` where it doesn't, where
+    less than a week tells no rate, and for what goes up and down.
+
+    It counts from the lowest of the ``readings``, the last of those: a purge of many would hide for
+    weeks that it has grown ever since.
+    """
+    told = [(reading.held(gauge.what), reading.at) for reading in readings]
+    lowest = min((held for held, _ in told if held is not None), default=0)
+    since = max((at for held, at in told if held == lowest), default=now)
+    if now - since < SHORTEST_TREND or gauge.held <= lowest:
         return None
-    grown = (gauge.held - then) / gauge.each
-    return grown / ((now - first.at) / timedelta(days=1)) if grown > 0 else None
+    return (gauge.held - lowest) / gauge.each / ((now - since) / timedelta(days=1))
 
 
-def reading_ends() -> Part[dict[str, tuple[Reading, Reading]]]:
-    """Reads the first and the last reading of each cluster in the last FORECAST_DAYS."""
+def reading_trends() -> Part[dict[str, list[Reading]]]:
+    """Reads the readings of each cluster in the last FORECAST_DAYS, in their order."""
     since = clock.now() - timedelta(days=FORECAST_DAYS)
-    ends = {"first": {"$first": "$$ROOT"}, "last": {"$last": "$$ROOT"}}
     pipeline: list[dict[str, Any]] = [
         {"$match": {"at": {"$gte": since}}},
         {"$sort": {"cluster": 1, "at": 1}},
-        {"$group": {"_id": "$cluster", **ends}},
+        {"$group": {"_id": "$cluster", "readings": {"$push": "$$ROOT"}}},
     ]
     [rows] = yield [Read(CapacityReading, pipeline)]
-    return {row["_id"]: (_of_stored(row["first"]), _of_stored(row["last"])) for row in rows}
+    return {row["_id"]: [_of_stored(one) for one in row["readings"]] for row in rows}
 
 
 def readings_since(cluster: str, since: datetime) -> list[Reading]:

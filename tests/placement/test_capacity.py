@@ -250,6 +250,16 @@ def test_a_forecast_goes_by_the_last_thirty_days(app):
     assert capacity.days_until_full("main", over, 95) == 0
 
 
+def test_a_purge_of_many_hides_no_growth_since(app):
+    gauge = Gauge("collections", 300, 1000, Wall.POLICY)
+    for days, collections in ((25, 700), (20, 900), (15, 100), (10, 100), (1, 290)):
+        at = clock.now() - timedelta(days=days)
+        capacity.store("main", Reading(at, collections, collections))
+    assert round(capacity.days_until_full("main", gauge, 100)) == 35
+    capacity.store("main", Reading(clock.now() - timedelta(days=3), 90, 90))
+    assert capacity.days_until_full("main", gauge, 100) is None  # too short a time
+
+
 def test_the_first_week_tells_no_rate(app):
     """What was put there on the first day goes on for no year."""
     capacity.store("main", Reading(clock.now() - timedelta(days=6), 0, 0))

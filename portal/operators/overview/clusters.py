@@ -1,7 +1,7 @@
 """The fullness of each cluster, and the day when it is full, by readings that are at most a minute
 old where the cluster answers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -73,13 +73,13 @@ class ClusterState:
 
 
 def states(
-    record: Record, ends: Mapping[str, tuple[Reading, Reading]], policy: Policy
+    record: Record, trends: Mapping[str, Sequence[Reading]], policy: Policy
 ) -> list[ClusterState]:
     """The state of each cluster, the first one first, by the record of reading them and their
     readings."""
     notes = record.notes
     return [
-        _state(cluster, ends.get(cluster.name), notes.get(cluster.name), policy)
+        _state(cluster, trends.get(cluster.name), notes.get(cluster.name), policy)
         for cluster in known_clusters()
     ]
 
@@ -140,20 +140,20 @@ def _forecast(state: ClusterState) -> Forecast | None:
 
 def _state(
     cluster: KnownCluster,
-    ends: tuple[Reading, Reading] | None,
+    readings: Sequence[Reading] | None,
     silent: str | None,
     policy: Policy,
 ) -> ClusterState:
     full_at_percent = policy.guard.full_at_percent
-    if ends is None:
+    if not readings:
         return ClusterState(cluster, None, silent, (), full_at_percent)
-    first, last = ends
+    last = readings[-1]
     gauges = tuple(capacity.gauges_of(last, policy.limits_of(cluster.name)))
     known = partial(ClusterState, cluster, last, silent, gauges, full_at_percent)
     ahead = [
         (max(0, gauge.room(full_at_percent)) / rate, gauge, rate)
         for gauge in gauges
-        if (rate := capacity.rate_a_day(gauge, first, last.at))
+        if (rate := capacity.rate_a_day(gauge, readings, last.at))
     ]
     if not ahead:
         counted = [

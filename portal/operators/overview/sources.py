@@ -112,9 +112,9 @@ def look() -> Looked:
 def looking() -> Part[Looked]:
     """Looks at every source, at all at once that are in master data."""
     at = clock.now()
-    records, ends, policy, processes, *found = yield from joined(
+    records, trends, policy, processes, *found = yield from joined(
         periodic.reading_records(),
-        capacity.reading_ends(),
+        capacity.reading_trends(),
         policies.reading_policy(),
         runners.looking(),
         operations(at),
@@ -127,7 +127,7 @@ def looking() -> Part[Looked]:
     )
     operating, moving, working, holding, mailing, checked, listed = found
     capacity_record = records.get(capacity.TASK.name, NEVER)
-    states = clusters.states(capacity_record, ends, policy)
+    states = clusters.states(capacity_record, trends, policy)
     sources = (
         operating,
         moving,

@@ -98,11 +98,11 @@ def show(operator: Operator) -> ResponseReturnValue:
 @with_operator("console.view")
 def show_capacity(operator: Operator) -> ResponseReturnValue:
     at = clock.now()
-    records, ends, policy = read(
-        joined(periodic.reading_records(), capacity.reading_ends(), policies.reading_policy())
+    records, trends, policy = read(
+        joined(periodic.reading_records(), capacity.reading_trends(), policies.reading_policy())
     )
     record = records.get(capacity.TASK.name, NEVER)
-    states = clusters.states(record, ends, policy)
+    states = clusters.states(record, trends, policy)
     drawn = clusters.find(states, request.args.get("cluster"))
     return render_operator_page(
         "operators/overview/capacity.html",
