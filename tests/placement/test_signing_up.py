@@ -14,9 +14,11 @@ from portal.documents.clusters import Cluster
 from portal.documents.organizations import Organization, Strategy
 from portal.documents.placement_policy import PlacementPolicy
 from portal.identity.api_keys import credentials
+from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
+from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.storage import tenant_of
 from portal.placement import capacity, policies
-from tests.factories import an_account, an_organization
+from tests.factories import a_context, an_account, an_organization, fresh
 from tests.processes import at_once
 from tests.program import PASSWORD, Program, fault
 
@@ -82,6 +84,22 @@ def test_a_collection_is_promised_where_there_will_be_one(visitor, in_force):
     an_organization("Kestrel")
     capacity.take("main", Strategy.COLLECTION, policies.current_policy())
     assert "Collection" not in previewed()
+
+
+def test_a_full_cluster_keeps_nobody_who_is_there_from_anything(app, in_force):
+    """A limit on new ones isn't one on those that there are."""
+    Program(app).post("/org/create", wanted())
+    in_force(FULL)
+    acme = Organization.objects.get()
+    assert not capacity.take("main", Strategy.COLLECTION, policies.current_policy())
+    rename_organization(acme, "Renamed", a_context())
+    restore_organization(trash_organization(fresh(acme), None, a_context()), None, a_context())
+    tenant_of(fresh(acme)).insert_one({"_id": 1})
+    tenant_of(fresh(acme)).create_index("a")
+    assert the_placement() == (Strategy.COLLECTION, "main")
+    other = {**wanted(), "organization_name": "Other", "email": "o@acme.example"}
+    assert Program(app).post("/org/create", other).status_code == 201
+    assert Organization.objects.get(slug="other").placement.strategy == Strategy.SHARED
 
 
 def test_of_an_account_by_the_policy_in_force(app, in_force):
