@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bench import (
     auditing,
     browsing,
+    capacity,
     console,
     documents,
     lifecycle,
@@ -59,6 +60,7 @@ PARTS = (
     Part("load", "pages a second against a bare Flask view", load.measure),
     Part("slow-clients", "a page beside clients that send slowly", slow_clients.measure),
     Part("memory", "resident memory of worker and mongod", memory.measure),
+    Part("capacity", "how much a server holds, among many collections", capacity.measure),
     # The last one: it leaves a million organizations behind.
     Part("console", "the operators' list of organizations", console.measure),
 )

@@ -19,6 +19,8 @@ from portal.tenant_scripts.selecting import Selection
 from portal.tenant_scripts.standing import Standing
 from portal.web.context import OPERATOR, RequestContext
 
+# Goal: a deployment doesn't wait for a script that everybody has.
+_MOST_SECONDS = 2
 _SCRIPT = "def apply(tenant):\n    tenant.create_index('status')\n"
 
 
@@ -46,7 +48,8 @@ def measure(environment: Environment, scale: Scale) -> list[Figure]:
     finally:
         organizations.delete_many({"_id": {"$in": ids}})
         items.delete_many({"subject": script.name})
-    return [Figure.in_ms(f"nothing to do for {number:,} organizations", seconds)]
+    words = f"nothing to do for {number:,} organizations"
+    return [Figure.in_ms(words, seconds, _MOST_SECONDS, f"{_MOST_SECONDS} s", 1)]
 
 
 def _organization(organization_id: ObjectId) -> dict[str, Any]:

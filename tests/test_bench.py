@@ -181,6 +181,10 @@ FIGURES = {
         "mongod, idle",
         "mongod after the parts of this run",
     ],
+    "capacity": [
+        "how much it holds, among 10 collections",
+        "… and how many databases, among 10 collections",
+    ],
     "console": [
         *(
             f"{page}, {where}"
