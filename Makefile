@@ -33,7 +33,7 @@ test: $(VENV)/installed-test $(VENV)/libraries $(VENV)/browser $(VENV)/nginx $(A
 	$(BIN)/pytest $(T)
 
 test-fast: $(VENV)/installed-test $(VENV)/libraries $(ASSETS)  ## runs the tests that need no browser and no process and take no time, one case of each
-	$(BIN)/pytest -n logical -m "not (browser or processes or slow or further or full)" $(T)
+	$(BIN)/pytest -n logical -m "not full and not (browser or processes or slow or further)" $(T)
 
 faults: faults-alone faults-moves faults-rest  ## runs the long rest: kills and stops processes and servers wherever it can, and tells figures
 

@@ -46,12 +46,12 @@ from tests.served import run_flask
 from tests.traces import Traces, tell_commands
 from tests.visitor import Visitor
 
+pytest_plugins = ["tests.daily"]
 TOP = Path(__file__).parent.parent
 MEMORY = Path("/dev/shm")
 TENANT_DATABASES = "^(tenant_test(_internal|_reports)?|t_[0-9a-f]{24})$"
 BROWSER = {"page", "new_context", "browser"}
 PROCESSES = {"flask", "running", "second_cluster"}
-DATABASES = {"app", "server_uri"}
 SLOW = TOP / "tests" / "slow.txt"
 SLOW_SECONDS = 0.2
 # argon2id as well, and three hundred times as fast.
@@ -91,12 +91,11 @@ def pytest_configure(config):
         pages.keep_in(folder)
 
 
-_slow, _tried, _took = set(SLOW.read_text().split()), set(), {}
+_slow, _took = set(SLOW.read_text().split()), {}
 
 
 def pytest_itemcollected(item):
-    """What a test is given says what it needs; what it starts by itself it says by a mark. Of a
-    test on the databases each case but the first is a further one."""
+    """What a test is given says what it needs; what it starts by itself it says by a mark."""
     given, test = set(item.fixturenames), item.nodeid.partition("[")[0]
     if given & BROWSER:
         item.add_marker("browser")
@@ -104,10 +103,6 @@ def pytest_itemcollected(item):
         item.add_marker("processes")
     if test in _slow:
         item.add_marker("slow")
-    if given & DATABASES and not item.get_closest_marker("full"):
-        if test in _tried:
-            item.add_marker("further")
-        _tried.add(test)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -247,6 +247,7 @@ def test_organizations_of_others_look_like_none_at_all(app):
     assert stranger.get("/org/trash").json["trash"] == []
 
 
+@pytest.mark.each_case
 @pytest.mark.attack("T3")
 @pytest.mark.parametrize(("method", "path", "body"), OWNERS)
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.VIEWER])

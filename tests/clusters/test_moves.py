@@ -25,14 +25,9 @@ from tests.organizations.moving.carrying import (
 from tests.processes import wait_until
 
 SOME = [{"_id": number, "text": f"document {number}"} for number in range(50)]
-TYPICAL = (Strategy.COLLECTION, Strategy.COLLECTION)
-PAIRS = [
-    pytest.param(*pair, marks=() if pair == TYPICAL else pytest.mark.full)
-    for pair in product(Strategy, Strategy)
-]
 
 
-@pytest.mark.parametrize(("source", "target"), PAIRS)
+@pytest.mark.parametrize(("source", "target"), [*product(Strategy, Strategy)])
 def test_an_organization_moves_to_another_cluster_and_goes_back(europe, there, source, target):
     acme = an_organization("Acme Corp", strategy=source)
     tenant_of(acme).insert_many(SOME)

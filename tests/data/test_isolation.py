@@ -59,6 +59,7 @@ def test_every_operation_is_tried(app):
     assert {rule for rule, *_ in CALLS} == rules
 
 
+@pytest.mark.each_case
 @pytest.mark.attack("T1")
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", [Strategy.COLLECTION, Strategy.SHARED])

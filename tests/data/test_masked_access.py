@@ -67,6 +67,7 @@ def test_masked_fields_are_hidden_in_documents_lists_and_streams(reader, seer, d
         assert CANARY not in answer.text
 
 
+@pytest.mark.each_case
 @pytest.mark.parametrize("strategy", list(Strategy))
 def test_masks_hold_wherever_documents_are(app, strategy):
     organization = an_organization("Delta Press", strategy=strategy)

@@ -154,6 +154,7 @@ def test_every_change_of_a_membership_is_counted_in_its_account(owner, join, ent
     assert Account.objects.get(id=teo.id).membership_changes == 2
 
 
+@pytest.mark.each_case
 @pytest.mark.attack("T3")
 @pytest.mark.parametrize("actor", [Role.VIEWER, Role.ADMIN, Role.OWNER])
 @pytest.mark.parametrize("target", [Role.VIEWER, Role.ADMIN, Role.OWNER])

@@ -100,6 +100,7 @@ def test_a_place_in_the_trash_shows_who_when_and_what_happened(mara):
         assert words in page.text
 
 
+@pytest.mark.each_case
 @pytest.mark.attack("T1", "T3")
 @pytest.mark.parametrize("page", ["", "/restore", "/purge"])
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.VIEWER, None])

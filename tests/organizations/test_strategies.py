@@ -26,6 +26,7 @@ PAGES = ("", "/activity", "/settings", "/rename", "/delete", "/connect", "/membe
 each_strategy = pytest.mark.parametrize("strategy", list(Strategy))
 
 
+@pytest.mark.each_case
 @each_strategy
 def test_an_organization_lives_through_it_all(strategy):
     organization = an_organization("Acme Corp", strategy=strategy)

@@ -81,7 +81,7 @@ def test_the_librarys_own_tests_pass_over_the_wheel(python, server, chosen, tmp_
     told = subprocess.run(
         [python, "-m", "pytest", "-c", os.devnull, "--rootdir", TOP, "--confcutdir", library,
          "-p", "no:cacheprovider", "-p", "no:randomly", "-q", "--basetemp", tmp_path / "wheel",
-         "--override-ini", "markers=slow\nprocesses\nfull", "-k", chosen, library],
+         "--override-ini", "markers=slow\nprocesses\nfull\neach_case", "-k", chosen, library],
         cwd=TOP, capture_output=True, text=True, check=False,
         env={**os.environ, "TENANTS_LIBRARY": "portal_tenants", "TENANTS_SERVER": server.admin_uri},
     )  # fmt: skip

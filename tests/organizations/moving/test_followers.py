@@ -26,9 +26,9 @@ def tenants(app):
     ("source", "target"),
     [
         (Strategy.COLLECTION, Strategy.SHARED),
-        pytest.param(Strategy.COLLECTION, Strategy.DATABASE, marks=pytest.mark.full),
-        pytest.param(Strategy.SHARED, Strategy.DATABASE, marks=pytest.mark.full),
-        pytest.param(Strategy.DATABASE, Strategy.COLLECTION, marks=pytest.mark.full),
+        (Strategy.COLLECTION, Strategy.DATABASE),
+        (Strategy.SHARED, Strategy.DATABASE),
+        (Strategy.DATABASE, Strategy.COLLECTION),
     ],
 )
 def test_writers_and_streams_go_along_and_back(tenants, source, target):

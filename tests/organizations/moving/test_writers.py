@@ -78,14 +78,7 @@ class Writers:
         assert {name: self.found[name] for name in sums} == sums
 
 
-TYPICAL = (Strategy.COLLECTION, Strategy.DATABASE), (Strategy.SHARED, Strategy.COLLECTION)
-PAIRS = [
-    pytest.param(*pair, marks=() if pair in TYPICAL else pytest.mark.full)
-    for pair in permutations(Strategy, 2)
-]
-
-
-@pytest.mark.parametrize(("source", "target"), PAIRS)
+@pytest.mark.parametrize(("source", "target"), [*permutations(Strategy, 2)])
 def test_no_write_is_lost_or_doubled(app, server, source, target):
     acme = an_organization("Acme Corp", strategy=source)
     with Writers(server.uri, acme.id) as writers:

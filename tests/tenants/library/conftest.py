@@ -9,7 +9,6 @@ import importlib
 import inspect
 import os
 import threading
-import zlib
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -24,20 +23,12 @@ from pymongo import monitoring
 from portal.applications import rights
 from portal.database import users
 from portal.database.users import ConnectionString
+from tests.daily import FORMS, STRATEGIES
 from tests.tenants.breaking_line import BreakingLine
 
 LIBRARY = os.environ.get("TENANTS_LIBRARY", "portal.tenants")
-FORMS = ["sync", "async"]
 AWARE = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
 APPLICATION = "shop"  # the appname by which the server fails its commands and no others
-
-
-def pytest_itemcollected(item):
-    """The forms take turns, test by test, whatever else it is given."""
-    given = item.callspec.params if hasattr(item, "callspec") else {}
-    form = given.get("connect") or given.get("shared_tenants")
-    if form and form != FORMS[zlib.crc32(item.nodeid.replace(form, "").encode()) % 2]:
-        item.add_marker("full")
 
 
 @pytest.fixture(autouse=True)
@@ -278,12 +269,7 @@ def tenants(shared_tenants):
     return shared_tenants
 
 
-@pytest.fixture(
-    params=[
-        "collection",
-        *(pytest.param(each, marks=pytest.mark.full) for each in ("database", "shared")),
-    ]
-)
+@pytest.fixture(params=STRATEGIES)
 def strategy(request):
     """The way in which the organization's documents are kept."""
     return request.param

@@ -10,6 +10,7 @@ import pymongo
 import pytest
 from pymongo.errors import PyMongoError
 
+from tests.daily import CLUSTERS, STRATEGIES
 from tests.stopwatch import takes_less
 from tests.tenants.library.conftest import library
 from tests.tenants.library.works import (
@@ -25,31 +26,16 @@ from tests.tenants.library.works import (
 
 directory, errors = library("directory"), library("errors")
 
-STRATEGIES = ("collection", "database", "shared")
-CLUSTERS = ("main", "berlin")
 ELSEWHERE = {"main": 2, "berlin": 3}  # pools
-PAIRS = list(itertools.product(STRATEGIES, STRATEGIES, CLUSTERS))
-# Own to own, into a pool of another cluster, and out of a pool.
-TYPICAL = [
-    ("collection", "collection", "main"),
-    ("collection", "shared", "berlin"),
-    ("shared", "database", "main"),
-]
-
-
-def pairs(typical):
-    """Moves between all places, of which ``make test`` makes the typical ones."""
-    each = [pytest.param(*one, marks=() if one in typical else pytest.mark.full) for one in PAIRS]
-    return pytest.mark.parametrize(("strategy", "to", "cluster"), each)
-
-
-EACH_PAIR = pairs(TYPICAL)
+EACH_PAIR = pytest.mark.parametrize(
+    ("strategy", "to", "to_cluster"), [*itertools.product(STRATEGIES, STRATEGIES, CLUSTERS)]
+)
 
 
 @pytest.fixture
-def elsewhere(fake, acme, to, cluster):
+def elsewhere(fake, acme, to, to_cluster):
     """Arguments of a move to there."""
-    return {"strategy": to, "cluster": cluster, "pool": ELSEWHERE[cluster]}
+    return {"strategy": to, "cluster": to_cluster, "pool": ELSEWHERE[to_cluster]}
 
 
 class Fence:
@@ -71,7 +57,7 @@ class Fence:
         self._thread.join()
 
 
-@pairs(TYPICAL[1:2])
+@EACH_PAIR
 @pytest.mark.parametrize("name", [*WRITES, *READS])
 def test_no_operation_notices_a_move_before_it(store, stored, fake, acme, elsewhere, name):
     store.insert_many(map(dict, FEW))
@@ -160,12 +146,12 @@ STOPPED = {
 
 
 @pytest.mark.parametrize(
-    ("strategy", "to", "cluster"),
+    ("strategy", "to", "to_cluster"),
     [
         ("collection", "collection", "berlin"),
-        pytest.param("collection", "collection", "main", marks=pytest.mark.full),
-        pytest.param("shared", "collection", "main", marks=pytest.mark.full),
-        pytest.param("collection", "shared", "berlin", marks=pytest.mark.full),
+        ("collection", "collection", "main"),
+        ("shared", "collection", "main"),
+        ("collection", "shared", "berlin"),
     ],
 )
 @pytest.mark.parametrize("ordered", [True, False])
@@ -402,7 +388,7 @@ def test_a_stream_goes_on_through_a_move_and_repeats_nothing(store, fake, acme, 
         assert changes_of(stream, 1) == [("insert", "unseen")]
 
 
-@pairs(TYPICAL[2:])
+@EACH_PAIR
 def test_a_pipeline_that_leaves_out_all_else_ends_no_stream(store, fake, acme, elsewhere, quick):
     with store.watch([{"$match": {"operationType": "delete"}}], **quick) as stream:
         store.insert_one({"_id": 1})
@@ -537,7 +523,8 @@ def test_a_write_of_which_nothing_can_be_learned_is_told_and_not_guessed(
 
 
 @own_collection
-@pytest.mark.parametrize("to", ["collection", pytest.param("shared", marks=pytest.mark.full)])
+@pytest.mark.each_case
+@pytest.mark.parametrize("to", ["collection", "shared"])
 def test_an_index_is_built_at_the_new_place_if_there_may_be_one(store, fake, acme, to):
     store.create_index("a")
     fence, outcome = Fence(fake, acme, strategy=to, cluster="berlin", pool=3), []
