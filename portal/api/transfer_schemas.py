@@ -10,7 +10,7 @@ from portal.data.formats.options import ColumnType, Empty, Format
 from portal.data.indexes.listing import MOST_INDEXES, READY
 from portal.data.transfer.files import LARGEST_BYTES
 from portal.data.transfer.mapping import Earlier, proposed
-from portal.data.transfer.plans import STOPS_PER_MILLE, USUAL_STOP, Existing
+from portal.data.transfer.plans import STOPS_PER_MILLE, USUAL_STOP, WHICH_HEADING, Existing
 from portal.data.transfer.stages import Import, Stage
 from portal.documents.jobs import JobState
 
@@ -34,7 +34,9 @@ class UploadBody(Body):
 class ReadingBody(Body):
     encoding = fields.String(metadata={"example": "windows-1252"})
     delimiter = fields.String(metadata={"example": ";"})
-    heading = fields.String(metadata={"description": "yes or no", "example": "yes"})
+    heading = fields.String(
+        metadata={"description": "number of a line, yes for the first row, or no", "example": "4"}
+    )
     member = fields.String(metadata={"example": "shop/orders.bson"})
 
 
@@ -223,7 +225,7 @@ def questions_of(found: Import) -> list[str]:
         asked = {
             "Choose the encoding: the file is not UTF-8.": detected.candidates,
             "Choose what separates the columns.": detected.dialects,
-            "Say whether the first row is the heading.": detected.is_heading_doubtful,
+            WHICH_HEADING: detected.is_heading_doubtful,
             "Choose one of the collections in the dump.": found.members,
         }
         return [words for words, is_asked in asked.items() if is_asked]

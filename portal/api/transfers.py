@@ -175,8 +175,8 @@ def get_import(name: str, file_id: str) -> dict[str, Any]:
 def choose_import_reading(name: str, file_id: str) -> dict[str, Any]:
     """Say how the file of an import is read
 
-    Where that is asked: its encoding, its delimiter, whether it has a heading, or the file of a
-    dump.
+    Its encoding, its delimiter, or the file of a dump, where that is asked; and the line that is
+    its heading. A file that was examined already is examined anew.
     """
     seen = _seen(name, "documents.write")
     chosen = body_query(schemas.ReadingBody)

@@ -68,7 +68,7 @@ def export_documents(slug: str, kind: str, text: str, *, gzip: bool) -> None:
 @click.option("--skip", "skipped", metavar="FIELD", help="Skip documents that have the same one.")
 @click.option("--encoding", help="Of a text that is not UTF-8.")
 @click.option("--delimiter", help="Between the columns of CSV, where several would fit.")
-@click.option("--heading", type=click.Choice(["yes", "no"]), help="The first row is a heading.")
+@click.option("--heading", help="The number of the line that is the heading, or no for none.")
 @click.option("--member", help="The collection's file in a tar of a dump.")
 @click.option("--text", "as_text", is_flag=True, help="All columns of CSV as text.")
 @click.option("--as-before", is_flag=True, help="Columns of CSV as they were decided last.")
@@ -105,7 +105,7 @@ def import_documents(
         begun = imports.begin_upload(access, file.name)
         size_bytes = put_stream(access, begun, iter(lambda: file.read(CHUNK_BYTES), b""))
         found = _followed(access, imports.finish_upload(access, begun, size_bytes))
-        if found.stage == Stage.READING:
+        if found.stage == Stage.READING or delimiter or heading:
             found = imports.choose_reading(
                 access, found, encoding=encoding, delimiter=delimiter, heading=heading,
                 member=member,

@@ -81,8 +81,11 @@ class _Parser:
 
     def __init__(self, content: bytes, dialect: Dialect, begin: Position, *, is_last: bool) -> None:
         is_first = begin.offset == 0
+        skipped = dialect.skipped_lines if is_first else 0
         self._content = without_marks(content) if is_first else content
+        self._content = _behind_lines(self._content, skipped)
         self._mark = len(content) - len(self._content)
+        self._lines = begin.lines + skipped
         if is_last:
             self._content = _DOS_END.sub(b"", self._content)
         try:
@@ -92,7 +95,8 @@ class _Parser:
             self._is_clean = False
         self._has_quoted = '""' in self._text
         self._dialect, self._is_last = dialect, is_last
-        self._heading = (dialect.separator_line + dialect.header) * is_first
+        rows_above = dialect.separator_line and not skipped
+        self._heading = (rows_above + dialect.header) * is_first
         self._block = Block(begin, begin)
         self._raw: list[str] = []
         self._rest = ""
@@ -127,7 +131,7 @@ class _Parser:
         block = self._block
         index = len(block.rows)
         block.rows.append(row)
-        block.lines.append(block.begin.lines + first + 1)
+        block.lines.append(self._lines + first + 1)
         if self._has_quoted and "" in row:
             written = self._written(first, line)
             if '""' in written:
@@ -147,12 +151,12 @@ class _Parser:
                 start = self._text.index("\n", start) + 1
             self._rest = self._text[start:]
             return True
-        number = block.begin.lines + first + 1
+        number = self._lines + first + 1
         reason = next((told for part, told in _REASONS if part in words), "This is no row of CSV.")
         if is_open:
             reason = f"The quote opened in line {number:,} is never closed."
         elif line > first + 1:
-            reason = f"{reason} It takes lines {number:,} to {block.begin.lines + line:,} with it."
+            reason = f"{reason} It takes lines {number:,} to {self._lines + line:,} with it."
         written = self._written(first, line)
         self._ended, self._heading = line, 0
         block.faults[len(block.rows)] = Fault(reason, None, shown(written), is_open)
@@ -170,7 +174,7 @@ class _Parser:
             return block  # to be read again with all of the heading
         size = len(self._content) - len(self._rest.encode(errors="surrogateescape"))
         number = begin.number + len(block.rows) - len(block.skipped)
-        lines = begin.lines + self._ended
+        lines = self._lines + self._ended
         block.end = Position(begin.offset + self._mark + size, lines, number)
         return block
 
@@ -180,6 +184,16 @@ _REASONS = (
     ("new-line", "A cell without quotes has a line break (a carriage return) in it."),
     ("expected after", "Something follows the closing quote of a cell."),
 )
+
+
+def _behind_lines(content: bytes, lines: int) -> bytes:
+    """The content behind so many lines; nothing while it has no more of them."""
+    start = 0
+    for _ in range(lines):
+        start = content.find(b"\n", start) + 1
+        if not start:
+            return b""
+    return content[start:]
 
 
 def _undecodable(row: list[str]) -> Fault | None:

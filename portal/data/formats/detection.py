@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
+from portal.data.formats.csv_rows import without_marks
 from portal.data.formats.dialects import dialect_of
 from portal.data.formats.encodings import (
     Candidate,
@@ -24,6 +25,8 @@ HEAD_BYTES = 256 * 1024
 
 _GZIP = b"\x1f\x8b"
 _LARGEST_SHARE_OF_NULS = 0.05
+_MOST_LINES = 30
+_LONGEST_LINE_BYTES = 240
 _TAR_MAGIC = slice(257, 262)
 _REFUSED = (
     (b"PK\x03\x04", "This is a zip or a spreadsheet’s own file. Save a spreadsheet as CSV; unpack "
@@ -38,6 +41,8 @@ _REFUSED = (
     (b"\xfd7zXZ", "This is packed by xz. Unpack it, or pack it by gzip."),
     (b"\x28\xb5\x2f\xfd", "This is packed by zstd. Unpack it, or pack it by gzip."),
     (b"7z\xbc\xaf", "This is packed by 7-Zip. Unpack it, or pack it by gzip."),
+    (b"version https://git-lfs.github.com/spec/", "This is a pointer of Git LFS, not the file that "
+     "it stands for. Fetch that by git lfs pull."),
     (b"ID;P", "This is a SYLK file, a spreadsheet’s own. Save it as CSV."),
 )  # fmt: skip
 _METADATA = (
@@ -74,12 +79,31 @@ class Detected:
     dialects: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
     is_heading_doubtful: bool = False
-    """The first row looks like values, so it is to be asked whether it is the heading."""
+    """The first row looks like values, or like a title, so it is to be asked whether it is the
+    heading."""
+    likely_heading: tuple[str, ...] = ()
+    """The first row with as many cells as almost all below it, if the first one of all has fewer.
+    """
+    first_lines: tuple[bytes, ...] = ()
+    """The first lines of a CSV file, cut, of which one may be chosen as heading: in UTF-8, or in
+    the file's own encoding where there are candidates."""
     is_dump: bool = False
     """A tar of a directory that mongodump made: ``list_members`` says what is in it."""
     typed: bool = False
     """The headings of a CSV file have types, so ``options.columns`` is complete."""
     notes: tuple[str, ...] = ()
+
+    def heading_lines(self, encoding: str) -> dict[int, str]:
+        """The lines of which one may be chosen as heading, by their numbers, as read by the chosen
+        ``encoding``."""
+        encoding = encoding if self.candidates else "utf-8"
+        lines = [line.decode(encoding, errors="replace") for line in self.first_lines]
+        told = self.options is not None and self.options.dialect.separator_line
+        return {
+            number: "".join(c if c.isprintable() else " " for c in line)
+            for number, line in enumerate(lines, 1)
+            if line.strip() and number > told
+        }
 
 
 def detect(head: bytes, name: str) -> Detected:
@@ -171,8 +195,15 @@ def _detect_text(head: bytes, name: str, *, is_whole: bool) -> Detected:
         dialects=found.delimiters,
         headers=found.headers,
         is_heading_doubtful=found.is_heading_doubtful and columns is None,
+        likely_heading=found.likely_heading,
+        first_lines=_first_lines(head if candidates else text.encode(), found.dialect.newline),
         typed=columns is not None,
     )
+
+
+def _first_lines(content: bytes, newline: str) -> tuple[bytes, ...]:
+    lines = without_marks(content).split(newline.encode(), _MOST_LINES)[:_MOST_LINES]
+    return tuple(line.rstrip(b"\r")[:_LONGEST_LINE_BYTES] for line in lines)
 
 
 def _json_options(text: str, encoding: str) -> ReadOptions | None:

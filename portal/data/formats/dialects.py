@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -15,17 +16,21 @@ _ROWS = 200
 _SEPARATOR_LINE = re.compile(r'("?)sep=(.)\1\2*\r?(?:\n|$)', re.I)
 _VALUE = re.compile(r"[+-]?[0-9]+(?:[.,:/-][0-9]+)*|true|false|", re.I)
 _FIT = 0.9
+_FEWEST_BELOW_TITLES = 3
+"""The cells of a table's rows below a line that may be its title: two are seen in any text."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundDialect:
     """A dialect, and what to ask about it: delimiters that fit as well, a first row that may be no
-    heading."""
+    heading, since it looks like values, or since a row further down, the one in ``likely_heading``,
+    is the first with as many cells as almost all below it."""
 
     dialect: Dialect
     headers: tuple[str, ...]
     delimiters: tuple[str, ...] = ()
     is_heading_doubtful: bool = False
+    likely_heading: tuple[str, ...] = ()
 
 
 def dialect_of(text: str, *, is_whole: bool, is_tabular: bool = False) -> FoundDialect:
@@ -45,15 +50,20 @@ def dialect_of(text: str, *, is_whole: bool, is_tabular: bool = False) -> FoundD
         fitting = _fitting(content, escape)
         if is_tabular and "\t" in fitting:
             fitting = ["\t"]
+    titled = {} if told or is_tabular else _below_titles(content, escape)
+    if titled and not any(each not in titled for each in fitting):
+        fitting = [*titled]
     delimiter = fitting[0] if fitting else ","
     dialect = Dialect(delimiter, escape, newline, separator_line=told is not None)
     rows = _rows(content, dialect.delimiter, escape)
     headers = next((tuple(row) for row in rows if any(row)), ())
+    likely = titled.get(delimiter, ())
     return FoundDialect(
         dialect,
         headers,
         tuple(fitting) if len(fitting) > 1 else (),
-        any(cell and _VALUE.fullmatch(cell) for cell in headers),
+        bool(likely) or any(cell and _VALUE.fullmatch(cell) for cell in headers),
+        likely,
     )
 
 
@@ -74,6 +84,29 @@ def _fitting(content: str, escape: str) -> list[str]:
     found = found or short
     best = max((share for share, _ in found), default=0)
     return [each for share, each in found if share >= min(best, _FIT)]
+
+
+def _below_titles(content: str, escape: str) -> dict[str, tuple[str, ...]]:
+    """The first row of a table by each delimiter that makes one below rows with fewer cells, or
+    with none but the first, as spreadsheets fill them up."""
+    found = {}
+    for delimiter in DELIMITERS:
+        rows = [row for row in _rows(content, delimiter, escape) if any(row)]
+        for width, _ in Counter(map(len, rows)).most_common():
+            if width >= _FEWEST_BELOW_TITLES and (table := _table_of(rows, width)):
+                found[delimiter] = tuple(table[0])
+                break
+    return found
+
+
+def _table_of(rows: list[list[str]], width: int) -> list[list[str]]:
+    """The rows from the first on that is as wide, if there are others above it, and almost all of
+    them have as many cells."""
+    start = next(n for n, row in enumerate(rows) if len(row) >= width)
+    start += sum(1 for _ in itertools.takewhile(lambda row: not any(row[1:]), rows[start:]))
+    table = rows[start:]
+    fitting = sum(len(row) >= width and not any(row[width:]) for row in table)
+    return table if start and len(table) > 1 and fitting >= _FIT * len(table) else []
 
 
 def _rows(content: str, delimiter: str, escape: str) -> list[list[str]]:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 
 from portal.data.formats.csv_rows import QuotedEmpty
-from portal.data.formats.headings import ERROR_COLUMNS
+from portal.data.formats.headings import ERROR_COLUMNS, path_text
 from portal.data.formats.json_reading import ERROR
 from portal.data.formats.options import Format, ReadOptions, WriteOptions
 from portal.data.formats.records import Fault, Record
@@ -34,7 +34,8 @@ class ErrorFile:
         """The start of the file."""
         if self.format != Format.CSV:
             return b""
-        return self._row([column.header for column in self._options.columns], ERROR_COLUMNS)
+        columns = self._options.columns
+        return self._row([each.header or path_text(each.path) for each in columns], ERROR_COLUMNS)
 
     def encode(self, refused: Iterable[tuple[Record, Fault]]) -> bytes:
         """The refused records, by the reader's fault or by the caller's (a duplicate, a rule)."""

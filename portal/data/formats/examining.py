@@ -1,7 +1,8 @@
 """Examining a whole CSV file: what each column may become, with the proof."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from portal.data.formats.csv_rows import Block, rows_in_blocks
@@ -76,7 +77,7 @@ class Examiner:
         try:
             for block in rows_in_blocks(content, self._options.dialect, Position()):
                 if not self._headers:
-                    self._headers = block.heading or [""] * len(block.rows[0])
+                    self._headers = block.heading or [""] * _width(block.rows)
                     self._evidence = [Evidence(self._zone) for _ in self._headers]
                 self._add(block)
                 self._lines, self._records = block.end.lines, block.end.number
@@ -153,6 +154,12 @@ class Examiner:
                 found,
                 questions,
             )
+
+
+def _width(rows: Sequence[list[str]]) -> int:
+    """The number of columns without a heading: that of the first row, or of most, if it is more."""
+    [(usual, _)] = Counter(map(len, rows)).most_common(1)
+    return max(len(rows[0]), usual)
 
 
 def _is_utf8(raw: bytes) -> bool:

@@ -103,6 +103,8 @@ class Dialect:
     header: bool = True
     separator_line: bool = False
     """The first line is ``sep=;``, for a spreadsheet."""
+    skipped_lines: int = 0
+    """The lines above the heading, such as titles, where it isn't the first row."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,6 +262,9 @@ _EXAMPLES: tuple[tuple[str, str, Any], ...] = (
     (FILES, "details.examined", None),
     (FILES, "details.detected.candidates", []),
     (FILES, "details.detected.headers", []),
+    (FILES, "details.detected.likely_heading", []),
+    (FILES, "details.detected.first_lines", []),
+    (FILES, "details.draft", None),
     # Headings, which may be values, and the words of yes and no.
     (FILES, "details.detected.options.columns", []),
     (FILES, "details.options.columns", []),

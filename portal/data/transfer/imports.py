@@ -4,6 +4,9 @@ Each step is a job that any worker may do, and any may go on with. What was deci
 file's row; a decision is refused once the import is being written.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from bson import ObjectId
 
 from portal.data import plans as query_plans
@@ -36,6 +39,7 @@ from portal.data.transfer.plans import (
     Plan,
     detected_as,
     needs_mapping,
+    reading_chosen,
     stored_detection,
 )
 from portal.data.transfer.stages import Import, Stage, find_import
@@ -94,9 +98,11 @@ def choose_reading(
     delimiter: str | None = None,
     heading: str | None = None,
     member: str | None = None,
+    draft: Mapping[str, Any] | None = None,
 ) -> Import:
-    """Decide how the file is read, and examine it where it has columns. Raises UploadIncomplete,
-    ImportBegun, ImportRuns, MappingRefused for a choice that wasn't offered."""
+    """Decide how the file is read, and examine it where it has columns; anew where it was, by the
+    answers given before but for these. The ``draft`` of its mapping is kept. Raises
+    UploadIncomplete, ImportBegun, ImportRuns, MappingRefused for a choice that can't be made."""
     organization = access.organization
     _check_still_open(organization, chosen)
     if member is not None:
@@ -105,8 +111,12 @@ def choose_reading(
         if options is None:
             raise MappingRefused("Choose one of the collections in the dump.")
     else:
-        options = detected_as(chosen.detected, encoding, delimiter, heading)
-    dropped = {"examined": None, "plan": None, "check": None}
+        given = {"encoding": encoding, "delimiter": delimiter, "heading": heading}
+        told = {name: answer for name, answer in given.items() if answer}
+        before = reading_chosen(chosen.options) if chosen.file.details["options"] else {}
+        answers = dict.fromkeys(given) | before | told
+        options = detected_as(chosen.detected, **answers)
+    dropped = {"examined": None, "plan": None, "check": None, "draft": draft}
     file = change_details(organization, chosen.file, {"options": options.stored(), **dropped})
     _examine_if_needed(access, file)
     return find_import(organization, file.id)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from portal.data.formats.evidence import Question
 from portal.data.formats.examining import Proposal
@@ -24,7 +25,7 @@ _OFFERED = tuple(each for each in ColumnType if each != ColumnType.DOCUMENT)
 class Row:
     """A column of the file on the page: the field it becomes, the ``types`` to choose from as
     (value, words) pairs with the one ``chosen``, what an ``empty`` cell becomes, and the answers
-    given to its questions."""
+    given to its questions; ``given`` is the column as it was decided before."""
 
     index: int
     proposal: Proposal
@@ -33,6 +34,7 @@ class Row:
     chosen: str
     empty: str
     answers: Mapping[int, str]
+    given: Column | None = None
     fault: str | None = None
 
     @property
@@ -108,45 +110,104 @@ def earlier_plan(organization: Organization, decided: Import, earlier_id: str) -
 def proposed(decided: Import, earlier: Earlier | None = None) -> Decision:
     """The decision as it is proposed, was made before, or was made for an ``earlier`` file."""
     plan = earlier.plan if earlier else decided.plan
-    given = dict(enumerate(plan.options.columns)) if plan else {}
+    given = _given(decided, plan)
+    drafted = {} if plan else dict((decided.draft or {}).get("columns", ()))
     rows = [
-        _row(index, proposal, None, given.get(index))
+        _drafted_row(index, proposal, drafted[index], given.get(index))
+        if index in drafted
+        else _row(index, proposal, None, given.get(index))
         for index, proposal in enumerate(_proposals(decided))
     ]
-    return Decision(
-        rows,
-        plan.existing if plan else Existing.INSERT,
-        plan.key if plan else "_id",
-        plan.stop_per_mille if plan else USUAL_STOP,
-        plan,
-        _open_questions(rows) if plan is None else (),
-    )
+    form = (decided.draft or {}) if plan is None else plan.stored()
+    return Decision(rows, *_what_is_there(form), plan, _open_questions(rows) if not plan else ())
 
 
 def decision_from(
     decided: Import, form: Mapping[str, str], earlier: Earlier | None = None
 ) -> Decision:
     """The decision that a form makes, of what was proposed."""
-    before = earlier.plan if earlier else decided.plan
-    given = dict(enumerate(before.options.columns)) if before else {}
+    given = _given(decided, earlier.plan if earlier else decided.plan)
     rows = [
         _row(index, proposal, form, given.get(index))
         for index, proposal in enumerate(_proposals(decided))
     ]
-    columns, faults = [_column(row, before) for row in rows], _open_questions(rows)
+    columns, faults = [_column(row) for row in rows], _open_questions(rows)
     if rows and not faults:
         faults = [(f"f{each.index}", each.reason) for each in check_mapping(tuple(columns))]
     told = dict(faults)
     rows = [replace(row, fault=told.get(f"f{row.index}")) for row in rows]
-    wanted = form.get("existing", "")
-    existing = Existing(wanted) if wanted in set(Existing) else Existing.INSERT
-    key = form.get("key", "").strip() or "_id"
-    stop = _number(form.get("stop", ""), STOPS_PER_MILLE, USUAL_STOP)
+    existing, key, stop = _what_is_there(form)
     options = decided.options
     if rows:
         options = replace(options, columns=tuple(columns))
     plan = None if faults else Plan(options, existing, key, stop)
     return Decision(rows, existing, key, stop, plan, faults)
+
+
+def draft_from(
+    decided: Import, form: Mapping[str, str], earlier: Earlier | None = None
+) -> dict[str, Any]:
+    """What the form changes of the proposal, to be ``proposed`` once the file is read otherwise: by
+    the numbers of columns, whose answers are kept for the same question alone."""
+    decision = decision_from(decided, form, earlier)
+    changed = [(row.index, _draft_of(row)) for row in decision.rows]
+    return {
+        "columns": [[index, draft] for index, draft in changed if draft],
+        "existing": decision.existing.value,
+        "key": decision.key,
+        "stop": decision.stop_per_mille,
+    }
+
+
+def _draft_of(row: Row) -> dict[str, Any]:
+    column = row.proposal.column
+    draft: dict[str, Any] = {}
+    if row.field not in ("", path_text(column.path)):
+        draft["field"] = row.field
+    if row.chosen == GIVEN and row.given is not None:
+        draft["given"] = row.given.stored()
+    elif row.chosen != PROPOSED:
+        draft["type"] = row.chosen
+    if row.empty != column.empty:
+        draft["empty"] = row.empty
+    answers = [
+        [question.words, question.choices[int(answer)].label]
+        for number, question in enumerate(row.proposal.questions)
+        if (answer := row.answers.get(number, "")) in map(str, range(len(question.choices)))
+    ]
+    return draft | ({"answers": answers} if answers else {})
+
+
+def _drafted_row(
+    index: int, proposal: Proposal, draft: Mapping[str, Any], given: Column | None
+) -> Row:
+    told, column = dict(draft.get("answers", ())), proposal.column
+    form = {
+        f"f{index}": draft.get("field", path_text(column.path)),
+        f"t{index}": draft.get("type", GIVEN if given else PROPOSED),
+        f"e{index}": draft.get("empty", column.empty.value),
+    }
+    for number, question in enumerate(proposal.questions):
+        labels = [choice.label for choice in question.choices]
+        if told.get(question.words) in labels:
+            form[f"q{index}-{number}"] = str(labels.index(told[question.words]))
+    return _row(index, proposal, form, given)
+
+
+def _given(decided: Import, plan: Plan | None) -> dict[int, Column]:
+    """The columns as they were decided: by the plan, or before the file was read otherwise."""
+    if plan is not None:
+        return dict(enumerate(plan.options.columns))
+    drafted = (decided.draft or {}).get("columns", ())
+    return {index: Column.of(draft["given"]) for index, draft in drafted if "given" in draft}
+
+
+def _what_is_there(form: Mapping[str, Any]) -> tuple[Existing, str, int]:
+    """What becomes of documents that are there, the key that tells them, the share to stop at."""
+    wanted = form.get("existing", "")
+    existing = Existing(wanted) if wanted in set(Existing) else Existing.INSERT
+    stop = _number(str(form.get("stop", "")), STOPS_PER_MILLE, USUAL_STOP)
+    return existing, form.get("key", "").strip() or "_id", stop
 
 
 def _proposals(decided: Import) -> Sequence[Proposal]:
@@ -170,10 +231,10 @@ def _row(
         empty = form.get(f"e{index}", column.empty.value)
         field = form.get(f"f{index}", "")
         known = chosen if chosen in dict(types) else PROPOSED
-        return Row(index, proposal, field, types, known, empty, answers)
+        return Row(index, proposal, field, types, known, empty, answers, given)
     if given is not None:
         field = path_text(given.path)
-        return Row(index, proposal, field, types, GIVEN, given.empty.value, {})
+        return Row(index, proposal, field, types, GIVEN, given.empty.value, {}, given)
     field = path_text(column.path)
     return Row(index, proposal, field, types, PROPOSED, column.empty.value, {})
 
@@ -186,11 +247,11 @@ def _open_questions(rows: Sequence[Row]) -> list[tuple[str, str]]:
     ]
 
 
-def _column(row: Row, before: Plan | None) -> Column:
-    """The column that a row decides; ``before`` is what was decided before."""
+def _column(row: Row) -> Column:
+    """The column that a row decides."""
     column = answered(row.proposal, row.answers)
-    if row.chosen == GIVEN and before is not None:
-        column = before.options.columns[row.index]
+    if row.chosen == GIVEN and row.given is not None:
+        column = row.given
     elif row.chosen != PROPOSED:
         column = Column(column.header, column.path, ColumnType(row.chosen))
     empty = row.empty if row.empty in set(Empty) else Empty.MISSING

@@ -8,6 +8,7 @@ from typing import Any, Self
 import bson
 
 from portal.data.formats.detection import Detected
+from portal.data.formats.dialects import DELIMITERS
 from portal.data.formats.dumps import Member, Metadata
 from portal.data.formats.encodings import Candidate
 from portal.data.formats.evidence import Choice, Question
@@ -19,6 +20,7 @@ STOPS_PER_MILLE = (0, 1, 10, 50, 1000)
 """The shares of records that may fail, in thousandths: 1000 never stops."""
 
 USUAL_STOP = 10
+WHICH_HEADING = "Say which line is the heading: the first, another, or none."
 
 
 class Existing(StrEnum):
@@ -73,6 +75,8 @@ def stored_detection(found: Detected) -> dict[str, Any]:
         "dialects": list(found.dialects),
         "headers": list(found.headers),
         "is_heading_doubtful": found.is_heading_doubtful,
+        "likely_heading": list(found.likely_heading),
+        "first_lines": list(found.first_lines),
         "is_dump": found.is_dump,
         "typed": found.typed,
         "notes": list(found.notes),
@@ -88,6 +92,8 @@ def detection_of(stored: Mapping[str, Any]) -> Detected:
         dialects=tuple(stored["dialects"]),
         headers=tuple(stored["headers"]),
         is_heading_doubtful=stored["is_heading_doubtful"],
+        likely_heading=tuple(stored.get("likely_heading", ())),
+        first_lines=tuple(stored.get("first_lines", ())),
         is_dump=stored["is_dump"],
         typed=stored["typed"],
         notes=tuple(stored["notes"]),
@@ -175,8 +181,9 @@ def answered(proposal: Proposal, answers: Mapping[int, str]) -> Column:
 def detected_as(
     found: Detected, encoding: str | None, delimiter: str | None, heading: str | None
 ) -> ReadOptions:
-    """The options that were detected, by these answers. Raises MappingRefused for a question
-    without one of its answers."""
+    """The options that were detected, by these answers. Without being asked, too, a delimiter may
+    be chosen, and the heading: the number of a line, ``yes`` for the first row, ``no`` for none.
+    Raises MappingRefused for a question without an answer, and for what can't be chosen."""
     options = found.options
     if options is None:
         raise FileUnreadable(found.refusal or "It is of no known format.")
@@ -184,15 +191,33 @@ def detected_as(
         if encoding not in {each.encoding for each in found.candidates}:
             raise MappingRefused("Choose the encoding: the file is not UTF-8.")
         options = replace(options, encoding=encoding)
-    if found.dialects:
-        if delimiter not in found.dialects:
+    if options.format != Format.CSV:
+        return options
+    dialect = options.dialect
+    if found.dialects or delimiter:
+        if delimiter is None or delimiter not in (found.dialects or DELIMITERS):
             raise MappingRefused("Choose what separates the columns.")
-        options = replace(options, dialect=replace(options.dialect, delimiter=delimiter))
-    if found.is_heading_doubtful:
-        if heading not in ("yes", "no"):
-            raise MappingRefused("Say whether the first row is the heading.")
-        options = replace(options, dialect=replace(options.dialect, header=heading == "yes"))
-    return options
+        dialect = replace(dialect, delimiter=delimiter)
+    if found.is_heading_doubtful or heading:
+        lines = found.heading_lines(options.encoding)
+        if heading not in ("yes", "no", *map(str, lines)):
+            raise MappingRefused(WHICH_HEADING)
+        is_first = heading in ("yes", "no", str(min(lines, default=0)))
+        skipped = 0 if is_first else int(heading) - 1
+        dialect = replace(dialect, header=heading != "no", skipped_lines=skipped)
+    columns = options.columns if dialect == options.dialect else ()
+    return replace(options, dialect=dialect, columns=columns)
+
+
+def reading_chosen(options: ReadOptions) -> dict[str, str]:
+    """The answers by which ``detected_as`` makes these options."""
+    dialect = options.dialect
+    heading = str(dialect.skipped_lines + 1) if dialect.skipped_lines else "yes"
+    return {
+        "encoding": options.encoding,
+        "delimiter": dialect.delimiter,
+        "heading": heading if dialect.header else "no",
+    }
 
 
 def _stored_candidate(candidate: Candidate) -> dict[str, Any]:

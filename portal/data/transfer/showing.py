@@ -1,6 +1,6 @@
 """Imports and exports in words, for their pages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,9 +9,12 @@ from humanize import intcomma, naturalsize
 
 from portal.bidi import isolated
 from portal.data.access import DocumentAccess
+from portal.data.formats.dialects import DELIMITERS
+from portal.data.formats.options import Format
 from portal.data.reading import count_documents
 from portal.data.transfer.exports import Export
 from portal.data.transfer.passes import Reached
+from portal.data.transfer.plans import reading_chosen
 from portal.data.transfer.stages import Import, Stage
 from portal.documents.jobs import Job, JobState
 from portal.jobs.progress import ShownJob, Station, shown_job
@@ -43,6 +46,41 @@ class ShownImport:
     may_fail: int
     took_seconds: float | None
     tried: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownReading:
+    """How a CSV file is read, as its page asks: the ``lines`` of which one may be its heading, each
+    by the answer that chooses it with its number and text; the answers as they are, empty where
+    none is given yet."""
+
+    lines: Sequence[tuple[str, int, str]]
+    heading: str
+    delimiter: str
+    delimiters: Mapping[str, str]
+
+
+def reading_of(found: Import) -> ShownReading | None:
+    """The reading of an import's file; ``None`` where it is no CSV."""
+    details = found.file.details
+    if not details.get("detected"):
+        return None
+    detected, is_chosen = found.detected, details["options"] is not None
+    options = found.options if is_chosen else detected.options
+    if options is None or options.format != Format.CSV:
+        return None
+    lines = detected.heading_lines(options.encoding)
+    first = min(lines, default=0)
+    chosen = reading_chosen(options) if is_chosen else {"heading": "", "delimiter": ""}
+    return ShownReading(
+        [
+            ("yes" if number == first else str(number), number, text)
+            for number, text in lines.items()
+        ],
+        chosen["heading"],
+        chosen["delimiter"],
+        DELIMITERS,
+    )
 
 
 def shown_import(found: Import) -> ShownImport:

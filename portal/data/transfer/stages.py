@@ -115,6 +115,11 @@ class Import:
         return stored and Plan.of(stored)
 
     @property
+    def draft(self) -> Mapping[str, Any] | None:
+        """What was decided of its mapping before it was read otherwise."""
+        return self.file.details.get("draft")
+
+    @property
     def checked(self) -> Reached | None:
         """The progress of the check."""
         check = self.file.details.get("check")

@@ -33,6 +33,7 @@ from portal.data.transfer.forms import ExportForm, TransferForm
 from portal.data.transfer.mapping import (
     Earlier,
     decision_from,
+    draft_from,
     earlier_plan,
     earlier_plans,
     proposed,
@@ -134,6 +135,7 @@ def show(access: Access, file_id: str) -> ResponseReturnValue:
 
 
 _CHOICES = ("encoding", "delimiter", "heading", "member")
+_DECIDED = (Stage.DECIDE, Stage.CHECK, Stage.READY)
 
 
 @blueprint.post("/imports/<file_id>/reading")
@@ -142,11 +144,24 @@ def choose_reading(access: Access, file_id: str) -> ResponseReturnValue:
     found = _own(access, file_id)
     form = TransferForm()
     chosen = {name: request.form.get(name) for name in _CHOICES}
+    earlier, draft, faults = None, None, []
     try:
-        done = form.submit(lambda: imports.choose_reading(_seen(access), found, **chosen))
+        if found.stage in _DECIDED:
+            earlier = earlier_plan(access.organization, found, request.form.get("earlier", ""))
+            draft = draft_from(found, request.form, earlier)
+        done = form.submit(
+            lambda: imports.choose_reading(_seen(access), found, **chosen, draft=draft)
+        )
     except MappingRefused as error:
-        return _page(access, found, form, error.reason)
-    return _to(access, done.file) if done else _page(access, found, form)
+        if draft is None:
+            return _page(access, found, form, error.reason)
+        done, faults = None, [("heading", error.reason)]
+    if done:
+        return _to(access, done.file)
+    if draft is None:
+        return _page(access, found, form)
+    decision = decision_from(found, request.form, earlier)
+    return _deciding(access, found, form, decision, faults, earlier=earlier, status=422)
 
 
 @blueprint.route("/imports/<file_id>/decide", methods=["GET", "POST"])
@@ -154,7 +169,7 @@ def choose_reading(access: Access, file_id: str) -> ResponseReturnValue:
 def decide(access: Access, file_id: str) -> ResponseReturnValue:
     found = _own(access, file_id)
     form = TransferForm()
-    if request.method == "GET" or found.stage not in (Stage.DECIDE, Stage.CHECK, Stage.READY):
+    if request.method == "GET" or found.stage not in _DECIDED:
         return _deciding(access, found, form)
     try:
         earlier = earlier_plan(access.organization, found, request.form.get("earlier", ""))
@@ -318,6 +333,7 @@ def _page(
         found=found,
         shown=_shown(found),
         mine=found.file.belongs_to(request_context()),
+        reading=showing.reading_of(found),
         fault=fault,
         indexes=_indexes_of_dump(access, found),
     )
@@ -352,7 +368,7 @@ def _deciding(
     earlier: Earlier | None = None,
     status: int = 200,
 ) -> ResponseReturnValue:
-    if found.stage not in (Stage.DECIDE, Stage.CHECK, Stage.READY) or found.is_running:
+    if found.stage not in _DECIDED or found.is_running:
         return _to(access, found.file)
     plans = earlier_plans(access.organization, found)
     if earlier is None and decision is None:
@@ -367,6 +383,7 @@ def _deciding(
         decision=decision,
         earlier=earlier,
         earlier_plans=plans,
+        reading=showing.reading_of(found),
         faults=[*decision.faults, *faults],
         asked=status != 200,
     )

@@ -3,13 +3,16 @@
 import gzip
 import io
 import tarfile
+from dataclasses import replace
 
 import bson
 import pytest
 
+from portal.data.formats.csv_rows import rows_in_blocks
 from portal.data.formats.detection import HEAD_BYTES, detect
-from portal.data.formats.options import Format
-from portal.data.formats.reading import read
+from portal.data.formats.options import Column, Dialect, Format
+from portal.data.formats.reading import START, read
+from portal.data.transfer.plans import detected_as
 
 JSON = b'{"_id": {"$oid": "65f0c2d4e8b7a913c0f55e10"}, "a": 1}'
 
@@ -206,3 +209,55 @@ def test_a_tar_is_a_dump():
         tar.addfile(tarfile.TarInfo("dump/"))
     found = detect(content.getvalue(), "dump.tar.gz")
     assert (found.is_dump, found.options.gzip) == (True, True)
+
+
+TITLED = {
+    "a report with its period, a blank line above the heading and a line of totals": (
+        "\ufeffPer Transaction Report        \nReporting Period:   2014-01-01 to 2014-01-31\n\n"
+        'Country, Transaction, Date, Name of App\nUsa, 24234jh24, 1/1/14, "App Name"\n'
+        "Totals:,,,,,,,,,\n",
+        ("Country", " Transaction", " Date", " Name of App"),
+    ),
+    "two lines of anything": ("nonsense1\nnonsense2\nh0,h1,h2\nr0,r1,r2\n", ("h0", "h1", "h2")),
+    "titles that a spreadsheet filled up": ("Of May;;\n;;\nid;a;b\n1;x;y\n", ("id", "a", "b")),
+}
+
+
+@pytest.mark.parametrize("kind", TITLED)
+def test_a_heading_below_titles_is_asked_for_and_records_begin_after_it(kind):
+    text, heading = TITLED[kind]
+    found = detect(text.encode(), "x.csv")
+    assert (found.is_heading_doubtful, found.likely_heading) == (True, heading)
+    [line] = [
+        number
+        for number, line in found.heading_lines("utf-8").items()
+        if line.startswith(heading[0])
+    ]
+    options = detected_as(found, None, None, str(line))
+    options = replace(options, columns=columns_of(heading))
+    first, *others = read([text.encode()], options)
+    assert (first.line, first.number, first.fault) == (line + 1, 1, None)
+    resumed = read([text.encode()[first.end.offset :]], options, first.end)
+    assert [each.line for each in resumed] == [each.line for each in others]
+
+
+def test_lines_above_a_heading_may_be_longer_than_what_is_read_at_once():
+    pieces = [b"\xef\xbb\xbftit", b'le "of', b'"\nmore\n', b"a,b\n1,2\n"]
+    [block] = rows_in_blocks(iter(pieces), Dialect(skipped_lines=2), START)
+    assert (block.heading, block.rows, block.lines) == (["a", "b"], [["1", "2"]], [4])
+    assert block.end[:3] == (sum(map(len, pieces)), 4, 1)
+
+
+def columns_of(heading):
+    return tuple(Column(name, (name,)) for name in heading)
+
+
+def test_what_only_looks_like_a_title_is_not_asked_about():
+    for text in ("note\nhello; world\nfoo; bar\n", "a,b,c\n1,,\n2,x,y\n", "id,,\n1,,\n"):
+        assert not detect(text.encode(), "x.csv").is_heading_doubtful, text
+
+
+def test_a_pointer_to_a_file_is_no_file():
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    for name in ("puzzles.bson", "puzzles.csv", "puzzles.json"):
+        assert "git lfs pull" in detect(pointer, name).refusal

@@ -7,7 +7,7 @@ import bson
 from portal.data.formats.options import Column, ColumnType
 from portal.data.handles import documents_of
 from portal.data.history.erasing import erase_document
-from portal.data.transfer.imports import decide, start_write
+from portal.data.transfer.imports import choose_reading, decide, start_write
 from portal.data.transfer.plans import STOPS_PER_MILLE, Plan
 from portal.data.transfer.stages import Stage, find_import
 from portal.database.kept_beside import EDITS, FILE_CHUNKS, FILES, rows_of
@@ -43,6 +43,18 @@ def test_not_in_the_words_of_yes_and_no(seen, stored):
     assert CANARY not in kept_of(seen.organization)
     left = find_import(seen.organization, found.file.id)
     assert (left.stage, left.plan.options.columns) == (Stage.DONE, ())
+
+
+def test_not_in_lines_above_a_heading_nor_in_what_was_typed_before_it_was_chosen(seen, stored):
+    titled = CANARY + b"\nid,n,m\n1,2," + CANARY + b"\n"
+    found = uploaded(seen, titled, "a.csv")
+    draft = {"columns": [[0, {"field": CANARY.decode()}]], "key": CANARY.decode()}
+    choose_reading(seen, found, heading="2", draft=draft)
+    runner.run_due_jobs()
+    assert kept_of(seen.organization).count(CANARY) > 4
+    erase_document(seen, bson.encode({"": 1}))
+    runner.run_due_jobs()
+    assert CANARY not in kept_of(seen.organization)
 
 
 def test_neither_in_errors_nor_in_what_is_told_of_them(seen, stored):
