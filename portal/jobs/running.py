@@ -37,6 +37,8 @@ MOST_TRIES = 3
 """The attempts that fail for one cause, without getting further, until the job has failed."""
 AWAY_SECONDS = 10
 """The pause of a job whose database is away, which counts as no failure."""
+NOT_NOW = "NotNow"
+"""The cause of a job that waits for what its work said, as long as that stands as its error."""
 # By what was asked, as much as by the server.
 _TOO_SLOW = (ExecutionTimeout, NetworkTimeout, WTimeoutError)
 
@@ -219,6 +221,7 @@ def _postpone(running: Run, later: NotNow) -> None:
     change = {
         "due_at": seconds_from_now(later.seconds),
         "last_error": {"$literal": later.reason},
+        "cause": NOT_NOW,
         "progress.done": running.done,
     }
     running.held.update_one(__raw__=[{"$set": change}])

@@ -76,9 +76,8 @@ def a_process(host, **values):
 
 def a_job(title, **values):
     """A job, as it stands in the database."""
-    return Job(
-        kind="moves", subject=title, title=title, origin={}, created_at=clock.now(), **values
-    ).save()
+    born = {"kind": "moves", "subject": title, "title": title, "created_at": clock.now()}
+    return Job(**{**born, "origin": {}, **values}).save()
 
 
 def begin(organization, master_db, **values):
@@ -406,6 +405,29 @@ def test_a_failed_job_of_operators_is_told_for_a_week(desk, cared_for):
     a_job("Moves to fra-1", state="failed", ended_at=clock.now() - timedelta(days=8))
     a_job("An import", state="failed", ended_at=clock.now(), organization=ObjectId())
     assert told(desk) == ["Failed: Moves to fra-2 failed no room Jobs"]
+
+
+def test_a_job_that_does_not_get_on_is_told_and_one_that_waits_on_purpose_is_not(desk, cared_for):
+    at, acme = clock.now(), an_organization("Acme Corp")
+    long_ago, soon = at - timedelta(hours=2), at + timedelta(seconds=20)
+    old = {"state": "running", "open": True, "created_at": long_ago, "due_at": soon}
+    stood = {"since": long_ago, "moved_at": long_ago, "step": "Writing", "note": "record 7"}
+    a_job("Hung", **old, attempt=1, organization=acme.id, progress=stood)
+    a_job("Gets on", **old, attempt=1, progress={"since": long_ago, "moved_at": at})
+    a_job("Begun again", **old, attempt=2, progress={"since": at, "moved_at": long_ago})
+    tried = {"last_error": "AutoReconnect: no cluster", "progress": {"since": at}}
+    a_job("Tried", **old, attempt=99, **tried)
+    a_job("Waits", **old, attempt=9, cause="NotNow", last_error="It is in the trash.")
+    a_job("Nobody’s", **old | {"due_at": long_ago})
+    told_of = {need.removeprefix("Attention: ").split(" hasn’t")[0]: need for need in told(desk)}
+    assert set(told_of) == {"Hung", "Tried", "Nobody’s"}
+    assert "Hung hasn’t moved for 2 hours No movement for 2 hours" in told_of["Hung"]
+    assert "Writing" not in told_of["Hung"]  # it is at what its note says
+    assert "after AutoReconnect: no cluster" in told_of["Tried"]
+    link = desk.get("/operator").html.select_one(".needs .ways a")["href"]
+    page = desk.get(link)
+    assert "no movement for 2 hours: its process is alive, at record 7" in page.text
+    assert page.html.find("button", string="Cancel")
 
 
 @pytest.mark.parametrize(

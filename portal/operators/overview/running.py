@@ -7,14 +7,16 @@ from typing import Any
 
 from bson import ObjectId
 
+from portal import clock
 from portal.audit.trail import installation, record
 from portal.database.leases import is_past
 from portal.database.transactions import transactional
 from portal.documents.installation import INSTALLATION
-from portal.documents.jobs import Job
+from portal.documents.jobs import Job, JobState
 from portal.documents.mails import Mail
 from portal.documents.moves import Move
 from portal.documents.organizations import Organization
+from portal.jobs.progress import STANDSTILL, standstill_of
 from portal.mail.reasons import in_a_sentence
 from portal.operators.overview.sources import noun_of
 from portal.organizations.lifecycle.retrying import why_it_stays
@@ -151,7 +153,10 @@ def jobs() -> Some:
 
 
 def listed(job: Job) -> ListedJob:
-    """The job as lists show it."""
+    """The job as lists show it, with the reason why it doesn't get on, if it doesn't."""
+    at, waits_for = clock.now(), None
+    if job.state == JobState.RUNNING and at - job.created_at > STANDSTILL:
+        waits_for = standstill_of(job, at)
     return ListedJob(
         id=job.id,
         kind=job.kind,
@@ -161,7 +166,7 @@ def listed(job: Job) -> ListedJob:
         state=job.state,
         done=job.progress.done,
         total=job.progress.total,
-        reason=job.reason or job.last_error,
+        reason=job.reason or waits_for or job.last_error,
         created_at=job.created_at,
         ended_at=job.ended_at,
         by=job.origin.email or job.origin.actor_name or "the portal",

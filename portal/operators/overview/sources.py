@@ -23,6 +23,8 @@ from portal.documents.jobs import Job, JobState
 from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import OperationKind, Organization
 from portal.documents.restrictions import Hold
+from portal.jobs.progress import standstill_of
+from portal.jobs.running import NOT_NOW
 from portal.mail import outbox
 from portal.mail.reasons import in_a_sentence
 from portal.operators.listing.feeding import reading_lag
@@ -37,6 +39,8 @@ from portal.web.counting import counted
 
 LONG = timedelta(seconds=60)
 MANY_ATTEMPTS = 3
+STILL = timedelta(minutes=10)
+"""The standstill of a job that needs somebody: some of its steps take minutes."""
 SOON = timedelta(days=2)
 LATELY = timedelta(days=7)
 _MOST = 1000
@@ -179,13 +183,40 @@ def moves(at: datetime) -> Part[Source]:
 
 
 def jobs(at: datetime) -> Part[Source]:
-    """Operators' jobs that failed lately."""
+    """Operators' jobs that failed lately, and anybody's that don't get on."""
     failed = {"state": JobState.FAILED, "organization": None, "ended_at": {"$gt": at - LATELY}}
+    still = {
+        "due_at": {"$exists": True},  # the partial index
+        "state": JobState.RUNNING,
+        "created_at": {"$lt": at - STILL},
+        "progress.moved_at": {"$not": {"$gt": at - STILL}},
+        "$or": [  # it has run for as long, or is only tried
+            {"progress.since": {"$not": {"$gt": at - STILL}}},
+            {"last_error": {"$exists": True}, "cause": {"$ne": NOT_NOW}},
+        ],
+        "$nor": [{"last_error": {"$exists": True}, "cause": NOT_NOW}],
+    }
     shown = {"title": 1, "reason": 1}
-    [rows] = yield [Read(Job, [{"$match": failed}, {"$limit": _MOST}, {"$project": shown}])]
+    [rows, standing] = yield [
+        Read(Job, [{"$match": failed}, {"$limit": _MOST}, {"$project": shown}]),
+        Read(Job, [{"$match": still}, {"$limit": _MOST}]),
+    ]
     ways = (Way("Jobs", _PAGE),)
     needs = [Need(f"{row['title']} failed", row.get("reason", ""), True, ways) for row in rows]
+    needs += [_standing(Job._from_son(row), at) for row in standing]
     return source_of("jobs", "Jobs", needs, at, page=_PAGE)
+
+
+def _standing(job: Job, at: datetime) -> Need:
+    since = naturaldelta(at - (job.progress.moved_at or job.created_at))
+    why = standstill_of(job, at) or "it has only just begun again"
+    ways = [Way("Jobs", _PAGE)]
+    if job.organization:
+        of = {"organization_id": job.organization}
+        ways.append(Way("Organization", "operator_organizations.show", of))
+    return Need(
+        f"{job.title} hasn’t moved for {since}", f"{why[:1].upper()}{why[1:]}.", ways=tuple(ways)
+    )
 
 
 def holds(at: datetime) -> Part[Source]:
