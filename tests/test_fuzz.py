@@ -426,7 +426,12 @@ FORMS = {
     "/organizations/<slug>/data/imports/uploads": ("size", "name"),
     "/organizations/<slug>/data/imports/<file_id>/parts/<int:number>": (),
     "/organizations/<slug>/data/imports/<file_id>/complete": (),
-    "/organizations/<slug>/data/imports/<file_id>/reading": ("encoding", "delimiter", "member"),
+    "/organizations/<slug>/data/imports/<file_id>/reading": (
+        "encoding",
+        "delimiter",
+        "heading",
+        "member",
+    ),
     "/organizations/<slug>/data/imports/<file_id>/decide": ("existing", "key", "stop", "t0", "f0"),
     "/organizations/<slug>/data/imports/<file_id>/write": (),
     "/organizations/<slug>/data/imports/<file_id>/indexes": ("index",),
