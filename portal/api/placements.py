@@ -14,6 +14,7 @@ from portal.database.connection import master_database
 from portal.documents.organizations import MAIN_CLUSTER, Organization, Strategy
 from portal.errors import NotFound
 from portal.organizations.access.lookup import parse_object_id, visible_in_any_state
+from portal.web.entity_tags import names_one
 
 placements = ApiBlueprint("placements", __name__, url_prefix="/org", description="Placements")
 
@@ -94,7 +95,7 @@ def _answer(organization: Organization, headers: dict[str, str]) -> Answer | Res
         raise NotFound(str(organization.id))
     etag = f"{entry['epoch']}-{entry['version']}"
     headers = {**headers, "ETag": f'"{etag}"'}
-    if etag in request.if_none_match:
+    if names_one(request.headers.get("If-None-Match", ""), [etag]):
         return Response(status=304, headers=headers)
     return {"organization": _shown(entry)}, 200, headers
 

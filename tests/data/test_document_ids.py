@@ -79,6 +79,12 @@ def test_an_etag_is_of_the_bytes_the_organization_and_the_secret():
     assert matches("*", acme, five)
     assert matches(f'"x", {etag_of(acme, five)}', acme, five)
     assert not matches(f"W/{etag_of(acme, as_long)}", acme, five)
+    # As proxies hand on what they compressed: nginx, Apache, Jetty.
+    tag = etag_of(acme, five)
+    for handed_on in (f"W/{tag}", f'{tag[:-1]}-gzip"', f'W/{tag[:-1]}--gzip"'):
+        assert matches(handed_on, acme, five)
+    assert not matches(tag.strip('"'), acme, five)
+    assert not matches(f'{tag[:-1]}x-gzip"', acme, five)
     before = current()
     tag = etag_of(acme, five)
     try:
