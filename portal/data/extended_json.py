@@ -39,6 +39,10 @@ LARGEST_TEXT_BYTES = 16 * 1024 * 1024
 _DOLLAR_KEY = re.compile(rb"[\x01-\x13\x7f\xff]\$")
 
 
+# More than 64 bits: libbson notices one overflow on the way, and stores another number after two.
+_TOO_LONG = re.compile(r"[\s:,\[-]\d{20}")
+
+
 class _Piecewise(Exception):
     """The text has to be read piece by piece."""
 
@@ -141,8 +145,11 @@ def _decode(text: bytes | str, where: str) -> str:
 
 
 def _may_need_pieces(text: str) -> bool:
-    """Tell whether it may have U+0000, which libbson cuts some strings off at, or a surrogate."""
-    return "\\u0000" in text or "\\ud" in text or "\\uD" in text
+    """Tell whether it may have U+0000, which libbson cuts some strings off at, a surrogate, or a
+    number that is too long."""
+    if "\\u0000" in text or "\\ud" in text or "\\uD" in text:
+        return True
+    return _TOO_LONG.search(text) is not None
 
 
 def _read_piecewise(text: str, where: str) -> bytes:
