@@ -1,7 +1,8 @@
 """The ``_id`` of a document in a URL.
 
 24 hexadecimal digits are an ObjectId. What is JSON is read as Extended JSON, so ``42`` is a number
-and ``"42"`` a string; another bare word is a string. ``~`` and base64url is the BSON of
+and ``"42"`` a string; another bare word is a string, also ``12e4``, which in hexadecimal digits is
+one of many. ``~`` and base64url is the BSON of
 ``{"": _id}``: exact for every type, and without anything that a proxy changes.
 """
 
@@ -24,6 +25,7 @@ _ANY_DATE: CodecOptions[dict[str, Any]] = CodecOptions(
 )
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 _OBJECT_ID_TYPE = 0x07
+_EXPONENT = re.compile(r"[0-9]+[eE][0-9]+")
 _WORD = re.compile(r"[\w.:@-]+")
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -35,6 +37,8 @@ def parse_document_id(text: str) -> bytes:
         return framed(b"\x07\0" + ObjectId(text).binary)
     if text.startswith("~"):
         return _from_base64(text[1:])
+    if _EXPONENT.fullmatch(text):
+        return bson.encode({"": text})
     try:
         return extended_json.parse_value(text)
     except InvalidExtendedJson as error:

@@ -66,7 +66,7 @@ def check_update(update: object) -> None:
     _refuse_encoded(update)
     for operator in update:
         if operator not in UPDATE_OPERATORS:
-            raise QueryRefused(f"{operator} is no operator of an update")
+            raise QueryRefused(f"an update has no operator {operator}")
     if "$pull" in update:  # the only operator that takes a filter; all others take data
         check_expressions(update["$pull"])
 
@@ -135,7 +135,7 @@ def _check_stages(pipeline: object, allowed: frozenset[str]) -> None:
             raise QueryRefused("a stage is a document with one field, its name")
         [(name, body)] = stage.items()
         if name not in allowed:
-            raise QueryRefused(f"{name} is no stage that is allowed here")
+            raise QueryRefused(f"no stage {name} is allowed here")
         if name == "$facet" and isinstance(body, Mapping):
             _refuse_encoded(body)
             for part in body.values():

@@ -8,7 +8,7 @@ from bson.raw_bson import RawBSONDocument
 
 from tests.tenants.library.conftest import library
 
-errors = library("errors")
+errors, queries = library("errors"), library("queries")
 QueryRefused = errors.QueryRefused
 
 
@@ -158,3 +158,16 @@ def test_what_pymongo_has_and_a_tenant_has_not_is_told_with_what_to_use(store):
     with pytest.raises(TypeError):
         store.find({}, nothing=1)
     assert not hasattr(store, "drop")
+
+
+@pytest.mark.parametrize(
+    ("refused", "words"),
+    [
+        (lambda: queries.check_update({"email": "b"}), "an update has no operator email"),
+        (lambda: queries.check_pipeline([{"match": {}}]), "no stage match is allowed here"),
+    ],
+)
+def test_a_name_is_not_at_the_beginning_of_a_sentence(refused, words):
+    """Where pages would have it begin with a capital, and name another field."""
+    with pytest.raises(QueryRefused, match=words):
+        refused()
