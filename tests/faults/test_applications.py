@@ -9,6 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 import requests
+from bson import ObjectId
 from pymongo import MongoClient
 
 from portal.applications import managing
@@ -62,16 +63,28 @@ def rename(organization, times):
         rename_organization(fresh(organization), NAMES[(n + 1) % 2], by_owner)
 
 
+def nothing_is_written_in_the_trash(trash, restore, tenant_db, customers):
+    """Not one document is there after the restore that wasn't at its beginning, though all
+    customers have tried: so no order that was acknowledged went there."""
+    collection = tenant_db[trash()]
+    before, enough = collection.count_documents({}), customers.refused[GONE] + WRITERS
+    wait_until(lambda: customers.refused[GONE] >= enough)
+    assert collection.count_documents({}) == before
+    restore()
+
+
 def trash_and_restore(organization, tenant_db, customers, times):
-    """Nothing is written meanwhile, though customers try."""
     by_owner = a_context(the_owner(organization))
-    for _ in range(times):
+
+    def trash():
         trashed = trash_organization(fresh(organization), None, by_owner)
-        collection = tenant_db[trashed.placement.collection]
-        before, enough = collection.count_documents({}), customers.refused[GONE] + WRITERS
-        wait_until(lambda enough=enough: customers.refused[GONE] >= enough)
-        assert collection.count_documents({}) == before
+        return trashed.placement.collection
+
+    def restore():
         restore_organization(fresh(organization), NAMES[0], by_owner)
+
+    for _ in range(times):
+        nothing_is_written_in_the_trash(trash, restore, tenant_db, customers)
 
 
 @pytest.mark.processes
@@ -107,15 +120,19 @@ def three_members(tmp_path):
 class Owner:
     """A program of the organization's owner, with the portal's API."""
 
-    def __init__(self, url):
-        self.url, self.renamed = url, 0
+    def __init__(self, url, master_db):
+        self.url, self.master_db, self.renamed = url, master_db, 0
         account = {"email": "mara@acme.example", "password": PASSWORD}
-        made = requests.post(
-            f"{url}/org/create", json={"organization_name": NAMES[0], **account}, timeout=30
-        )
-        self.id = made.json()["organization"]["id"]
-        token = requests.post(f"{url}/admin/login", json=account, timeout=30).json()["token"]
+        wait_until(lambda: self._answer("create", {"organization_name": NAMES[0], **account}))
+        token = wait_until(lambda: self._answer("login", account))["token"]
         self.headers = {"Authorization": f"Bearer {token}"}
+        self.id = str(master_db.organizations.find_one({"name": NAMES[0]})["_id"])
+
+    def _answer(self, what, body):
+        """What is told; nothing while the portal is too busy."""
+        path = {"create": "/org/create", "login": "/admin/login"}[what]
+        answer = requests.post(f"{self.url}{path}", json=body, timeout=30)
+        return None if answer.status_code >= 500 else answer.json()
 
     def change(self, method, path, done, body=None):
         """Until it is done, whatever is killed meanwhile."""
@@ -142,18 +159,41 @@ class Owner:
             return type(error).__name__
         return str(answer.status_code) if answer.ok else f"{answer.status_code} {answer.text}"
 
+    @property
+    def name(self):
+        """The organization's name, as it was last given."""
+        return NAMES[self.renamed % 2]
+
     def rename(self):
         self.renamed += 1
         # 409: an earlier try was carried out, or is still.
-        body = {"new_organization_name": NAMES[self.renamed % 2]}
+        body = {"new_organization_name": self.name}
         self.change("PUT", f"/org/update/by-id/{self.id}", ("200", "409"), body)
+        self._await("active")
 
     def trash(self):
+        """The name of its collection then."""
         self.change("DELETE", f"/org/delete/by-id/{self.id}", ("200", "404", "409"))
+        return self._await("trashed")["placement"]["collection"]
 
     def restore(self):
-        body = {"organization_name": NAMES[self.renamed % 2]}
+        body = {"organization_name": self.name}
         self.change("POST", f"/org/trash/{self.id}/restore", ("200", "409"), body)
+        self._await("active")
+
+    def _await(self, state):
+        """What is stored of the organization, once it has its name and is in that state."""
+
+        def find():
+            wanted = {"_id": ObjectId(self.id), "name": self.name, "state": state}
+            return self.master_db.organizations.find_one({**wanted, "operation": None})
+
+        return wait_until(find)
+
+
+def done_to_organizations(master_db):
+    """How often each thing was, by their audit trails."""
+    return Counter(event["action"] for event in master_db.audit_events.find({}, {"action": 1}))
 
 
 @pytest.mark.full
@@ -166,18 +206,18 @@ def test_orders_are_placed_once_for_minutes_while_everything_happens(
     with ExitStack() as everything:
         log = everything.enter_context((tmp_path / "shop.log").open("w"))
         running = everything.enter_context(portal(three_members, "shop", stderr=log))
-        owner = Owner(running.url)
+        client = everything.enter_context(MongoClient(three_members.admin_uri))
+        tenants = client["tenant_shop"]  # which has the library's own collections, too
+        owner = Owner(running.url, client["master_shop"])
         uri = an_application_of(three_members, "shop")
         url = everything.enter_context(shop(shop_python, uri, log))
-        client = everything.enter_context(MongoClient(three_members.admin_uri))
         with Customers(url, "acme-corp") as customers:
             customers.more(100)
             for killed in range(PRIMARIES_KILLED):
                 for _ in range(LONG_RENAMES // PRIMARIES_KILLED):
                     owner.rename()
                 for _ in range(LONG_TRASHINGS // PRIMARIES_KILLED):
-                    owner.trash()
-                    owner.restore()
+                    nothing_is_written_in_the_trash(owner.trash, owner.restore, tenants, customers)
                 port = three_members.kill_primary()
                 customers.more(100)
                 three_members.start(port)
@@ -193,7 +233,9 @@ def test_orders_are_placed_once_for_minutes_while_everything_happens(
             while time.monotonic() - began < LONG_SECONDS:
                 customers.more(100)
         assert set(customers.refused) <= {GONE, AWAY}
-        tenants = client["tenant_shop"]  # which has the library's own collections, too
+        done = done_to_organizations(owner.master_db)
+        assert done["organization.renamed"] == LONG_RENAMES
+        assert done["organization.trashed"] == done["organization.restored"] == LONG_TRASHINGS
         [name] = tenants.list_collection_names(filter={"name": {"$regex": "^org_"}})
         check_each_placed_once(tenants[name], customers)
     figure(
