@@ -7,6 +7,15 @@ PORTALS_OWN = {"portal_budgets", "portal_limits"}
 """What the portal has in the tenant database beside the organizations' collections."""
 
 
+def homes(tenant, elsewhere=()):
+    """Each tenant database, with what tells whether a placement, or a pool, is on its cluster: all
+    are in ``tenant`` but for those of the clusters ``elsewhere``, by name."""
+    others = dict(elsewhere)
+    yield tenant, lambda placed: placed.get("cluster") not in others
+    for name, database in others.items():
+        yield database, lambda placed, name=name: placed.get("cluster") == name
+
+
 def strategy_of(organization):
     return organization["placement"].get("strategy", "collection")
 

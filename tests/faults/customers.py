@@ -20,7 +20,7 @@ from portal.documents.organizations import Organization
 from portal.errors import PortalError
 from portal.organizations.storage import tenant_of
 from tests.forking import processes
-from tests.placing import documents_of
+from tests.placing import documents_of, homes
 from tests.processes import wait_until
 from tests.visitor import PASSWORD
 
@@ -163,6 +163,16 @@ class Crowd:
         enough = len(self.deeds) + deeds
         wait_until(lambda: len(self.deeds) >= enough)
 
+    def wait_until_spread(self, *clusters, each=2):
+        """Wait until so many have an organization on each of the clusters."""
+
+        def spread():
+            current = [customer.current or {} for customer in self.customers]
+            found = Counter(one.get("placement", {}).get("cluster") for one in current)
+            return all(found[cluster] >= each for cluster in clusters)
+
+        wait_until(spread)
+
     def stop(self):
         self.stopped.set()
 
@@ -300,11 +310,15 @@ class Writers:
         self.told.close()
         self.process.join()
 
-    def check(self, master, tenant):
+    def check(self, master, tenant, elsewhere=()):
         """Each acknowledged document is in its organization's collection and in no other."""
         places, pools = {}, list(master.pools.find())
         for organization in master.organizations.find({"state": {"$ne": "purged"}}):
-            for document in documents_of(tenant, organization, pools):
+            [home] = [
+                each for each, is_here in homes(tenant, elsewhere)
+                if is_here(organization["placement"])
+            ]  # fmt: skip
+            for document in documents_of(home, organization, pools):
                 assert document["organization"] == organization["_id"]
                 assert document["_id"] not in places
                 places[document["_id"]] = organization["_id"]

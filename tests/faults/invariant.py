@@ -5,26 +5,30 @@ import json
 import re
 from collections import Counter
 
-from tests.placing import collection_called, collections_on, pool_name, strategy_of
+from tests.placing import collection_called, collections_on, homes, pool_name, strategy_of
 
 STATES = {"active", "trashed", "purged"}
 STRICTNESS = ("read-only", "locked", "hidden")
 OF_TRASH = {"trashed_at", "trashed_by", "purge_at"}
 
 
-def check_whole(master, tenant, *, idle_accounts=(), strangers=()):
+def check_whole(master, tenant, *, idle_accounts=(), strangers=(), elsewhere=()):
     """Fail where anything is half or stray; the organizations that there are.
 
     An account has a membership, or owned what was purged, but for ``idle_accounts``. Collections
-    of ``strangers`` are there, and are no organization's.
+    of ``strangers`` are there, and are no organization's. All organizations are in ``tenant``, but
+    for those of clusters whose databases are ``elsewhere``.
     """
     organizations = list(master.organizations.find())
     assert not [o for o in organizations if o.get("operation") is not None]
     assert {o["state"] for o in organizations} <= STATES
     kept = [o for o in organizations if o["state"] != "purged"]
     tombstones = [o for o in organizations if o["state"] == "purged"]
-    _check_collections(master, tenant, kept, tombstones, strangers)
-    _check_credentials(master, tenant, kept, strangers)
+    for home, is_here in homes(tenant, elsewhere):
+        here = [[o for o in some if is_here(o["placement"])] for some in (kept, tombstones)]
+        pools = [pool for pool in master.pools.find() if is_here(pool)]
+        _check_collections(home, pools, *here, strangers)
+        _check_credentials(master, home, here[0], strangers)
     _check_suspensions(master, organizations)
     _check_slugs(master, organizations)
     _check_people(master, kept, tombstones, idle_accounts)
@@ -32,8 +36,8 @@ def check_whole(master, tenant, *, idle_accounts=(), strangers=()):
     return organizations
 
 
-def _check_collections(master, tenant, kept, tombstones, strangers):
-    found, pools = collections_on(tenant), list(master.pools.find())
+def _check_collections(tenant, pools, kept, tombstones, strangers):
+    found = collections_on(tenant)
     for name in strangers:
         found.pop(name)
     for pool in pools:
@@ -72,14 +76,14 @@ def _check_pool(tenant, pool, kept):
 def _check_credentials(master, tenant, kept, strangers):
     """A user and a role for each that is recorded, which reaches its organization's collection and
     no other, and nothing in the trash."""
+    ids = {o["_id"]: o for o in kept}
     recorded = {
         user["name"]: credential["organization"]
-        for credential in master.credentials.find()
+        for credential in master.credentials.find({"organization": {"$in": [*ids]}})
         for user in credential["users"]
     }
     reached = _reached(tenant)
     assert set(reached) == set(recorded) == _users(tenant)
-    ids = {o["_id"]: o for o in kept}
     for name, organization_id in recorded.items():
         organization = ids[organization_id]
         collection = organization["placement"]["collection"]

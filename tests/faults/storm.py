@@ -22,6 +22,7 @@ from tests.processes import portal, wait_until
 from tests.rights import admit
 
 SETTLED_SECONDS = 60
+ABROAD = "europe"
 
 
 @contextmanager
@@ -55,24 +56,25 @@ def _set_policy(text):
     policies.set_policy(text, 0, [MAIN_CLUSTER], RequestContext())
 
 
-def _place_abroad(uri):
-    """Have all organizations be placed in another cluster."""
+def _place_abroad(uri, too):
+    """Have all organizations be placed in another cluster, or half of them."""
     connection.prepare()
-    managing.add_cluster("europe", Changes(uri), RequestContext())
-    managing.change_cluster(MAIN_CLUSTER, Changes(weight=0), RequestContext())
+    managing.add_cluster(ABROAD, Changes(uri), RequestContext())
+    if not too:
+        managing.change_cluster(MAIN_CLUSTER, Changes(weight=0), RequestContext())
 
 
 @contextmanager
-def storm(server, figure, *, in_haste=False, policy=None, abroad=None):
+def storm(server, figure, *, in_haste=False, policy=None, abroad=None, at_home_too=False):
     """Customers and writers at work on a portal, whose organizations are placed by the ``policy``,
-    in the cluster ``abroad`` if there is one. After the block, when they are done with what they had begun, nothing that was acknowledged is
-    lost, and all is whole."""
+    in the cluster ``abroad`` if there is one, or in both. After the block, when they are done with
+    what they had begun, nothing that was acknowledged is lost, and all is whole."""
     active = server.settings_of("storm")
     if policy is not None:
         assert doomed.live(active, _set_policy, policy).raised is None
     if abroad is not None:
         admit(abroad.admin_uri, active.master_db, active.tenant_db)
-        assert doomed.live(active, _place_abroad, abroad.uri).raised is None
+        assert doomed.live(active, _place_abroad, abroad.uri, at_home_too).raised is None
     home = (abroad or server).admin_uri
     with (
         MongoClient(home, uuidRepresentation="standard", tz_aware=True, timeoutMS=20_000) as there,
@@ -84,6 +86,9 @@ def storm(server, figure, *, in_haste=False, policy=None, abroad=None):
         portal(server, "storm", stderr=log) as running,
     ):
         master, tenant = client[active.master_db], there[active.tenant_db]
+        elsewhere = {}
+        if at_home_too:
+            tenant, elsewhere = client[active.tenant_db], {ABROAD: tenant}
 
         def settled():
             all_left = crowd.has_left()
@@ -96,7 +101,7 @@ def storm(server, figure, *, in_haste=False, policy=None, abroad=None):
                 return False  # what woke up is not well yet
             return all_left and not running
 
-        with Crowd(running.url, impatient[active.master_db]) as crowd:
+        with Crowd(running.url, impatient[active.master_db], 8 if at_home_too else 4) as crowd:
             with Writers(active) as writers:
                 yield crowd
             crowd.stop()
@@ -104,7 +109,7 @@ def storm(server, figure, *, in_haste=False, policy=None, abroad=None):
             wait_until(settled, SETTLED_SECONDS)
             figure(f"all settled {time.monotonic() - begin:.1f} s after the last request")
         crowd.check(master)
-        writers.check(master, tenant)
-        invariant.check_whole(master, tenant)
+        writers.check(master, tenant, elsewhere)
+        invariant.check_whole(master, tenant, elsewhere=elsewhere)
         figure(crowd.figure)
         figure(writers.figure)

@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pymongo import MongoClient
 
+from portal.documents.organizations import MAIN_CLUSTER
 from tests.faults.servers import OneMember, ThreeMembers
-from tests.faults.storm import MIXED, storm
+from tests.faults.storm import ABROAD, MIXED, storm
 from tests.processes import Person, portal, wait_until
 
 
@@ -32,6 +33,15 @@ def abroad(tmp_path):
     folder = tmp_path / "abroad"
     folder.mkdir()
     server = OneMember(folder, "--setParameter", "enableTestCommands=1")
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def three_abroad(tmp_path):
+    folder = tmp_path / "abroad"
+    folder.mkdir()
+    server = ThreeMembers(folder)
     yield server
     server.end()
 
@@ -68,6 +78,45 @@ def test_another_cluster_that_is_killed_or_hangs_loses_nothing(one_member, abroa
         with abroad.stopped():
             crowd.wait_for_503()
         crowd.downtime_since(time.monotonic())
+
+
+@pytest.mark.attack("F1")
+@pytest.mark.full
+@pytest.mark.timeout(600)
+@each_policy
+def test_another_cluster_whose_primary_is_killed_or_hangs_loses_nothing(
+    one_member, three_abroad, figure, policy
+):
+    """With all organizations on it; another of its members takes over."""
+    with storm(one_member, figure, in_haste=True, policy=policy, abroad=three_abroad) as crowd:
+        crowd.get_going()
+        killed = three_abroad.kill_primary()
+        figure(f"{crowd.downtime_since(time.monotonic()):.1f} s without an answer after a kill")
+        three_abroad.start(killed)
+        wait_until(three_abroad.all_are_well)
+        with three_abroad.primary_stopped():
+            downtime = crowd.downtime_since(time.monotonic())
+        figure(f"{downtime:.1f} s without an answer when the primary hung")
+
+
+@pytest.mark.attack("F1")
+@pytest.mark.full
+@pytest.mark.timeout(600)
+@each_policy
+def test_of_two_clusters_the_one_that_dies_or_hangs_takes_no_other_organizations_along(
+    one_member, abroad, figure, policy
+):
+    """Those at home go on, and who signs up meanwhile goes there."""
+    both = {"abroad": abroad, "at_home_too": True}
+    with storm(one_member, figure, in_haste=True, policy=policy, **both) as crowd:
+        crowd.wait_until_spread(MAIN_CLUSTER, ABROAD)
+        abroad.kill()
+        crowd.get_going()
+        abroad.start_again()
+        crowd.wait_until_spread(MAIN_CLUSTER, ABROAD)
+        with abroad.stopped():
+            crowd.get_going()
+        crowd.get_going()
 
 
 def test_an_operation_that_a_killed_server_left_goes_on_as_soon_as_that_is_back(one_member):
