@@ -28,11 +28,13 @@ PATIENCE_SECONDS = 240
 
 
 def wait_until(condition, seconds=PATIENCE_SECONDS):
-    """Wait for a condition; its value, or a failure after some seconds."""
-    deadline = time.monotonic() + seconds
+    """Wait for a condition; its value, or a failure after some seconds. What takes long is asked for
+    less and less often: to ask takes time from what is waited for."""
+    begun = time.monotonic()
     while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not come to be in time"
-        time.sleep(0.02)
+        waited = time.monotonic() - begun
+        assert waited < seconds, "it did not come to be in time"
+        time.sleep(min(max(0.02, waited / 20), 0.5))
     return value
 
 
