@@ -2,6 +2,7 @@
 
 import json
 import re
+import zlib
 
 import pytest
 import schemathesis
@@ -258,8 +259,15 @@ CHECKED = schemathesis.Config.from_dict(
     {"checks": {"negative_data_rejection": {"expected-statuses": REFUSED}}}
 )
 MANY = 30
-EXAMPLES = pytest.mark.parametrize("examples", [1, pytest.param(MANY, marks=pytest.mark.full)])
 MODES = pytest.mark.parametrize("mode", list(GenerationMode))
+# Daily each operation is sent something that it allows, or something that it forbids, by turns.
+TURNS = pytest.mark.parametrize(
+    ("mode", "examples"),
+    [
+        (None, 1),
+        *(pytest.param(mode, MANY, marks=pytest.mark.full) for mode in GenerationMode),
+    ],
+)
 
 
 CONSOLE = "^/admin/(?!login$)"
@@ -267,15 +275,17 @@ CONSOLE = "^/admin/(?!login$)"
 
 
 def try_every_operation(app, mode, examples, prepare, *, console=False):
-    """Send what the document allows, or what it forbids, and hold the answers against it; to the
-    ``console``, or to all but that."""
+    """Send what the document allows, or what it forbids, or where no mode is given one of both, and
+    hold the answers against it; to the ``console``, or to all but that."""
     patiently = settings(
         max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None
     )
     schema = schemathesis.openapi.from_wsgi("/docs/openapi.json", app, config=CHECKED)
     narrowed = schema.include if console else schema.exclude
     for found in narrowed(path_regex=CONSOLE).get_all_operations():
-        cases = found.ok().as_strategy(generation_mode=mode)
+        operation = found.ok()
+        turn = list(GenerationMode)[zlib.crc32(operation.label.encode()) % 2]
+        cases = operation.as_strategy(generation_mode=mode or turn)
 
         @patiently
         @given(case=cases)
@@ -298,9 +308,8 @@ def test_the_api_keeps_to_its_document_without_a_token(app, mode):
 
 
 @pytest.mark.attack("D3")
-@EXAMPLES
+@TURNS
 @pytest.mark.timeout(300)
-@MODES
 @pytest.mark.slow
 def test_the_api_keeps_to_its_document_with_a_token(app, owner, mode, examples):
     """Every other name is that of an organization there is."""
@@ -390,9 +399,8 @@ def ids_there():
 
 
 @pytest.mark.attack("D3")
-@pytest.mark.parametrize("examples", [1, pytest.param(MANY, marks=pytest.mark.full)])
+@TURNS
 @pytest.mark.timeout(300)
-@MODES
 @pytest.mark.slow
 def test_the_consoles_api_keeps_to_its_document_for_an_operator(app, desk, mode, examples):
     """Most ids are those of something there is."""
