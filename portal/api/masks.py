@@ -43,7 +43,7 @@ def mask_field(body: dict[str, str], name: str) -> dict[str, Any]:
     return _told(masking.mask_field(access, body["path"], request_context()))
 
 
-@masks.delete("/<name:name>/masks", refusals=(MalformedJson, *OF_CHANGES))
+@masks.delete("/<name:name>/masks", refusals=(MalformedJson, *OF_CHANGES, InvalidMask))
 @takes_key
 @logged_in
 @masks.arguments(schemas.MaskBody)

@@ -123,6 +123,13 @@ def test_unmasking_asks_first_and_is_recorded(ada, acme, documents):
     assert AuditEvent.objects(action="field.unmasked").count() == 1
 
 
+def test_what_can_be_no_field_is_not_told_back_at_any_length(ada, acme):
+    """It would be told by the cookie, which browsers drop where it is too large."""
+    refused = ada.post(f"{PAGE}/remove", {"path": "x" * 10_000})
+    assert refused.status == 422
+    assert "characters at most" in refused.text
+
+
 def test_the_page_says_who_sees_what_and_draws_what_viewers_get(ada, acme, documents):
     mask(acme, "contact.email")
     mask(acme, "iban")
