@@ -115,6 +115,14 @@ class LimitInfo(Response):
     allowed = fields.Integer(required=True, allow_none=True, metadata={"example": 10_000})
     used = fields.Float(required=True, allow_none=True, metadata={"example": 4100})
     by_plan = fields.Boolean(required=True, metadata={"example": False})
+    measured_at = fields.AwareDateTime(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "when, if its cluster doesn’t answer now",
+            "example": "2026-12-06T14:10:02+00:00",
+        },
+    )
 
 
 class LimitsAnswer(Success):

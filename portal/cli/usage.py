@@ -186,10 +186,11 @@ def _wanted(amounts: dict[str, int | None]) -> limiting.Wanted:
 def _print(found: list[limiting.Limit]) -> None:
     rows = [
         (one.kind, one.used if one.used is None else f"{one.used:.10g}", one.allowed,
-         "plan" if one.by_plan else "")
+         "plan" if one.by_plan else "",
+         f"{one.measured_at:%Y-%m-%d %H:%M} UTC" if one.measured_at else "now")
         for one in found
     ]  # fmt: skip
-    print_table(("LIMIT OF", "USED", "ALLOWED", "BY"), rows)
+    print_table(("LIMIT OF", "USED", "ALLOWED", "BY", "AS OF"), rows)
 
 
 def _cells(kept: Kept | None) -> tuple[object, object]:

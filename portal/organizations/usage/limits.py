@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -57,12 +58,13 @@ Wanted = Mapping[LimitKind, int | None]
 class Limit:
     """A limit in force, if there is one (``allowed``), and how much of it is ``used``, if that is
     known: of operations, those of the last whole minute, per second. ``by_plan`` where it isn't the
-    organization's own."""
+    organization's own, ``measured_at`` where its cluster doesn't answer now."""
 
     kind: LimitKind
     allowed: int | None
     used: float | None
     by_plan: bool = False
+    measured_at: datetime | None = None
 
     @property
     def share(self) -> float | None:
@@ -91,7 +93,8 @@ def limits_of(organization: Organization, *, measured: bool = True) -> dict[Limi
         if kind == LimitKind.OPERATIONS and (measured or allowed):
             used[kind] = _operations_per_second(organization.id)
         from_plan = own_limit is None and plan_limit is not None
-        limits[kind] = Limit(kind, allowed, used.get(kind), from_plan)
+        measured_at = kept.measured_at if kept and kind != LimitKind.OPERATIONS else None
+        limits[kind] = Limit(kind, allowed, used.get(kind), from_plan, measured_at)
     return limits
 
 

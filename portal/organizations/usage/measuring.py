@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from portal import clock
 from portal.database.clusters import database_of
+from portal.database.errors import ClusterUnavailable
 from portal.documents.figures import OrganizationFigures
 from portal.documents.organizations import Organization, Placement, Strategy
 from portal.organizations.lifecycle import pools
@@ -35,11 +37,13 @@ _ONE_BY_ONE = (
 @dataclass(frozen=True, slots=True)
 class Kept:
     """The documents of an organization, and their size as they are given. ``exact`` if they were
-    counted one by one: after a crash the server's own figures may be off."""
+    counted one by one: after a crash the server's own figures may be off. ``measured_at`` is set
+    where that isn't now, since its cluster doesn't tell."""
 
     documents: int
     bytes: int
     exact: bool
+    measured_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +55,15 @@ class Recount:
 
 
 def measure(organization: Organization) -> Kept | None:
-    """The organization's size; ``None`` while its collection can't be read."""
+    """The organization's size: as it was last measured, if it was, where its cluster doesn't tell
+    it; ``None`` while its collection isn't where it should be."""
     try:
         return _measure(organization)
-    except (collections.CollectionError, PyMongoError):
+    except collections.CollectionError:
         return None
+    except (ClusterUnavailable, PyMongoError):
+        last = OrganizationFigures.objects(id=organization.id).first()
+        return last and Kept(last.documents, last.bytes, exact=False, measured_at=last.measured_at)
 
 
 def count_anew(organization: Organization, seconds: float = COUNTING_SECONDS) -> Recount:

@@ -28,7 +28,8 @@ _ATTENTION, _DANGER = 0.8, 1.0
 
 @dataclass(frozen=True, slots=True)
 class ShownLimit:
-    """A limit in words, and how much of it is used as a meter."""
+    """A limit in words, and how much of it is used as a meter; ``measured_at`` is set where that
+    was measured earlier."""
 
     words: str
     allowed: str
@@ -36,6 +37,7 @@ class ShownLimit:
     meter: Meter | None
     signal: str
     by_plan: bool
+    measured_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ def shown_limit(limit: Limit) -> ShownLimit:
         None if share is None else meter(share),
         signal,
         limit.by_plan,
+        limit.measured_at,
     )
 
 

@@ -158,7 +158,7 @@ def test_programs_of_operators_read_use_and_set_limits(program_of, acme):
     answer = program.ask("PATCH", path, {"documents": 5, "operations": None})
     assert answer.status_code == 200
     assert answer.json["limits"][0] == {
-        "kind": "documents", "allowed": 5, "used": 0.0, "by_plan": False
+        "kind": "documents", "allowed": 5, "used": 0.0, "by_plan": False, "measured_at": None
     }  # fmt: skip
     assert program.ask("PATCH", path, {"documents": 0}).status_code == 422
     assert program.ask("PATCH", path, {"documents": 1.5}).status_code == 422
