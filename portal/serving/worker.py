@@ -148,6 +148,7 @@ class BufferingWorker(ThreadWorker):
         """Answer a request; where the connection will be closed, the answer says so."""
         if not conn.arrival.ends:
             req.force_close()
+        req.headers = _with_one_cookie_field(req.headers)
         return super().handle_request(req, conn)
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
@@ -202,6 +203,15 @@ class BufferingWorker(ThreadWorker):
 
     def _deadline(self, seconds: float) -> float:
         return time.monotonic() + (seconds if self.alive else min(seconds, STOP_KEEPALIVE_LINGER))
+
+
+def _with_one_cookie_field(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The headers with all cookies in one field. Browsers send several in HTTP/2, proxies hand them
+    on as they are (RFC 9113, 8.2.3, forbids it), and gunicorn would join them by commas."""
+    cookies = [value for name, value in headers if name == "COOKIE"]
+    if len(cookies) < 2:
+        return headers
+    return [each for each in headers if each[0] != "COOKIE"] + [("COOKIE", "; ".join(cookies))]
 
 
 def _expired(waiting: deque[TConn]) -> list[TConn]:

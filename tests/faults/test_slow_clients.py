@@ -147,6 +147,19 @@ def test_requests_in_parts_and_after_each_other_are_answered(running):
         assert answers.count(b"HTTP/1.1 200 ") == 2
 
 
+def test_cookies_that_a_proxy_hands_on_one_by_one_are_all_read(running):
+    """As browsers send them in HTTP/2 (benoitc/gunicorn 2790, cloudflare/pingora 892)."""
+    person = Person(running.url)
+    person.sign_up("Cookie Corp", "cookies@acme.example")
+    own = [f"Cookie: {cookie.name}={cookie.value}" for cookie in person.session.cookies]
+    fields = "\r\n".join(["Cookie: theme=dark", *own, "Cookie: last=1"])
+    with connect(running) as connection:
+        connection.sendall(
+            f"GET /organizations HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n".encode()
+        )
+        assert status_of_answer(connection) == 200
+
+
 def status_of_answer(connection):
     answer = HTTPResponse(connection)
     answer.begin()
