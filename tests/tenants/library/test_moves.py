@@ -523,11 +523,10 @@ def test_a_write_of_which_nothing_can_be_learned_is_told_and_not_guessed(
 
 
 @own_collection
-@pytest.mark.each_case
-@pytest.mark.parametrize("to", ["collection", "shared"])
-def test_an_index_is_built_at_the_new_place_if_there_may_be_one(store, fake, acme, to):
+@pytest.mark.parametrize("new_strategy", ["collection", "shared"])  # builds it, refuses it
+def test_an_index_is_built_at_the_new_place_if_there_may_be_one(store, fake, acme, new_strategy):
     store.create_index("a")
-    fence, outcome = Fence(fake, acme, strategy=to, cluster="berlin", pool=3), []
+    fence, outcome = Fence(fake, acme, strategy=new_strategy, cluster="berlin", pool=3), []
 
     def build():
         try:
@@ -541,7 +540,7 @@ def test_an_index_is_built_at_the_new_place_if_there_may_be_one(store, fake, acm
     assert building.is_alive()
     fence.go_on()
     building.join()
-    if to == "shared":
+    if new_strategy == "shared":
         assert outcome == [errors.NeedsOwnPlacement]
     else:
         assert outcome == ["b_1"]
