@@ -19,7 +19,7 @@ from portal.database.connection import client
 log = structlog.get_logger()
 
 TRANSACTION_SECONDS = 5
-ENDING_SECONDS = 2
+ENDING_SECONDS = 0.7
 _in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
 
 Result = TypeVar("Result")

@@ -3,8 +3,8 @@
 OPERATION_SECONDS = 20
 # A client that was killed in a transaction keeps its locks; the others' wait must be bounded.
 TRANSACTION_SECONDS = 5
-# To tell the server that one is over, whatever is left of the caller's time.
-ENDING_SECONDS = 2
+# To tell the server that one is over, beyond the time of the caller, who waits for it.
+ENDING_SECONDS = 0.7
 INDEX_SECONDS = 3600
 CREATION_SECONDS = 5
 # Half a second is much for a switch; whoever takes over from a process that died needs ten.
