@@ -21,11 +21,12 @@ _LOCAL = re.compile(
 # What mail programs and pages put around a copied address.
 _UNSEEN = re.compile(r"[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 # ``Mara <address>``, as Outlook has it ``Mara [mailto:address]``, ``address (Mara)``; as chats have
-# it ``<mailto:address|address>``.
+# it ``<mailto:address|address>``. Each character can be matched in one way only, so that none of
+# the length of a page is looked at again and again.
 _NAMED = re.compile(
-    r"[^<>]*<\s*(?P<angle>[^<>|]+?)\s*(?:\|[^<>]*)?>"
-    r"|[^\[\]@]*\[\s*(?P<square>[^\[\]]+?)\s*\]"
-    r"|(?P<first>[^\s()]+@[^\s()]+)\s*\([^()@]*\)"
+    r"[^<>]*<(?P<angle>[^<>|]+)(?:\|[^<>]*)?>"
+    r"|[^\[\]@]*\[(?P<square>[^\[\]]+)\]"
+    r"|(?P<first>[^\s()@]+@[^\s()@]+)\s*\([^()@]*\)"
 )
 _LINK = re.compile(r"(?:mailto|smtp|e-?mail):\s*([^?]*)(\?.*)?", re.IGNORECASE)
 _FULL_WIDTH = re.compile(r"[\uff01-\uff5e]")  # an input method's
@@ -92,7 +93,7 @@ def _unwrap(text: str) -> str:
         typed = unicodedata.normalize("NFKC", typed)
     typed = typed.strip().rstrip(";,. \t\r\n\u00a0")
     if named := _NAMED.fullmatch(typed):
-        typed = named[named.lastgroup or 0]
+        typed = named[named.lastgroup or 0].strip()
     if quoted := _QUOTED.fullmatch(typed):
         typed = quoted[2].strip()
     if link := _LINK.fullmatch(typed):

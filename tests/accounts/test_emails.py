@@ -1,5 +1,7 @@
 """E-mail addresses: when two are one."""
 
+import time
+
 import pytest
 
 from portal.email_addresses import InvalidEmail, parse_email
@@ -108,3 +110,15 @@ def test_what_is_no_address_is_refused(text):
         return
     with pytest.raises(InvalidEmail):
         parse_email(text)
+
+
+@pytest.mark.attack("D1")
+@pytest.mark.parametrize("head", ["<", "[", "a@b (", "'", "mailto:", "a", ""])
+@pytest.mark.parametrize("body", [" ", "\u00a0", "<", "(", "a ", "] [", "\u0301", "."])
+def test_nothing_that_is_typed_takes_long_to_read(head, body):
+    """Before a log-in: patterns that try each way to split spaces took half a minute."""
+    text = (head + body * 1000)[:999] + "x"
+    begun = time.thread_time()
+    with pytest.raises(InvalidEmail):
+        parse_email(text)
+    assert time.thread_time() - begun < 0.2
