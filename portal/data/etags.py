@@ -20,8 +20,8 @@ def etag_of(organization: ObjectId, document: bytes) -> str:
 
 
 def matches(header: str, organization: ObjectId, document: bytes) -> bool:
-    """Tell whether ``If-Match`` or ``If-None-Match`` names the document as it is, also by a tag
-    that was made with an earlier secret key."""
+    """Tell whether an ``If-Match`` header names the document as it is, also by a tag that was made
+    with an earlier secret key."""
     active = settings.current()
     secrets = (active.secret_key, *active.secret_key_fallbacks)
     return names_one(header, [_tag(secret, organization, document) for secret in secrets])

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterable
 
-_TAG = re.compile(r'"([^"]*)"')
+_TAG = re.compile(r'"([^"]{1,100})"')
 # Apache, Jetty and Caddy tell at the end of a tag how they compressed what it is of.
-_COMPRESSED = re.compile(r"[-;:]+(gzip|br|zstd|deflate)$")
+_COMPRESSIONS = ("gzip", "br", "zstd", "deflate")
 
 
 def names_one(header: str, tags: Iterable[str]) -> bool:
@@ -13,5 +13,11 @@ def names_one(header: str, tags: Iterable[str]) -> bool:
     quotes: also as proxies that compress hand it on, weak (``W/"…"``) or with an end of theirs."""
     if header.strip() == "*":
         return True
-    sent = _TAG.findall(header)
-    return not {*sent, *(_COMPRESSED.sub("", each) for each in sent)}.isdisjoint(tags)
+    sent = set(_TAG.findall(header))
+    plain = {
+        each.removesuffix(ending).rstrip("-;:")
+        for each in sent
+        for ending in _COMPRESSIONS
+        if each.endswith(ending)
+    }
+    return not (sent | plain).isdisjoint(tags)
