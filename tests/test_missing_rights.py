@@ -105,6 +105,14 @@ def test_each_right_on_a_database_of_its_own_that_is_missing_is_told(app, portal
         assert refusal(command, lacking) in words(answer), action
 
 
+def test_a_stranger_is_told_the_command_and_no_name(app, portal_lacking):
+    with portal_lacking(Rights(current().master_db, ("find",))):
+        page = Visitor(app).log_in("mara@acme.example")
+    assert page.status == 503
+    assert "doesn’t allow the portal find, which this needs. Trying again" in page.text
+    assert current().master_db not in page.text
+
+
 def test_pages_go_on_without_the_rights_on_the_cluster_and_on_reports(needing, portal_without):
     """Who is connected, what a server may hold and what applications report is only told less."""
     _, visitor = needing

@@ -114,9 +114,15 @@ def answer_database_error(error: Exception) -> ResponseReturnValue:
     log.warning("database.unavailable", error=connection.explain(error))
     command = diagnosis.refused_command(error)
     if command:
-        rights = map(str, clusters.missing_rights_in_request())
-        return answer_portal_error(RightMissing(command, tuple(rights)))
+        # Names of databases and collections are no stranger's business.
+        rights = clusters.missing_rights_in_request() if _is_logged_in() else []
+        return answer_portal_error(RightMissing(command, tuple(map(str, rights))))
     return answer_portal_error(clusters.unavailable_in_request() or DatabaseUnavailable())
+
+
+def _is_logged_in() -> bool:
+    """Tell whether somebody was found to be, without a look into the database, which refused."""
+    return "_login_user" in g and current_user.is_authenticated  # Flask-Login keeps them there
 
 
 def answer_csrf_error(error: CSRFError) -> ResponseReturnValue:
