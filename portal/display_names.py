@@ -25,9 +25,10 @@ _SEEN_JOINERS = regex.compile(f"{_JOINS}|{_AT_VIRAMA}".replace("{0}", r"[\u200c\
 _NON_JOINERS = regex.compile(r"(?<=[\p{jt=D}\p{jt=L}\p{jt=R}]\p{jt=T}*)\u200c+")
 # The variants of one ideograph, in Japanese names, and of a Mongolian letter, with the gap before
 # its last vowel.
+_MONGOLIAN = r"(?=\p{Mongolian})\p{L}"
 _SEEN_SELECTORS = regex.compile(
     r"(?<=\p{Unified_Ideograph})[\U000e0100-\U000e01ef]"
-    r"|(?<=\p{Mongolian})(?:[\u180b-\u180d\u180f]|\u180e(?=\p{Mongolian}))"
+    rf"|(?<={_MONGOLIAN})(?:[\u180b-\u180d\u180f]|\u180e(?={_MONGOLIAN}))"
 )
 # The space bar of keyboards for scripts without spaces between words makes it: where lines may be
 # broken, which is nowhere seen.
