@@ -98,8 +98,9 @@ OPLOG = Rights("local", ("collStats",), "oplog.rs")
 
 
 def internal_database(tenant_database: str) -> str:
-    """The name of the database for the portal's own data beside tenant data, where no application
-    and no credential has a right."""
+    """The name of the database for the portal's own data beside tenant data, where no credential
+    has a right, and no application but on collections that are called as in organizations' own
+    databases, of which there are none here."""
     return f"{tenant_database}_internal"
 
 

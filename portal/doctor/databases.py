@@ -30,8 +30,9 @@ OTHER_COLLECTIONS = Kind(
 )
 OUTSIDE = Kind(
     "own_collection_outside",
-    f"Collections called {OWN_COLLECTION} in other databases than organizations' own",
-    "Applications may write a collection of this name in any database. No organization has it: "
+    f"Collections called {OWN_COLLECTION} or {MOVING_COLLECTION} in other databases than "
+    "organizations' own",
+    "Applications may write collections of these names in any database. No organization has it: "
     "look into it, then rename it or drop it by hand.",
 )
 
@@ -39,6 +40,8 @@ OWN_DATABASE = re.compile(r"^t_([0-9a-f]{24})$")
 """The names of organizations' own databases."""
 
 MOVES_COLLECTIONS = (MOVING_COLLECTION, *MOVED_COLLECTIONS)
+# By applications, in any database: their role can't name organizations' own ones alone.
+_WRITABLE = (OWN_COLLECTION, MOVING_COLLECTION)
 _SYSTEM = frozenset({"admin", "config", "local"})
 
 
@@ -50,8 +53,10 @@ def find_amiss() -> Iterator[Finding]:
         for name in sorted({*client.list_database_names()} - {settings.current().tenant_db}):
             if own := OWN_DATABASE.fullmatch(name):
                 yield from _amiss_in(client[name], cluster, ObjectId(own[1]))
-            elif name not in _SYSTEM and collections.uuid_of(client[name], OWN_COLLECTION):
-                yield Finding(OUTSIDE, name, f"cluster {cluster}")
+            elif name not in _SYSTEM:
+                found = [each for each in _WRITABLE if collections.uuid_of(client[name], each)]
+                if found:
+                    yield Finding(OUTSIDE, name, f"cluster {cluster}: {', '.join(found)}")
 
 
 def _amiss_in(database: Database, cluster: str, organization_id: ObjectId) -> Iterator[Finding]:

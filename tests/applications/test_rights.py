@@ -9,7 +9,13 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from portal.applications import managing
 from portal.database import directory
-from portal.database.portal_role import internal_database, reports_database
+from portal.database.portal_role import (
+    MOVING_COLLECTION,
+    OWN_COLLECTION,
+    READ_ONLY_COLLECTION,
+    internal_database,
+    reports_database,
+)
 from portal.web.context import RequestContext
 from tests.factories import an_organization
 
@@ -86,6 +92,23 @@ def test_an_application_may_all_that_the_library_does(client, documents, tenant_
     reports = client[reports_database(tenant_db.name)]
     reports.applications.insert_one({"name": "shop"})
     assert code_of(reports.applications.find_one) == UNAUTHORIZED
+
+
+@pytest.mark.attack("X3")
+def test_of_other_databases_it_reaches_what_is_called_as_in_organizations_own_alone(
+    client, admin, tenant_db, master_db
+):
+    """MongoDB knows no right by the beginning of a database's name. The portal has no collections
+    of these names there, and the doctor tells of one."""
+    for name in (master_db.name, internal_database(tenant_db.name)):
+        database = client[name]
+        for writable in (OWN_COLLECTION, MOVING_COLLECTION):
+            database[writable].insert_one({})
+            admin[name].drop_collection(writable)
+        assert database[READ_ONLY_COLLECTION].find_one() is None
+        assert code_of(lambda: database[READ_ONLY_COLLECTION].insert_one({})) == UNAUTHORIZED  # noqa: B023
+        assert code_of(database.list_collection_names) == UNAUTHORIZED
+        assert code_of(database.other.find_one) == UNAUTHORIZED
 
 
 @pytest.mark.attack("X3")

@@ -6,7 +6,7 @@ import pytest
 from bson import ObjectId
 
 from portal import clock
-from portal.database.portal_role import OWN_COLLECTION
+from portal.database.portal_role import MOVING_COLLECTION, OWN_COLLECTION, internal_database
 from portal.doctor import placements
 from portal.doctor import pools as pools_compared
 from portal.doctor.examination import CHECKS, examine
@@ -178,12 +178,14 @@ def test_what_else_is_in_an_organizations_database_is_told(own_database, admin):
     assert found() == [("other_collections", "own", None)]
 
 
-def test_a_collection_of_that_name_elsewhere_is_told(admin):
-    admin.t_elsewhere[OWN_COLLECTION].insert_one({})
-    try:
-        assert found() == [("own_collection_outside", "t_elsewhere", None)]
-    finally:
-        admin.drop_database("t_elsewhere")
+@pytest.mark.parametrize("name", [OWN_COLLECTION, MOVING_COLLECTION])
+def test_a_collection_that_applications_may_write_elsewhere_is_told(admin, tenant_db, name):
+    for place in ("t_elsewhere", internal_database(tenant_db.name)):
+        admin[place][name].insert_one({})
+        try:
+            assert found() == [("own_collection_outside", place, None)]
+        finally:
+            admin[place].drop_collection(name)
 
 
 def test_a_missing_and_a_replaced_collection_in_an_own_database_are_found(own_database, admin):
