@@ -164,6 +164,13 @@ def test_compose_passes_on_every_setting_and_no_other():
     assert passed == known - {"BIND", "PORT"}  # those of `make run`
 
 
+def test_compose_has_mongod_close_files_of_idle_collections():
+    """At the limit of open files it aborts."""
+    for name in ("mongo1", "mongo2", "mongo3"):
+        command = " ".join(COMPOSE["services"][name]["command"])
+        assert "file_manager=(close_idle_time=30," in command
+
+
 def test_compose_demands_every_secret_and_makes_none_up():
     text = (TOP / "compose.yaml").read_text()
     demanded = set(re.findall(r"\$\{(\w+):\?", text))

@@ -6,6 +6,7 @@ from pymongo import MongoClient
 from portal.clusters import managing
 from portal.clusters.managing import Changes
 from portal.documents.clusters import Cluster
+from portal.documents.organizations import Strategy
 from portal.organizations.storage import tenant_of
 from portal.web.context import RequestContext
 from tests.conftest import drop_tenant_databases
@@ -32,8 +33,8 @@ def there(second_cluster):
 def in_europe(europe):
     """Makes an organization on the second cluster, with a document."""
 
-    def make(name):
-        organization = an_organization(name, cluster="europe")
+    def make(name, strategy=Strategy.COLLECTION):
+        organization = an_organization(name, strategy=strategy, cluster="europe")
         tenant_of(organization).insert_one({"title": "First"})
         return organization
 

@@ -53,8 +53,8 @@ WAYS = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture
-def visitors(app, in_europe):
+@pytest.fixture(params=list(Strategy))
+def visitors(app, in_europe, request):
     """Owners of an organization there and of one here."""
 
     def logged_in(organization):
@@ -62,7 +62,7 @@ def visitors(app, in_europe):
         visitor.log_in(the_owner(organization).email)
         return visitor
 
-    there, here = in_europe("Acme Corp"), an_organization("Globex")
+    there, here = in_europe("Acme Corp", request.param), an_organization("Globex")
     return logged_in(there), logged_in(here)
 
 

@@ -4,7 +4,11 @@ import pytest
 
 from portal.documents.organizations import Strategy
 from tests.faults.scenarios import ABROAD
-from tests.faults.test_crash_points import check_crash, whole_lives  # noqa: F401
+from tests.faults.test_crash_points import (
+    check_crash,
+    crash_everywhere,
+    whole_lives,  # noqa: F401
+)
 from tests.faults.test_interleavings import interleave
 from tests.faults.test_sleepers import (
     MEANWHILE,
@@ -40,6 +44,19 @@ def test_a_crash_at_any_step_leaves_nothing_half(world, whole_lives, scenario): 
     life, before, after = whole_lives(scenario)
     for point in life.steps or life.points:
         check_crash(world, scenario, [point], before, after)
+
+
+@pytest.mark.attack("F1")
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("scenario", ABROAD, ids=str)
+def test_crashes_at_any_command_however_often_leave_nothing_half(
+    world,
+    whole_lives,  # noqa: F811
+    scenario,
+    figure,
+):
+    crash_everywhere(world, scenario, *whole_lives(scenario), figure)
 
 
 @pytest.mark.attack("F1")

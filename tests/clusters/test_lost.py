@@ -16,6 +16,7 @@ from portal.documents.organizations import (
     OrganizationState,
     Placement,
     Slug,
+    Strategy,
 )
 from portal.organizations.credentials import tending
 from portal.organizations.credentials.managing import revoke_credential
@@ -58,8 +59,11 @@ def test_it_is_given_up_where_its_name_is_typed(europe, command):
     assert command("clusters", "lost", "main", "--confirm", "main").returncode == 2
 
 
-def test_its_organizations_are_shown_as_lost_and_can_be_deleted(in_europe, europe, lose, visitor):
-    organization = in_europe("Acme Corp")
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_its_organizations_are_shown_as_lost_and_can_be_deleted(
+    in_europe, europe, lose, visitor, strategy
+):
+    organization = in_europe("Acme Corp", strategy)
     visitor.log_in(the_owner(organization).email)
     measure_organizations()
     europe.kill()
@@ -77,7 +81,7 @@ def test_its_organizations_are_shown_as_lost_and_can_be_deleted(in_europe, europ
     assert "reads and writes are answered 503" not in page.text
     assert visitor.get("/organizations/acme-corp/settings").status == 200
     page = visitor.get("/organizations/acme-corp/connect")
-    assert "which was given up as lost" in page.text
+    assert ("which was given up as lost" in page.text) == (strategy != Strategy.SHARED)  # no users
     trash_organization(again(organization), None, CONTEXT)
     purge_organization(again(organization), None, CONTEXT)
     assert again(organization).state == OrganizationState.PURGED
@@ -85,15 +89,17 @@ def test_its_organizations_are_shown_as_lost_and_can_be_deleted(in_europe, europ
 
 
 @pytest.mark.parametrize(
-    ("kind", "state"),
+    ("kind", "state", "strategy"),
     [
-        (OperationKind.RENAME, OrganizationState.ACTIVE),
-        (OperationKind.TRASH, OrganizationState.TRASHED),
-        (OperationKind.PURGE, OrganizationState.PURGED),
+        (OperationKind.RENAME, OrganizationState.ACTIVE, Strategy.COLLECTION),
+        (OperationKind.TRASH, OrganizationState.TRASHED, Strategy.DATABASE),
+        (OperationKind.TRASH, OrganizationState.TRASHED, Strategy.SHARED),
+        (OperationKind.PURGE, OrganizationState.PURGED, Strategy.COLLECTION),
+        (OperationKind.PURGE, OrganizationState.PURGED, Strategy.SHARED),
     ],
 )
-def test_an_operation_that_waits_for_it_ends(in_europe, europe, lose, kind, state):
-    organization = in_europe("Acme Corp")
+def test_an_operation_that_waits_for_it_ends(in_europe, europe, lose, kind, state, strategy):
+    organization = in_europe("Acme Corp", strategy)
     europe.kill()
     started = {
         OperationKind.RENAME: lambda: rename_organization(organization, "Globex", CONTEXT),

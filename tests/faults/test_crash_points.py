@@ -127,11 +127,14 @@ def test_crashes_in_the_recovery_from_crashes_leave_nothing_half(world, whole_li
 def test_crashes_at_any_command_however_often_leave_nothing_half(
     world, whole_lives, scenario, figure
 ):
+    crash_everywhere(world, scenario, *whole_lives(scenario), figure)
+
+
+def crash_everywhere(world, scenario, life, before, after, figure):
     """What a crash leaves is in the databases alone, so where two leave the same, what follows is
     the same: from each state that crashes can lead to, every point of the recovery is tried once,
     until no new state is found. That covers crashes in the recovery from crashes, without end.
     """
-    life, before, after = whole_lives(scenario)
     ways = {(): life.points}
     states, tried, together = [], 0, Counter()
     while ways:

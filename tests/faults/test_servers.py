@@ -183,9 +183,10 @@ def test_a_server_that_is_killed_again_and_again_loses_nothing(one_member, figur
 @pytest.mark.attack("F1")
 @pytest.mark.full
 @pytest.mark.timeout(600)
-def test_a_server_that_hangs_for_15_seconds_loses_nothing(one_member, figure):
+@each_policy
+def test_a_server_that_hangs_for_15_seconds_loses_nothing(one_member, figure, policy):
     """All answers come within 5 seconds."""
-    with storm(one_member, figure) as crowd:
+    with storm(one_member, figure, policy=policy) as crowd:
         crowd.get_going()
         with one_member.stopped():
             time.sleep(15)
@@ -195,10 +196,11 @@ def test_a_server_that_hangs_for_15_seconds_loses_nothing(one_member, figure):
 @pytest.mark.attack("F1")
 @pytest.mark.full
 @pytest.mark.timeout(900)
-def test_primaries_killed_every_10_seconds_lose_nothing(three_members, figure):
+@each_policy
+def test_primaries_killed_every_10_seconds_lose_nothing(three_members, figure, policy):
     """For two minutes."""
     downtimes = []
-    with storm(three_members, figure) as crowd:
+    with storm(three_members, figure, policy=policy) as crowd:
         end = time.monotonic() + 120
         while (begun := time.monotonic()) < end:
             killed = three_members.kill_primary()
