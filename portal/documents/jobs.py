@@ -50,7 +50,8 @@ class Job(MasterDocument):
     ``due_at`` is when a process may acquire it, and the end of the lease of the one that did.
     ``attempt`` grows with each acquisition, also from one job of a subject to the next: the first
     of this one is greater than ``attempts_before``. ``tries`` counts the attempts that failed for
-    one ``cause`` without getting further.
+    one ``cause`` without getting further. ``waits`` is set where the last attempt ended since its
+    work can go on later only, for the reason in ``last_error``, which is no failure.
 
     ``organization`` is the one whose members started it, in whose audit trail it stands; without
     one it is the operator's.
@@ -70,6 +71,7 @@ class Job(MasterDocument):
     attempt = fields.IntField(required=True, default=0)
     tries = fields.IntField()
     cause = fields.StringField()
+    waits = fields.BooleanField()
     last_error = fields.StringField()
     progress = fields.EmbeddedDocumentField(Progress, required=True, default=Progress)
     result = fields.DictField()

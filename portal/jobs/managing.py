@@ -161,7 +161,8 @@ def pause_job(job_id: str, context: RequestContext, *, claims: bool = False) -> 
 
 def resume_job(job_id: str, context: RequestContext, *, claims: bool = False) -> Job:
     """Have a paused job go on. Raises JobNotPaused, and as ``pause_job``."""
-    due = {"$set": {"due_at": _AT_ONCE}, "$unset": {"tries": "", "cause": "", "last_error": ""}}
+    forgotten = dict.fromkeys(("tries", "cause", "last_error", "waits"), "")
+    due = {"$set": {"due_at": _AT_ONCE}, "$unset": forgotten}
     paused = (JobState.PAUSED,)
     resumed = _change(job_id, paused, JobState.RUNNING, due, context, claims=claims)
     wake(LOOP)

@@ -37,8 +37,6 @@ MOST_TRIES = 3
 """The attempts that fail for one cause, without getting further, until the job has failed."""
 AWAY_SECONDS = 10
 """The pause of a job whose database is away, which counts as no failure."""
-NOT_NOW = "NotNow"
-"""The cause of a job that waits for what its work said, as long as that stands as its error."""
 # By what was asked, as much as by the server.
 _TOO_SLOW = (ExecutionTimeout, NetworkTimeout, WTimeoutError)
 
@@ -87,6 +85,7 @@ class Run:
                 "progress.since": "$$NOW",
                 "progress.since_done": self.done,
                 "last_error": "$$REMOVE",
+                "waits": "$$REMOVE",
             }
         )
 
@@ -221,8 +220,8 @@ def _postpone(running: Run, later: NotNow) -> None:
     change = {
         "due_at": seconds_from_now(later.seconds),
         "last_error": {"$literal": later.reason},
-        "cause": NOT_NOW,
-        "progress.done": running.done,
+        "waits": True,
+        **_reached(running),
     }
     running.held.update_one(__raw__=[{"$set": change}])
 
@@ -230,16 +229,25 @@ def _postpone(running: Run, later: NotNow) -> None:
 def _put_off(running: Run, error: Exception) -> None:
     """Have the job tried again after a pause, or end it at the third failure for one cause."""
     if is_unavailable(error) and not isinstance(root_cause(error), _TOO_SLOW):
-        away = _QUEUE.delay(AWAY_SECONDS, error)
-        running.held.update_one(__raw__=[{"$set": {**away, "progress.done": running.done}}])
+        away = _QUEUE.delay(AWAY_SECONDS, error) | _reached(running)
+        running.held.update_one(__raw__=[{"$set": {**away, "waits": "$$REMOVE"}}])
         return
     job, cause = running.job, type(error).__name__
-    further = running.done > job.progress.done
-    tries = 1 if further or job.cause != cause else (job.tries or 0) + 1
+    tries = 1 if _is_further(running) or job.cause != cause else (job.tries or 0) + 1
     if tries >= MOST_TRIES:
         reason = f"It stopped {tries} times at the same place: {summary(error)}"
         _end(running, JobState.FAILED, {}, reason)
         return
     change = _QUEUE.delay(2**tries, error)
-    change |= {"tries": tries, "cause": cause, "progress.done": running.done}
+    change |= _reached(running) | {"tries": tries, "cause": cause, "waits": "$$REMOVE"}
     running.held.update_one(__raw__=[{"$set": change}])
+
+
+def _reached(running: Run) -> dict[str, Any]:
+    """The change that notes how far the attempt got; a failure beyond is the first of its cause."""
+    done = {"progress.done": running.done}
+    return done | dict.fromkeys(("tries", "cause"), "$$REMOVE") if _is_further(running) else done
+
+
+def _is_further(running: Run) -> bool:
+    return running.done > running.job.progress.done

@@ -2,6 +2,7 @@
 
 import pytest
 from bson import ObjectId
+from pymongo.errors import AutoReconnect
 
 from portal.audit.trail import events_of
 from portal.documents.jobs import Job
@@ -9,7 +10,7 @@ from portal.jobs import runner
 from portal.jobs.errors import OrganizationJobNotFound
 from portal.jobs.managing import cancel_job, find_job, find_job_of, jobs_of
 from portal.jobs.progress import shown_job
-from portal.jobs.running import JobFailed, NotNow
+from portal.jobs.running import MOST_TRIES, JobFailed, NotNow
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from tests.factories import a_context, an_organization
 
@@ -71,7 +72,7 @@ def test_it_waits_for_what_will_be_without_having_failed(kind, a_job, expire):
         raise NotNow("the organization is in the trash", 60)
 
     kind[1]["work"] = wait
-    for _ in range(5):
+    for _ in range(MOST_TRIES + 2):
         assert runner.run_due_jobs() == 1
         assert runner.run_due_jobs() == 0
         shown = shown_job(find_job(job.id), "Counting sheep")
@@ -80,3 +81,52 @@ def test_it_waits_for_what_will_be_without_having_failed(kind, a_job, expire):
     kind[1]["work"] = lambda run: {"counted": 3}
     runner.run_due_jobs()
     assert find_job(job.id).state == "done"
+
+
+def test_a_wait_between_two_failures_for_one_cause_hides_neither(kind, a_job, expire):
+    job, works = a_job(total=3), ["fail", "wait"] * MOST_TRIES
+
+    def work(run):
+        if works.pop(0) == "wait":
+            raise NotNow("the organization is at its limit of operations", 60)
+        raise ZeroDivisionError("sheep")
+
+    kind[1]["work"] = work
+    for waits in [None, True] * (MOST_TRIES - 1):
+        runner.run_due_jobs()
+        found = find_job(job.id)
+        assert (found.state, found.waits) == ("running", waits)
+        expire(job)
+    runner.run_due_jobs()
+    assert (
+        find_job(job.id).reason == "It stopped 3 times at the same place: ZeroDivisionError: sheep"
+    )
+
+
+def test_what_gets_further_before_it_waits_has_its_failures_counted_anew(kind, a_job, expire):
+    job, works = a_job(total=9), ["fail", "wait"] * MOST_TRIES
+
+    def work(run):
+        if works.pop(0) == "wait":
+            run.report(run.done + 1, "counting")
+            raise NotNow("its share", 60)
+        raise ZeroDivisionError("sheep")
+
+    kind[1]["work"] = work
+    while works:
+        runner.run_due_jobs()
+        found = expire(job)
+    assert (found.state, found.progress.done) == ("running", 3)
+
+
+def test_a_job_whose_database_is_away_waits_on_purpose_no_longer(kind, a_job, expire):
+    job, errors = a_job(), [NotNow("the organization is in the trash", 60), AutoReconnect("gone")]
+
+    def work(run):
+        raise errors.pop(0)
+
+    kind[1]["work"] = work
+    for waits in (True, None):
+        runner.run_due_jobs()
+        assert find_job(job.id).waits is waits
+        expire(job)

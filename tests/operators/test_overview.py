@@ -417,10 +417,12 @@ def test_a_job_that_does_not_get_on_is_told_and_one_that_waits_on_purpose_is_not
     a_job("Begun again", **old, attempt=2, progress={"since": at, "moved_at": long_ago})
     tried = {"last_error": "AutoReconnect: no cluster", "progress": {"since": at}}
     a_job("Tried", **old, attempt=99, **tried)
-    a_job("Waits", **old, attempt=9, cause="NotNow", last_error="It is in the trash.")
+    a_job("Waits", **old, attempt=9, waits=True, last_error="It is in the trash.")
+    lost = old | {"due_at": long_ago}
+    a_job("Lost", **lost, attempt=9, waits=True, last_error="It is in the trash.")
     a_job("Nobody’s", **old | {"due_at": long_ago})
     told_of = {need.removeprefix("Attention: ").split(" hasn’t")[0]: need for need in told(desk)}
-    assert set(told_of) == {"Hung", "Tried", "Nobody’s"}
+    assert set(told_of) == {"Hung", "Tried", "Lost", "Nobody’s"}
     assert "Hung hasn’t moved for 2 hours No movement for 2 hours" in told_of["Hung"]
     assert "Writing" not in told_of["Hung"]  # it is at what its note says
     assert "after AutoReconnect: no cluster" in told_of["Tried"]

@@ -24,7 +24,6 @@ from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import OperationKind, Organization
 from portal.documents.restrictions import Hold
 from portal.jobs.progress import standstill_of
-from portal.jobs.running import NOT_NOW
 from portal.mail import outbox
 from portal.mail.reasons import in_a_sentence
 from portal.operators.listing.feeding import reading_lag
@@ -192,9 +191,9 @@ def jobs(at: datetime) -> Part[Source]:
         "progress.moved_at": {"$not": {"$gt": at - STILL}},
         "$or": [  # it has run for as long, or is only tried
             {"progress.since": {"$not": {"$gt": at - STILL}}},
-            {"last_error": {"$exists": True}, "cause": {"$ne": NOT_NOW}},
+            {"last_error": {"$exists": True}},
         ],
-        "$nor": [{"last_error": {"$exists": True}, "cause": NOT_NOW}],
+        "$nor": [{"waits": True, "due_at": {"$gt": at - STILL}}],
     }
     shown = {"title": 1, "reason": 1}
     [rows, standing] = yield [
