@@ -8,7 +8,7 @@ from bson import ObjectId
 from pymongo.errors import AutoReconnect
 
 from portal import clock
-from portal.database import background, periodic
+from portal.database import background, periodic, together
 from portal.database.background import Loop
 from portal.database.clusters import forget_registry
 from portal.database.heartbeats import Heart
@@ -430,6 +430,21 @@ def test_a_job_that_does_not_get_on_is_told_and_one_that_waits_on_purpose_is_not
     page = desk.get(link)
     assert "no movement for 2 hours: its process is alive, at record 7" in page.text
     assert page.html.find("button", string="Cancel")
+
+
+def test_of_jobs_that_do_not_get_on_the_oldest_are_told_and_no_more_is_read(
+    master_db, app, commands
+):
+    at = clock.now()
+    for hours in range(1, 7):
+        a_job(f"{hours} h", state="running", created_at=at - timedelta(hours=hours), due_at=at)
+    large = {"lines": "x" * 3_000_000}  # more than one reply holds, of all
+    master_db.jobs.update_many({}, {"$set": {"result": large}})
+    commands.clear()
+    found = together.read(sources.jobs(at))
+    assert commands == ["aggregate", "aggregate"]  # what is told, and how many there are
+    assert [need.title.split()[0] for need in found.needs] == ["6", "5", "4", "3", "2"]
+    assert found.number == 6
 
 
 @pytest.mark.parametrize(

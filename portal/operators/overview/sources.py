@@ -50,6 +50,14 @@ _WAITS_FOR_SWITCH = {
     "state": MoveState.READY,
     **dict.fromkeys(("switch_wanted", "switch_at", "switch_in_hours", "paused", "drain")),
 }
+# Of a job, without its parameters and result, which may be large.
+_STANDING = dict.fromkeys(
+    (
+        *("title", "kind", "organization", "created_at", "due_at"),
+        *("attempt", "attempts_before", "last_error", "progress"),
+    ),
+    1,
+)
 _TOLD_ELSEWHERE = (
     "stuck_operation",
     "stuck_move",
@@ -195,15 +203,15 @@ def jobs(at: datetime) -> Part[Source]:
         ],
         "$nor": [{"waits": True, "due_at": {"$gt": at - STILL}}],
     }
-    shown = {"title": 1, "reason": 1}
-    [rows, standing] = yield [
-        Read(Job, [{"$match": failed}, {"$limit": _MOST}, {"$project": shown}]),
-        Read(Job, [{"$match": still}, {"$limit": _MOST}]),
-    ]
+    [rows, more_failed], [standing, more_standing] = yield from joined(
+        _some(Job, failed, {"ended_at": -1}, {"title": 1, "reason": 1}),
+        _some(Job, still, {"created_at": 1}, _STANDING),
+    )
     ways = (Way("Jobs", _PAGE),)
     needs = [Need(f"{row['title']} failed", row.get("reason", ""), True, ways) for row in rows]
     needs += [_standing(Job._from_son(row), at) for row in standing]
-    return source_of("jobs", "Jobs", needs, at, page=_PAGE)
+    more = more_failed + more_standing
+    return source_of("jobs", "Jobs", needs, at, more=more, page=_PAGE)
 
 
 def _standing(job: Job, at: datetime) -> Need:
