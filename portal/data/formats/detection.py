@@ -1,10 +1,11 @@
 """The format of a file, told from its first bytes."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from portal.data.formats.csv_rows import without_marks
-from portal.data.formats.dialects import dialect_of
+from portal.data.formats.dialects import DELIMITERS, dialect_of
 from portal.data.formats.encodings import (
     Candidate,
     candidates_of,
@@ -92,6 +93,13 @@ class Detected:
     typed: bool = False
     """The headings of a CSV file have types, so ``options.columns`` is complete."""
     notes: tuple[str, ...] = ()
+
+    @property
+    def delimiters(self) -> Mapping[str, str]:
+        """The delimiters that can be chosen, with their names: any that is told, and the one that
+        the file's own first line says."""
+        own = self.options.dialect.delimiter if self.options else ","
+        return DELIMITERS if own in DELIMITERS else {**DELIMITERS, own: f"“{own}”"}
 
     def heading_lines(self, encoding: str) -> dict[int, str]:
         """The lines of which one may be chosen as heading, by their numbers, as read by the chosen

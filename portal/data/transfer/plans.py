@@ -8,7 +8,6 @@ from typing import Any, Self
 import bson
 
 from portal.data.formats.detection import Detected
-from portal.data.formats.dialects import DELIMITERS
 from portal.data.formats.dumps import Member, Metadata
 from portal.data.formats.encodings import Candidate
 from portal.data.formats.evidence import Choice, Question
@@ -195,7 +194,7 @@ def detected_as(
         return options
     dialect = options.dialect
     if found.dialects or delimiter:
-        if delimiter is None or delimiter not in (found.dialects or DELIMITERS):
+        if delimiter is None or delimiter not in found.delimiters:
             raise MappingRefused("Choose what separates the columns.")
         dialect = replace(dialect, delimiter=delimiter)
     if found.is_heading_doubtful or heading:

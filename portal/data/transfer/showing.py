@@ -9,7 +9,6 @@ from humanize import intcomma, naturalsize
 
 from portal.bidi import isolated
 from portal.data.access import DocumentAccess
-from portal.data.formats.dialects import DELIMITERS
 from portal.data.formats.options import Format
 from portal.data.reading import count_documents
 from portal.data.transfer.exports import Export
@@ -79,7 +78,7 @@ def reading_of(found: Import) -> ShownReading | None:
         ],
         chosen["heading"],
         chosen["delimiter"],
-        DELIMITERS,
+        detected.delimiters,
     )
 
 

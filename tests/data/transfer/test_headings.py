@@ -11,6 +11,8 @@ from tests.data.transfer.test_api import upload as send
 
 TITLED = b"Report of May\n\nsep, by day\nnumber,due,title\n7,03/04/2026,First\n8,05/04/2026,\n"
 """Its heading is line 4."""
+OWN = b"sep=~\nReport of May\nnumber~title\n7~First\n"
+"""Its own separator; its heading is line 3."""
 
 
 def chosen(page, name):
@@ -106,3 +108,49 @@ def test_a_command_chooses_the_line_and_columns_without_names_are_named(
     ]
     refused = app.test_cli_runner().invoke(args=[*arguments, "40"])
     assert "Say which line is the heading" in refused.output
+
+
+def test_the_separator_that_the_file_itself_tells_stays_the_one_chosen(mara, entries):
+    page = upload(mara, OWN, "a.csv").location
+    runner.run_due_jobs()
+    mapping = mara.get(page)
+    assert chosen(mapping, "delimiter") == "~"
+    options = mapping.html.select("#delimiter option")
+    assert [each.text for each in options][-1] == "“~”"
+    mara.post(f"{page}/reading", {"heading": "3", "delimiter": "~"}, form_at=page)
+    runner.run_due_jobs()
+    mapping = mara.get(page)
+    assert (mapping.value("f0"), mapping.value("f1")) == ("number", "title")
+    for other in (",", "~"):  # and back
+        mara.post(f"{page}/reading", {"heading": "3", "delimiter": other}, form_at=page)
+        runner.run_due_jobs()
+        assert chosen(mara.get(page), "delimiter") == other
+    refused = mara.post(f"{page}/reading", {"heading": "3", "delimiter": "^"}, form_at=page)
+    assert refused.status == 422
+
+
+def test_programs_need_not_repeat_the_separator_that_the_file_tells(
+    acme, writer, stored, app, tmp_path
+):
+    one = send(writer, OWN, "a.csv")
+    runner.run_due_jobs()
+    answer = writer.send("POST", f"{one}/reading", json.dumps({"heading": "3"}))
+    assert answer.status_code == 200
+    file = tmp_path / "own.csv"
+    file.write_bytes(OWN)
+    arguments = ["data", "import", "acme-corp", str(file), "--text", "--heading", "3"]
+    told = app.test_cli_runner().invoke(args=arguments)
+    assert told.exit_code == 0, told.output
+    assert stored.find_one({}, {"_id": 0}) == {"number": "7", "title": "First"}
+
+
+def test_where_two_separators_fit_a_third_can_be_chosen_later_as_its_page_offers(mara, entries):
+    page = upload(mara, b"a,b;c\tx\n1,2;3\t4\n", "a.csv").location
+    mara.post(f"{page}/reading", {"delimiter": ";"}, form_at=page)
+    runner.run_due_jobs()
+    offered = [each["value"] for each in mara.get(page).html.select("#delimiter option")]
+    assert offered == [",", ";", "\t", "|"]
+    for delimiter in offered:
+        done = mara.post(f"{page}/reading", {"delimiter": delimiter}, form_at=page)
+        assert done.status == 303, delimiter
+        runner.run_due_jobs()
