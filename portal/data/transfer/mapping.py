@@ -148,9 +148,11 @@ def draft_from(
     decided: Import, form: Mapping[str, str], earlier: Earlier | None = None
 ) -> dict[str, Any]:
     """What the form changes of the proposal, to be ``proposed`` once the file is read otherwise: by
-    the numbers of columns, whose answers are kept for the same question alone."""
-    decision = decision_from(decided, form, earlier)
-    changed = [(row.index, _draft_of(row)) for row in decision.rows]
+    the numbers of columns, whose answers are kept for the same question alone. Nothing of the
+    columns where another delimiter makes others of them."""
+    decision, before = decision_from(decided, form, earlier), decided.options.dialect.delimiter
+    are_same = form.get("delimiter") in (None, "", before)
+    changed = [(row.index, _draft_of(row)) for row in decision.rows if are_same]
     return {
         "columns": [[index, draft] for index, draft in changed if draft],
         "existing": decision.existing.value,

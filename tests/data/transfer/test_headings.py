@@ -62,6 +62,18 @@ def test_answers_stay_for_the_same_question_alone(mara, entries):
     assert not any(each.find("input", checked=True) for each in questions)
 
 
+def test_what_was_chosen_for_columns_is_not_taken_over_by_those_of_another_separator(mara, entries):
+    page = upload(mara, b"number,price;net\n7,9;8\n", "a.csv").location
+    mara.post(f"{page}/reading", {"delimiter": ","}, form_at=page)
+    runner.run_due_jobs()
+    typed = {"f0": "number", "f1": "price", "t1": "decimal", "key": "number", "existing": "skip"}
+    mara.post(f"{page}/reading", {**typed, "heading": "yes", "delimiter": ";"}, form_at=page)
+    runner.run_due_jobs()
+    mapping = mara.get(page)
+    assert (mapping.value("f1"), chosen(mapping, "t1")) == ("net", "proposed")
+    assert (mapping.value("key"), chosen(mapping, "existing")) == ("number", "skip")
+
+
 def test_a_title_is_asked_about_and_a_line_that_is_none_is_refused(mara, entries):
     page = upload(mara, TITLED, "a.csv").location
     asked = mara.get(page)
