@@ -158,6 +158,7 @@ class _Known:
 
 
 _known: dict[str, _Known] = {}
+_known_lock = threading.Lock()
 
 
 def take(cluster: str, strategy: Strategy, policy: Policy) -> bool:
@@ -338,10 +339,13 @@ def forget() -> None:
 def _knowledge_of(cluster: str) -> _Known:
     """Nothing yet of one that was removed and added again: it may be another server."""
     registered = (one.added_at for one in known_clusters() if one.name == cluster)
-    registered_at, known = next(registered, None), _known.get(cluster)
-    if known is None or known.registered_at != registered_at:
-        known = _known[cluster] = _Known(registered_at)
-    return known
+    registered_at = next(registered, None)
+    # With two of them, what one thread takes isn't counted for the other.
+    with _known_lock:
+        known = _known.get(cluster)
+        if known is None or known.registered_at != registered_at:
+            known = _known[cluster] = _Known(registered_at)
+        return known
 
 
 def _as_reading(stored: CapacityReading) -> Reading:

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
@@ -92,6 +94,22 @@ def test_no_sign_up_runs_past_the_wall_however_many_there_are_at_once(app, names
     # What was just made may count twice for a moment, and so leave a place free; never one more.
     assert 6 <= len(taken) <= 12
     assert capacity.read("main", databases=False).collections <= there + 12
+
+
+def test_the_first_sign_ups_of_a_process_know_of_each_other(app, monkeypatch):
+    """They come at once, and none of them finds anything known yet."""
+    capacity.forget()
+    both, make = threading.Barrier(2), capacity._Known
+
+    def make_together(*values):
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.1)
+        return make(*values)
+
+    monkeypatch.setattr(capacity, "_Known", make_together)
+    with ThreadPoolExecutor() as threads:
+        first, second = threads.map(capacity._knowledge_of, ["main", "main"])
+    assert first is second
 
 
 def test_a_place_that_was_left_free_is_taken_later(app, names, monkeypatch):
