@@ -453,15 +453,18 @@ def _counted_by_name(client: MongoClient, cluster: str) -> dict[str, Any]:
 
 def _with_counted_indexes(cluster: str, reading: Reading) -> Reading:
     """The reading with all indexes of collections that the portal knows, where the cluster refuses
-    its counters; ``_REST_AFTER_COUNTING`` times as long as that took it isn't done again."""
+    its counters; the reading as it is where they aren't counted. ``_REST_AFTER_COUNTING`` times as
+    long as that took it isn't done again, whatever came of it."""
     client, known = client_of(cluster), _knowledge_of(cluster)
-    begin = time.monotonic()
-    if begin < known.count_again_at or counters.read_counters(client):
+    if time.monotonic() < known.count_again_at:
         return reading
-    own = counters.known_collections(client, cluster)
-    indexes = counters.count_indexes(client, own)
-    now = time.monotonic()
-    known.count_again_at = now + _REST_AFTER_COUNTING * (now - begin)
+    try:
+        if counters.read_counters(client):
+            return reading
+        own, indexes = _count_indexes(client, cluster, known)
+    except PyMongoError as error:
+        log.warning("capacity.indexes_not_counted", cluster=cluster, error=str(error))
+        return reading
     if reading.open_files is None:
         return replace(reading, collections=len(own), indexes=indexes)
     # It told once, of others' collections too; some came since by moves.
@@ -473,6 +476,18 @@ def _with_counted_indexes(cluster: str, reading: Reading) -> Reading:
         indexes=max(reading.indexes, indexes + collections - len(own)),
         open_files=reading.open_files + _FILES_OF_A_COLLECTION * came,
     )
+
+
+def _count_indexes(
+    client: MongoClient, cluster: str, known: _Known
+) -> tuple[list[tuple[str, str]], int]:
+    begin = time.monotonic()
+    try:
+        own = counters.known_collections(client, cluster)
+        return own, counters.count_indexes(client, own)
+    finally:
+        now = time.monotonic()
+        known.count_again_at = now + _REST_AFTER_COUNTING * (now - begin)
 
 
 def _derived_limit(reading: Reading, max_open_files: int) -> tuple[int, Wall]:

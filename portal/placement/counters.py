@@ -6,6 +6,7 @@ Hosted servers refuse some of the commands to everybody, others to a user who la
 import math
 import random
 import re
+import time
 from typing import Any
 
 import pymongo
@@ -17,7 +18,7 @@ from portal.database.portal_role import OWN_COLLECTION
 from portal.documents.organizations import MAIN_CLUSTER
 
 ATLAS_ERROR = 8000
-"""What Atlas answers instead of others' codes, and where its tier's limit is reached."""
+"""The code that Atlas answers instead of others', and where its tier's limit is reached."""
 
 _NOT_PERMITTED = (13, 59, ATLAS_ERROR)  # Unauthorized, CommandNotFound
 _NO_COLLECTION = (26, 166)  # NamespaceNotFound, CommandNotSupportedOnView
@@ -27,6 +28,7 @@ _OWN_DATABASES = {"$regex": "^t_[0-9a-f]{24}$"}
 # To ask each takes 0.5 ms, on throttled tiers 10.
 _ASKED_COLLECTIONS = 5_000
 _ASKING_SECONDS = 60
+_ANSWER_SECONDS = 10
 # What is counted needs no more of ``serverStatus``.
 _SLIM = dict.fromkeys(
     (
@@ -91,12 +93,18 @@ def known_collections(client: MongoClient, cluster: str) -> list[tuple[str, str]
 
 
 def count_indexes(client: MongoClient, collections: list[tuple[str, str]]) -> int:
-    """The number of indexes of these collections, of very many by a sample. Each is asked, so not
-    in a request."""
+    """The number of indexes of these collections; of very many, or where answers are slow, by a
+    sample. Each is asked, so not in a request. Raises PyMongoError where one isn't answered."""
     asked = random.sample(collections, min(len(collections), _ASKED_COLLECTIONS))
-    with pymongo.timeout(_ASKING_SECONDS):
-        found = sum(_indexes_of(client, *collection) for collection in asked)
-    return math.ceil(found * len(collections) / max(1, len(asked)))
+    found = answered = 0
+    until = time.monotonic() + _ASKING_SECONDS
+    for collection in asked:
+        with pymongo.timeout(_ANSWER_SECONDS):
+            found += _indexes_of(client, *collection)
+        answered += 1
+        if time.monotonic() >= until:
+            break
+    return math.ceil(found * len(collections) / max(1, answered))
 
 
 def _indexes_of(client: MongoClient, database: str, collection: str) -> int:

@@ -382,6 +382,34 @@ def test_indexes_are_counted_again_after_a_rest_and_of_very_many_by_a_sample(
     assert told.indexes >= told.collections > 5
 
 
+def test_where_answers_are_slow_indexes_are_counted_by_as_many_as_are_answered_in_time(
+    app, hosted, commands, monkeypatch
+):
+    hosted(13, "serverStatus")
+    for number in range(3):
+        an_organization(f"Acme {number}")
+    monkeypatch.setattr(counters, "_ASKING_SECONDS", 0)
+    commands.clear()
+    assert capacity.read_all(lambda: None) == {}
+    assert commands.count("listIndexes") == 1
+    told = capacity.last_reading("main")
+    assert told.indexes >= told.collections > 3
+
+
+def test_a_cluster_that_fails_while_indexes_are_counted_is_not_silent(
+    app, hosted, commands, monkeypatch
+):
+    """Its reading is stored, and it isn't asked for them again at once."""
+    an_organization("Acme")
+    monkeypatch.setattr(counters, "read_counters", lambda _: {})
+    monkeypatch.setattr(capacity, "_REST_AFTER_COUNTING", 10**6)
+    hosted(50, "listIndexes")
+    commands.clear()
+    assert [capacity.read_all(lambda: None) for _ in range(2)] == [{}, {}]
+    assert commands.count("listIndexes") == 1
+    assert capacity.last_reading("main").collections > 1
+
+
 @pytest.mark.parametrize("missing", ["serverStatus", "hostInfo", "getCmdLineOpts"])
 def test_what_is_told_counts_though_another_answer_is_missing(app, hosted, missing):
     hosted(13, missing)
