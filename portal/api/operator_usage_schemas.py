@@ -119,7 +119,7 @@ class LimitInfo(Response):
         required=True,
         allow_none=True,
         metadata={
-            "description": "when, if its cluster doesn’t answer now",
+            "description": "when, if it can’t be measured now",
             "example": "2026-12-06T14:10:02+00:00",
         },
     )

@@ -58,7 +58,7 @@ Wanted = Mapping[LimitKind, int | None]
 class Limit:
     """A limit in force, if there is one (``allowed``), and how much of it is ``used``, if that is
     known: of operations, those of the last whole minute, per second. ``by_plan`` where it isn't the
-    organization's own, ``measured_at`` where its cluster doesn't answer now."""
+    organization's own, ``measured_at`` where it can't be measured now."""
 
     kind: LimitKind
     allowed: int | None

@@ -38,7 +38,7 @@ _ONE_BY_ONE = (
 class Kept:
     """The documents of an organization, and their size as they are given. ``exact`` if they were
     counted one by one: after a crash the server's own figures may be off. ``measured_at`` is set
-    where that isn't now, since its cluster doesn't tell."""
+    where that isn't now: its cluster is away, refuses, or takes too long."""
 
     documents: int
     bytes: int
@@ -55,8 +55,9 @@ class Recount:
 
 
 def measure(organization: Organization) -> Kept | None:
-    """The organization's size: as it was last measured, if it was, where its cluster doesn't tell
-    it; ``None`` while its collection isn't where it should be."""
+    """The organization's size: as it was last measured, if it was, where its cluster is away,
+    refuses, or takes longer than COUNTING_SECONDS; ``None`` while its collection isn't where it
+    should be."""
     try:
         return _measure(organization)
     except collections.CollectionError:

@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from portal import clock
+from portal.database.connection import tenant_database
 from portal.documents.accounts import OperatorRole
+from portal.documents.figures import OrganizationFigures
 from portal.documents.memberships import Role
 from portal.documents.organizations import OwnLimits, Strategy
 from portal.documents.pools import Pool
@@ -100,6 +103,24 @@ def lost():
     organization = an_organization("Lost Ltd", strategy=Strategy.SHARED)
     Pool.objects.delete()
     return organization
+
+
+def test_what_takes_too_long_to_count_is_as_it_was_last_measured(desk, admin):
+    """Its cluster answers, and the page doesn't say otherwise."""
+    large, at = an_organization("Large Ltd", strategy=Strategy.SHARED), clock.now()
+    OrganizationFigures(
+        id=large.id, documents=71, bytes=900, indexes=1, measured_at=at, used_at=at
+    ).save()
+    counted = f"{tenant_database().name}.{Pool.objects.get().collection}"
+    expired = {"failCommands": ["aggregate"], "errorCode": 50, "namespace": counted}
+    admin.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=expired)
+    try:
+        page = desk.get(f"/operator/organizations/{large.id}/limits")
+    finally:
+        admin.admin.command("configureFailPoint", "failCommand", mode="off")
+    told = page.html.select_one(".limits tbody tr").get_text(" ", strip=True)
+    assert told.startswith("Documents 71 as of")
+    assert "it can’t be measured now" in told
 
 
 def test_an_organization_whose_pool_is_recorded_no_more_has_pages_that_say_so(desk, lost):
