@@ -112,6 +112,46 @@ def test_a_transaction_whose_time_is_over_is_not_left_open(ends):
         a_slug("one").save(force_insert=True)
 
 
+@pytest.fixture
+def failing_once(bare_client):
+    """Has the server fail the portal's next command of a kind in a way."""
+
+    def fail(command, **data):
+        data = {"failCommands": [command], "appName": "portal", **data}
+        bare_client.admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=data)
+
+    yield fail
+    bare_client.admin.command("configureFailPoint", "failCommand", mode="off")
+
+
+def test_a_transaction_whose_abort_is_not_answered_is_logged(failing_once, log, monkeypatch):
+    monkeypatch.setattr(transactions, "ENDING_SECONDS", 0.2)
+
+    def body():
+        a_slug("one").save(force_insert=True)
+        raise KeyError
+
+    failing_once("abortTransaction", blockConnection=True, blockTimeMS=600)
+    with pytest.raises(KeyError):
+        transaction(body)
+    assert len(log.named("transaction.left_open")) == 1
+
+
+def test_a_session_that_may_be_ended_later_is_not_used_again(failing_once):
+    """The server ends whatever transaction is open in it by then."""
+
+    def body(session):
+        connection.master_database().slugs.insert_one({"_id": "one"}, session=session)
+
+    failing_once("commitTransaction", errorCode=50)
+    with connection.client().start_session() as session:
+        ended = session.session_id
+        with pytest.raises(PyMongoError):
+            transactions.run_in(session, body)
+    with connection.client().start_session() as another:
+        assert another.session_id != ended
+
+
 @pytest.mark.parametrize(
     ("uri", "portable"),
     [

@@ -1,5 +1,6 @@
 """Transactions."""
 
+import time
 from collections.abc import Callable
 from contextvars import Context, ContextVar
 from functools import partial, wraps
@@ -20,6 +21,7 @@ log = structlog.get_logger()
 
 TRANSACTION_SECONDS = 5
 ENDING_SECONDS = 0.7
+_UNANSWERED = 0.9  # of it: the server is told a little less
 _in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
 
 Result = TypeVar("Result")
@@ -84,7 +86,7 @@ def run_in(
             result = body(session)
         except BaseException:
             if session.in_transaction:
-                _in_any_case(session.abort_transaction)
+                _in_any_case(partial(_abort, session))
             raise
         commits = True
         return result
@@ -99,7 +101,7 @@ def run_in(
 
 
 def _in_any_case(end: Callable[[], None]) -> None:
-    """Do so in a time of its own, whatever is left of the caller's."""
+    """Run ``end`` within ENDING_SECONDS, whatever is left of the caller's time."""
 
     def bounded() -> None:
         with pymongo.timeout(ENDING_SECONDS):
@@ -108,7 +110,18 @@ def _in_any_case(end: Callable[[], None]) -> None:
     Context().run(bounded)
 
 
+def _abort(session: ClientSession) -> None:
+    """Abort; the driver doesn't raise where that had no answer, but takes all of the time then."""
+    begin = time.monotonic()
+    session.abort_transaction()
+    if time.monotonic() - begin >= ENDING_SECONDS * _UNANSWERED:
+        log.warning("transaction.left_open", error="aborting it had no answer in time")
+
+
 def _end(session: ClientSession) -> None:
+    # A server that stands still may execute this later: on whatever the session is used for then.
+    if (pooled := session._server_session) is not None:
+        pooled.mark_dirty()
     try:
         session.client.admin.command("killSessions", [session.session_id])
     except PyMongoError as error:

@@ -68,11 +68,11 @@ _closing: set[asyncio.Task[None]] = set()
 async def async_to_the_end(
     work: AsyncRead[Result], *, cancels: bool = False, context: Context | None = None
 ) -> Result:
-    """The result of what shall clean up behind itself, in a task of its own.
+    """Run to completion despite cancellation of the caller, in a task of its own.
 
-    Where the caller is cancelled it goes on, or if that ``cancels`` it, is cancelled as well, once.
-    In a scope of anyio, as in servers' handling of a request, each of the caller's own awaits is
-    cancelled, and nothing would tell the server that a transaction is over.
+    If that ``cancels`` it, it is cancelled as well, once, and has the time to clean up. In a scope
+    of anyio, as in servers' handling of a request, each of the caller's own awaits is cancelled,
+    and nothing would tell the server that a transaction is over.
     """
     task = asyncio.get_running_loop().create_task(_awaited(work), context=context)
     _ending.add(task)
@@ -87,13 +87,13 @@ async def async_to_the_end(
 
 
 def to_the_end(work: Read[Result], *, cancels: bool = False) -> Result:
-    """The result of what nobody cancels here."""
+    """Run to completion: nobody cancels here."""
     return work()
 
 
 async def async_in_any_case(work: AsyncRead[Result]) -> Result:
-    """The result of what is done to its end also after the caller's time: of ``pymongo.timeout``
-    there would be none left to send anything."""
+    """Run to completion despite cancellation, with a timeout independent of the caller's: of its
+    ``pymongo.timeout`` there may be none left to send anything."""
 
     async def bounded() -> Result:
         with pymongo.timeout(limits.ENDING_SECONDS):
@@ -103,7 +103,7 @@ async def async_in_any_case(work: AsyncRead[Result]) -> Result:
 
 
 def in_any_case(work: Read[Result]) -> Result:
-    """Likewise."""
+    """Run to completion, with a timeout independent of the caller's."""
 
     def bounded() -> Result:
         with pymongo.timeout(limits.ENDING_SECONDS):
@@ -164,6 +164,13 @@ def take_received(cursor: Any) -> list[Any]:
     taken = list(received)
     received.clear()
     return taken
+
+
+def keep_from_reuse(session: Any) -> None:
+    """Have PyMongo discard the server's session at this one's end, which it offers not publicly."""
+    pooled = getattr(session, "_server_session", None)
+    if pooled is not None:
+        pooled.mark_dirty()
 
 
 def commit_attempts(session: Any) -> int:

@@ -1,15 +1,19 @@
 """Transactions whose end the server is told, whatever became of the caller and of its time."""
 
 import logging
+import time
 from functools import partial
 from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import PyMongoError
 
-from ..runtime import AsyncWork, Result, async_in_any_case
+from .. import limits
+from ..runtime import AsyncWork, Result, async_in_any_case, keep_from_reuse
 
 log = logging.getLogger(__name__)
+
+_UNANSWERED = 0.9  # of the time to end in: the server is told a little less
 
 
 async def transacted(
@@ -29,7 +33,7 @@ async def transacted(
             result = await body(session)
         except BaseException:
             if session.in_transaction:
-                await async_in_any_case(session.abort_transaction)
+                await async_in_any_case(partial(_abort, session))
             raise
         commits = True
         return result
@@ -43,8 +47,18 @@ async def transacted(
             await async_in_any_case(partial(end_unknown, session))
 
 
+async def _abort(session: AsyncClientSession) -> None:
+    """Abort; PyMongo doesn't raise where that had no answer, but takes all of the time then."""
+    begin = time.monotonic()
+    await session.abort_transaction()
+    if time.monotonic() - begin >= limits.ENDING_SECONDS * _UNANSWERED:
+        log.warning("a transaction may be open until the server ends it: no answer in time")
+
+
 async def end_unknown(session: AsyncClientSession) -> None:
-    """Have the server end a transaction whose commit may never have arrived."""
+    """Have the server end a transaction whose commit may never have arrived. The session isn't used
+    again: a server that stands still may execute this later."""
+    keep_from_reuse(session)
     try:
         await session.client.admin.command("killSessions", [session.session_id])
     except PyMongoError as error:

@@ -717,6 +717,22 @@ def test_a_transaction_whose_time_is_over_is_not_left_open(
     assert store.count_documents({}) in (0, 1)  # whether a commit arrived nobody knows
 
 
+@pytest.mark.parametrize("run", [in_transaction, in_with_transaction])
+def test_a_session_that_may_be_ended_later_is_not_used_again(shared_tenants, acme, failing, run):
+    """The server ends whatever transaction is open in it by then."""
+    store, used = shared_tenants.by_id(acme), []
+
+    def insert(transaction):
+        used.append(transaction.session.session_id)
+        transaction.insert_one({})
+
+    failing("commitTransaction", {"times": 1}, errorCode=50)
+    with pytest.raises(PyMongoError):
+        run(store, insert)
+    run(store, insert)
+    assert used[0] != used[1]
+
+
 async def cancel_as_scopes_do(task):
     """Cancel each of its awaits, as a scope of anyio does, in which servers handle requests."""
     while not task.done():
@@ -780,6 +796,43 @@ def test_a_task_that_is_cancelled_leaves_its_stream_to_another(fake, acme, quick
             await asyncio.sleep(0.1)
             await cancel_as_scopes_do(task)
         stream = await tenants.by_id(acme).watch(**quick)
+        await stream.close()
+        await tenants.close()
+
+    in_a_loop(work())
+
+
+def test_a_stream_that_is_cancelled_as_it_goes_on_keeps_its_connection(fake, quick):
+    """Which was closed under it, once the URI was replaced again and another stream was begun."""
+    tenants = library().AsyncTenants(fake.uri, appname=APPLICATION)
+    own = fake.create("own", "database")
+
+    async def work():
+        closing, may_close = asyncio.Event(), asyncio.Event()
+
+        async def close_slowly():
+            closing.set()
+            await may_close.wait()
+
+        store = tenants.by_id(own)
+        stream = await store.watch(**quick)
+        await store.insert_one({"_id": 1})
+        assert (await stream.next())["documentKey"]["_id"] == 1
+        stream._stream.close = close_slowly
+        tenants.replace_uri("main", f"{fake.uri}&retryReads=true")
+        fake.restore(fake.trash(own), "back")  # so that it begins anew, on the new connection
+        task = asyncio.create_task(stream.next())
+        await closing.wait()
+        task.cancel()
+        may_close.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        del task  # whose traceback has the connection
+        tenants.replace_uri("main", fake.uri)
+        async with await store.watch(**quick):
+            gc.collect()
+            await store.insert_one({"_id": 2})
+            assert (await stream.next())["documentKey"]["_id"] == 2
         await stream.close()
         await tenants.close()
 
