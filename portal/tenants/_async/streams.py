@@ -295,7 +295,7 @@ class AsyncStream:
         database = connection.client.get_database(first.database, codec_options=self._codec_options)
         # All of an organization's own database would need a right on each of them.
         watched: Any = database[name] if first.strategy == DATABASE else database
-        former = self._stream
+        former, former_connection = self._stream, self._connection
         options = dict(options)
         for field in _TOKENS:
             if token := options.pop(field, None):
@@ -311,11 +311,13 @@ class AsyncStream:
                 show_expanded_events=True,  # with the UUID
                 **options,
             )
+        # Before all that may be cancelled: what nobody has is closed, under the stream, too.
+        self._connection = connection
         self._located, self._name, self._after = located, name, after
         self._ids = {bytes(each.uuid): each.entry.id for each in located if each.pool is None}
         if former is not None:
-            await former.close()
-        self._connection = connection
+            await async_in_any_case(former.close)
+        del former_connection  # which had to be there for that
 
     def _stages(self, located: list[Located]) -> list[Mapping[str, Any]]:
         if len({(each.entry.cluster, each.entry.database) for each in located}) != 1:
