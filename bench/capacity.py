@@ -14,7 +14,7 @@ _MOST_AMONG_MANY = 2
 
 
 def measure(environment: Environment, scale: Scale) -> list[Figure]:
-    """What a sign-up asks at most: the counters, and the number of databases."""
+    """Measure what a sign-up asks at most: the counters, and the number of databases."""
     number = scale.documents // 10
     rounds = 10 * scale.rounds
     database = tenant_database()

@@ -95,7 +95,7 @@ _slow, _took = set(SLOW.read_text().split()), {}
 
 
 def pytest_itemcollected(item):
-    """What a test is given says what it needs; what it starts by itself it says by a mark."""
+    """Mark a test by what it is given; what it starts by itself it says by a mark."""
     given, test = set(item.fixturenames), item.nodeid.partition("[")[0]
     if given & BROWSER:
         item.add_marker("browser")

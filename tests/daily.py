@@ -1,4 +1,4 @@
-"""What ``make test-fast`` and ``make test`` run of all there is, and what is left to ``make faults``.
+"""Choice of tests: which ``make test-fast`` and ``make test`` run, and which ``make faults`` alone.
 
 What is marked ``full`` isn't even made where it isn't wanted: each worker would make thousands of
 tests and leave them out. Of a test that is parametrized several times as few cases are run as have

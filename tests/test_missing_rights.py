@@ -114,7 +114,7 @@ def test_a_stranger_is_told_the_command_and_no_name(app, portal_lacking):
 
 
 def test_pages_go_on_without_the_rights_on_the_cluster_and_on_reports(needing, portal_without):
-    """Who is connected, what a server may hold and what applications report is only told less."""
+    """Less is told of connections, of a server's limits and of applications, and nothing else."""
     _, visitor = needing
     groups = rights(current().master_db, current().tenant_db)
     reports = reports_database(current().tenant_db)

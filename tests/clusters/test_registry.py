@@ -273,7 +273,7 @@ def test_a_cluster_stays_in_the_region_that_organizations_there_are_bound_to(eur
 
 
 def test_a_cluster_stays_in_the_region_that_copies_on_it_are_bound_to(europe):
-    """Those of ways back."""
+    """Copies of ways back, too."""
     for cluster in ("main", "europe"):
         managing.change_cluster(cluster, Changes(region="eu"), CONTEXT)
     acme = an_organization("Acme Corp")

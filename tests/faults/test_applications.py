@@ -129,7 +129,7 @@ class Owner:
         self.id = str(master_db.organizations.find_one({"name": NAMES[0]})["_id"])
 
     def _answer(self, what, body):
-        """What is told; nothing while the portal is too busy."""
+        """The answer; nothing while the portal is too busy."""
         path = {"create": "/org/create", "login": "/admin/login"}[what]
         answer = requests.post(f"{self.url}{path}", json=body, timeout=30)
         return None if answer.status_code >= 500 else answer.json()
@@ -182,7 +182,7 @@ class Owner:
         self._await("active")
 
     def _await(self, state):
-        """What is stored of the organization, once it has its name and is in that state."""
+        """The stored organization, once it has its name and is in that state."""
 
         def find():
             wanted = {"_id": ObjectId(self.id), "name": self.name, "state": state}
@@ -192,7 +192,7 @@ class Owner:
 
 
 def done_to_organizations(master_db):
-    """How often each thing was, by their audit trails."""
+    """The number of times that each thing was done, by their audit trails."""
     return Counter(event["action"] for event in master_db.audit_events.find({}, {"action": 1}))
 
 

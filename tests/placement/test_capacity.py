@@ -342,7 +342,7 @@ def test_where_counters_are_refused_databases_of_their_own_count_too(app, hosted
 
 
 def test_where_counters_are_refused_every_index_counts(app, hosted, monkeypatch):
-    """Those made since, by whomever, fill a tier that counts them, before it refuses."""
+    """Indexes that anybody made since fill a tier that counts them, before it refuses."""
     hosted(13, "serverStatus", "hostInfo")
     own, raw = an_organization("Kestrel", strategy=Strategy.DATABASE), tenant_database()
     an_organization("Acme")

@@ -32,8 +32,8 @@ class Difference:
 
 
 def find_differences(*, repair: bool = False) -> Iterator[Difference]:
-    """Whatever differs, but for changes that the feeder hasn't come to yet; with ``repair`` each is
-    listed again."""
+    """Find all that differs, but for changes that the feeder hasn't come to yet; with ``repair``
+    each is listed again."""
     feed_marked()
     for page in in_batches(Organization, {}):
         yield from _differing([row["_id"] for row in page], repair=repair)

@@ -172,7 +172,7 @@ def _set_privileges(
 
 
 def _set_readers_privileges(organization: Organization, collection: str | None) -> None:
-    """Likewise for the users by whom operators read; elsewhere they reach nothing already."""
+    """Set those of the users by whom operators read; elsewhere they reach nothing already."""
     home, here = database_of(organization.placement), home_of(organization.placement)
     wanted = privileges_on(home.name, collection, Reach.READ) if collection else ()
     for reader in _readers(organization):

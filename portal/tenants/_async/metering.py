@@ -192,7 +192,7 @@ class AsyncMetering:
     def _take_alone(
         self, organization: ObjectId, operations: int, rate: int, most_seconds: float
     ) -> tuple[bool, float]:
-        """Likewise, from a budget of this process alone."""
+        """Take them from a budget of this process alone."""
         now = time.monotonic()
         begins = max(self._alone.get(organization, 0.0), now)
         wait_seconds = max(0.0, begins - now - BURST_SECONDS)

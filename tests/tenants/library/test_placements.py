@@ -123,7 +123,7 @@ class Undone(Exception):
 
 
 def outcome(store, operation, disturb=lambda: None):
-    """What an operation returns or raises, with the same placeholder for all that is new, though
+    """The result or error of an operation, with the same placeholder for all that is new, though
     others are disturbed meanwhile."""
     try:
         if operation[0] in operations.TOGETHER:

@@ -168,6 +168,6 @@ def test_what_pymongo_has_and_a_tenant_has_not_is_told_with_what_to_use(store):
     ],
 )
 def test_a_name_is_not_at_the_beginning_of_a_sentence(refused, words):
-    """Where pages would have it begin with a capital, and name another field."""
+    """Pages would have it begin with a capital there, and name another field."""
     with pytest.raises(QueryRefused, match=words):
         refused()
