@@ -106,7 +106,7 @@ def test_another_cluster_whose_primary_is_killed_or_hangs_loses_nothing(
 def test_of_two_clusters_the_one_that_dies_or_hangs_takes_no_other_organizations_along(
     one_member, abroad, figure, policy
 ):
-    """Those at home go on, and who signs up meanwhile goes there."""
+    """Organizations at home go on, and sign-ups meanwhile go there."""
     both = {"abroad": abroad, "at_home_too": True}
     with storm(one_member, figure, in_haste=True, policy=policy, **both) as crowd:
         crowd.wait_until_spread(MAIN_CLUSTER, ABROAD)

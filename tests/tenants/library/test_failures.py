@@ -13,6 +13,7 @@ from tests.tenants.library.works import (
     VERBS,
     WRITES,
     each_operation_with,
+    own_collection,
     told,
 )
 
@@ -53,6 +54,7 @@ def test_a_write_whose_answer_was_lost_is_executed_once(
     assert stored.find() == AFTERWARDS[name]
 
 
+@own_collection
 def test_an_index_is_dropped_though_the_answer_was_lost(over_the_line, line, stored, acme):
     store = over_the_line.by_id(acme)
     name = store.create_index("n")
@@ -64,6 +66,7 @@ def test_an_index_is_dropped_though_the_answer_was_lost(over_the_line, line, sto
         store.drop_index(name)
 
 
+@own_collection
 def test_an_index_that_never_was_is_not_told_as_dropped_where_no_primary_was_there(store, failing):
     store.create_index("n")
     failing("dropIndexes", {"times": 1}, errorCode=10107)
