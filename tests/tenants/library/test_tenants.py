@@ -827,7 +827,7 @@ def test_a_stream_that_is_cancelled_as_it_goes_on_keeps_its_connection(fake, qui
         may_close.set()
         with pytest.raises(asyncio.CancelledError):
             await task
-        del task  # whose traceback has the connection
+        assert stream._connection.client is stream._stream._target.database.client
         tenants.replace_uri("main", fake.uri)
         async with await store.watch(**quick):
             gc.collect()
