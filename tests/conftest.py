@@ -165,10 +165,10 @@ processes.Process.start = _refuse_processes(processes.Process.start)
 
 
 def pytest_xdist_auto_num_workers(config):
-    """With ``-n auto`` twice as many as there are cores: many tests wait for processes that start
-    or die. With ``-n logical`` no more: those of ``make test-fast`` don't."""
+    """With ``-n auto`` half as many again as there are cores: many tests wait for processes that
+    start or die. With ``-n logical`` no more: those of ``make test-fast`` don't."""
     cores = len(os.sched_getaffinity(0))
-    return cores if config.option.numprocesses == "logical" else 2 * cores
+    return cores if config.option.numprocesses == "logical" else -(-3 * cores // 2)
 
 
 @pytest.hookimpl(trylast=True)  # once they are shuffled
