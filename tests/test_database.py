@@ -106,7 +106,7 @@ def test_a_transaction_whose_time_is_over_is_not_left_open(ends):
         if ends == "raises":
             raise KeyError
 
-    with pytest.raises((KeyError, PyMongoError)), pymongo.timeout(0.3):
+    with pytest.raises((KeyError, PyMongoError, MongoEngineException)), pymongo.timeout(0.3):
         transaction(body)
     with pymongo.timeout(15):
         a_slug("one").save(force_insert=True)
