@@ -1,13 +1,11 @@
 """Transactions."""
 
-import time
 from collections.abc import Callable
-from contextvars import Context, ContextVar
-from functools import partial, wraps
-from typing import Any, ParamSpec, TypeVar
+from contextvars import ContextVar
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import pymongo
-import structlog
 from mongoengine.errors import MongoEngineException
 from pymongo import ReadPreference
 from pymongo.client_session import ClientSession
@@ -16,12 +14,9 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from portal.database.connection import client
-
-log = structlog.get_logger()
+from portal.tenants._sync.sessions import transacted
 
 TRANSACTION_SECONDS = 5
-ENDING_SECONDS = 0.7
-_UNANSWERED = 0.9  # of it: the server is told a little less
 _in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
 
 Result = TypeVar("Result")
@@ -60,72 +55,13 @@ def transaction(body: Callable[[], Result]) -> Result:
             _in_transaction.reset(token)
 
     with pymongo.timeout(TRANSACTION_SECONDS), client().start_session() as session:
-        return run_in(
+        return transacted(
             session,
             run_body,
             read_concern=ReadConcern("local"),
             write_concern=WriteConcern("majority"),
             read_preference=ReadPreference.PRIMARY,
         )
-
-
-def run_in(
-    session: ClientSession, body: Callable[[ClientSession], Result], **options: Any
-) -> Result:
-    """Run ``body`` in a transaction of the session, as the driver does, and leave none open.
-
-    The driver aborts by what is left of the caller's time. Where that is over, nothing is sent: the
-    transaction would keep its locks for a minute, for which all others would wait that write there.
-    """
-    commits = False
-
-    def run(session: ClientSession) -> Result:
-        nonlocal commits
-        commits = False
-        try:
-            result = body(session)
-        except BaseException:
-            if session.in_transaction:
-                _in_any_case(partial(_abort, session))
-            raise
-        commits = True
-        return result
-
-    try:
-        result = session.with_transaction(run, **options)
-        commits = False
-        return result
-    finally:
-        if commits:  # perhaps: it may not have arrived
-            _in_any_case(partial(_end, session))
-
-
-def _in_any_case(end: Callable[[], None]) -> None:
-    """Run ``end`` within ENDING_SECONDS, whatever is left of the caller's time."""
-
-    def bounded() -> None:
-        with pymongo.timeout(ENDING_SECONDS):
-            end()
-
-    Context().run(bounded)
-
-
-def _abort(session: ClientSession) -> None:
-    """Abort; the driver doesn't raise where that had no answer, but takes all of the time then."""
-    begin = time.monotonic()
-    session.abort_transaction()
-    if time.monotonic() - begin >= ENDING_SECONDS * _UNANSWERED:
-        log.warning("transaction.left_open", error="aborting it had no answer in time")
-
-
-def _end(session: ClientSession) -> None:
-    # A server that stands still may execute this later: on whatever the session is used for then.
-    if (pooled := session._server_session) is not None:
-        pooled.mark_dirty()
-    try:
-        session.client.admin.command("killSessions", [session.session_id])
-    except PyMongoError as error:
-        log.warning("transaction.left_open", error=str(error))
 
 
 def transactional(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:

@@ -42,7 +42,6 @@ from portal.database.kept_beside import (
     rows_in,
     rows_of,
 )
-from portal.database.transactions import run_in
 from portal.database.write_records import CHANGED
 from portal.documents.jobs import Job
 from portal.documents.moves import Move
@@ -50,6 +49,7 @@ from portal.documents.organizations import Organization
 from portal.jobs.errors import JobExists
 from portal.jobs.managing import start_job
 from portal.jobs.running import JobKind, Run
+from portal.tenants._sync.sessions import transacted
 
 _TRANSACTION: dict[str, Any] = {
     "read_concern": ReadConcern("local"),
@@ -180,7 +180,7 @@ def _in_transaction(
         return erase(internal, row_id, session)
 
     with internal.client.start_session() as session:
-        done: int = run_in(session, write, **_TRANSACTION)
+        done: int = transacted(session, write, **_TRANSACTION)
         return done
 
 

@@ -147,7 +147,7 @@ def decision_from(
 def draft_from(
     decided: Import, form: Mapping[str, str], earlier: Earlier | None = None
 ) -> dict[str, Any]:
-    """What the form changes of the proposal, to be ``proposed`` once the file is read otherwise: by
+    """The changes of the proposal in a form, to be ``proposed`` once the file is read otherwise: by
     the numbers of columns, whose answers are kept for the same question alone. Nothing of the
     columns where another delimiter makes others of them."""
     decision, before = decision_from(decided, form, earlier), decided.options.dialect.delimiter
@@ -205,7 +205,7 @@ def _given(decided: Import, plan: Plan | None) -> dict[int, Column]:
 
 
 def _what_is_there(form: Mapping[str, Any]) -> tuple[Existing, str, int]:
-    """What becomes of documents that are there, the key that tells them, the share to stop at."""
+    """The handling of documents that are there, the key that tells them, the share to stop at."""
     wanted = form.get("existing", "")
     existing = Existing(wanted) if wanted in set(Existing) else Existing.INSERT
     stop = _number(str(form.get("stop", "")), STOPS_PER_MILLE, USUAL_STOP)

@@ -116,7 +116,7 @@ class Import:
 
     @property
     def draft(self) -> Mapping[str, Any] | None:
-        """What was decided of its mapping before it was read otherwise."""
+        """The mapping that was decided before the file was read otherwise."""
         return self.file.details.get("draft")
 
     @property

@@ -10,7 +10,7 @@ from pymongo.collection import Collection
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from portal.database.transactions import run_in
+from portal.tenants._sync.sessions import transacted
 from portal.tenants.moving.errors import Overtaken
 from portal.tenants.moving.places import Place
 from portal.tenants.moving.writing import TOKENS
@@ -37,7 +37,7 @@ def write_rows(
     if not writes:
         return
     with target.database.client.start_session() as session:
-        run_in(
+        transacted(
             session,
             write,
             read_concern=ReadConcern("local"),

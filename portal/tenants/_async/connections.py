@@ -197,7 +197,7 @@ class AsyncClusters:
             await connection.client.close()
 
     async def _is_replaced(self, cluster: str, refused: str) -> bool:
-        """As ``ask_again``, in a thread, by one for all that wait."""
+        """Ask again in a thread, once for all that wait."""
 
         async def ask() -> None:
             await async_in_thread(partial(self.ask_again, cluster, refused))

@@ -197,7 +197,7 @@ class Clusters:
             connection.client.close()
 
     def _is_replaced(self, cluster: str, refused: str) -> bool:
-        """As ``ask_again``, in a thread, by one for all that wait."""
+        """Ask again in a thread, once for all that wait."""
 
         def ask() -> None:
             in_thread(partial(self.ask_again, cluster, refused))
