@@ -13,6 +13,7 @@ from portal.jobs.progress import shown_job
 from portal.jobs.running import MOST_TRIES, JobFailed, NotNow
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from tests.factories import a_context, an_organization
+from tests.processes import wait_until
 
 
 def words_of(organization):
@@ -130,3 +131,21 @@ def test_a_job_whose_database_is_away_waits_on_purpose_no_longer(kind, a_job, ex
         runner.run_due_jobs()
         assert find_job(job.id).waits is waits
         expire(job)
+
+
+def test_a_job_that_goes_on_after_its_wait_waits_on_purpose_no_longer(kind, a_job, expire):
+    """Else one that hangs then would be taken for one that waits."""
+    job, waits_while_it_runs = a_job(), []
+
+    def wait(run):
+        raise NotNow("the organization is in the trash", 60)
+
+    def go_on(run):
+        wait_until(lambda: not find_job(job.id).waits)
+        waits_while_it_runs.append(find_job(job.id).waits)
+
+    for work in (wait, go_on):
+        kind[1]["work"] = work
+        runner.run_due_jobs()
+        expire(job)
+    assert waits_while_it_runs == [None]
