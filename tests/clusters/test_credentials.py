@@ -13,10 +13,11 @@ from portal.documents.credentials import Credential
 from portal.documents.organizations import Organization, Strategy
 from portal.organizations.credentials import managing, tending
 from portal.organizations.credentials.errors import MissingRights, SharedCollection
+from portal.organizations.credentials.hosts import try_hosts
 from portal.organizations.lifecycle.privileges import PREFIX
 from portal.organizations.lifecycle.trashing import purge_organization
 from portal.web.context import RequestContext
-from tests.factories import an_access, an_organization, the_owner
+from tests.factories import an_access, an_account, an_organization, the_owner
 from tests.processes import wait_until
 
 PAGE = "/organizations/acme-corp/connect"
@@ -91,6 +92,29 @@ def test_customers_get_the_hosts_that_were_chosen_for_the_cluster(in_europe):
     made = make(organization)
     assert "@127.0.0.1:1/tenant_test?" in made.uri
     assert not made.by_customers_hosts
+
+
+@pytest.mark.usefixtures("real_limits")
+def test_hosts_of_another_set_of_the_same_name_are_told(europe, settings_with, visitor):
+    """Row U6."""
+    mara = an_account("mara@acme.example")
+    an_organization("Acme Corp", mara, cluster="europe")
+    an_organization("Globex", mara)
+    visitor.log_in()
+    assert not any(try_hosts(name).foreign for name in ("main", "europe"))
+    main, europe = ("{}:{}".format(*client_of(name).address) for name in ("main", "europe"))
+    swapped = Changes(credentials_uri=f"mongodb://{main}/?replicaSet=portal")
+    registry.change_cluster("europe", swapped, RequestContext())
+    with settings_with(credentials_uri=f"mongodb://{europe}/?replicaSet=portal"):
+        assert try_hosts("europe").foreign == (main,)
+        assert try_hosts().foreign == (europe,)
+        for slug, setting in (
+            ("acme-corp", "flask clusters change europe --credentials-uri."),
+            ("globex", "CREDENTIALS_URI."),
+        ):
+            page = visitor.get(f"/organizations/{slug}/connect")
+            assert "These hosts lead elsewhere" in page.text
+            assert setting in page.text
 
 
 def test_who_connected_there_is_seen(in_europe):

@@ -65,6 +65,7 @@ def values_of(access: Access) -> dict[str, Any]:
     return {
         "in_words": IN_WORDS,
         "hosts": hosts.tried(placement.cluster),
+        "hosts_setting": hosts.setting_of(placement.cluster),
         "hosts_are_set": bool(hosts.chosen_uri(placement.cluster)),
         "database": placement.database or settings.current().tenant_db,
     }

@@ -148,5 +148,6 @@ class NotProven(Unavailable):
     title = "MongoDB did not take the new user"
     message = (
         "The new user was tried and could not sign in in time, so it was dropped, and nothing was "
-        "changed. Try again in a moment."
+        "changed. Try again in a moment. If it fails again, the hosts that customers get may lead "
+        "to another MongoDB: flask doctor tells."
     )

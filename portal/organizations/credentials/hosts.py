@@ -1,15 +1,17 @@
 """The hosts by which customers reach MongoDB: what a credential's connection string is made of.
 
 They are those of CREDENTIALS_URI, and for another cluster those that it was registered with; these
-need not be what the portal uses. A driver goes on from
-them to the names that the set advertises; so those must be reachable to customers as well.
+need not be what the portal uses. A driver goes on from them to the names that the set advertises;
+so those must be reachable to customers as well.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Self
 
 import structlog
+from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.errors import ConfigurationError, PyMongoError
 from pymongo.uri_parser import parse_uri
@@ -53,6 +55,34 @@ class Hosts:
         return bool(self.silent or self.foreign or self.advertised)
 
 
+@dataclass(frozen=True, slots=True)
+class _Set:
+    """A replica set, by its name and the processes of its members: ``None`` while one is away."""
+
+    name: str | None
+    processes: frozenset[ObjectId] | None
+
+    @classmethod
+    def of(cls, client: MongoClient) -> Self:
+        """The set of a client, asked now."""
+        name = client.admin.command("hello").get("setName")
+        versions = [
+            server.topology_version
+            for server in client.topology_description.server_descriptions().values()
+        ]
+        if not all(versions):
+            return cls(name, None)
+        return cls(name, frozenset(version["processId"] for version in versions if version))
+
+    def excludes(self, hello: Mapping[str, Any]) -> bool:
+        """Tell whether the server that answered so is none of its members. Sets share their names
+        often, processes never (the server specification's ``topologyVersion``)."""
+        if hello.get("setName") != self.name:
+            return True
+        process = hello.get("topologyVersion", {}).get("processId")
+        return bool(self.processes and process and process not in self.processes)
+
+
 _found: dict[str, Hosts] = {}
 
 
@@ -61,6 +91,13 @@ def chosen_uri(cluster: str) -> str | None:
     if cluster == MAIN_CLUSTER:
         return settings.current().credentials_uri or None
     return find_cluster(cluster).credentials_uri
+
+
+def setting_of(cluster: str) -> str:
+    """The setting, or the command, by which somebody chooses it."""
+    if cluster == MAIN_CLUSTER:
+        return "CREDENTIALS_URI"
+    return f"flask clusters change {cluster} --credentials-uri"
 
 
 def customers_uri(cluster: str) -> str:
@@ -95,7 +132,7 @@ def try_hosts(cluster: str = MAIN_CLUSTER) -> Hosts:
     """Try each host from here, and warn in the log of what customers run into. Raises PyMongoError
     or ClusterUnavailable where the portal's own MongoDB doesn't answer."""
     uri = customers_uri(cluster)
-    own = client_of(cluster).admin.command("hello")
+    own = _Set.of(client_of(cluster))
     silent, foreign = [], []
     advertised: set[str] = set()
     try:
@@ -109,7 +146,7 @@ def try_hosts(cluster: str = MAIN_CLUSTER) -> Hosts:
         except PyMongoError:
             silent.append(name)
             continue
-        if told.get("setName") != own.get("setName"):
+        if own.excludes(told):
             foreign.append(name)
         advertised.update(told.get("hosts", ()))
     # Behind an SRV record the names are those that DNS told just now.
