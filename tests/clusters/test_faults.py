@@ -1,5 +1,7 @@
 """Processes that die, sleep and meet on another cluster than the first: what holds there holds here."""
 
+from contextlib import closing
+
 import pytest
 
 from portal.documents.organizations import Strategy
@@ -28,7 +30,8 @@ RENAME = next(scenario for scenario in ABROAD if scenario.name == DAILY[0])
 @pytest.fixture
 def world(empty_everything, settings, admin, europe, there):
     """What processes leave behind that die with organizations there."""
-    return World(empty_everything, settings, admin, {EUROPE: there})
+    with closing(World(empty_everything, settings, admin, {EUROPE: there})) as world:
+        yield world
 
 
 @pytest.mark.attack("F1")

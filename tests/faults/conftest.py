@@ -1,6 +1,6 @@
 """What tests of faults stand on."""
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 from bson import ObjectId
@@ -74,4 +74,5 @@ def check_whole(bare_client, databases):
 @pytest.fixture
 def world(empty_database, settings, admin):
     """What processes that die leave behind, and what becomes of it."""
-    return World(empty_database, settings, admin)
+    with closing(World(empty_database, settings, admin)) as world:
+        yield world

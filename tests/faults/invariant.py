@@ -5,7 +5,14 @@ import json
 import re
 from collections import Counter
 
-from tests.placing import collection_called, collections_on, homes, pool_name, strategy_of
+from tests.placing import (
+    OWN_DATABASE,
+    collection_called,
+    collections_on,
+    homes,
+    pool_name,
+    strategy_of,
+)
 
 STATES = {"active", "trashed", "purged"}
 STRICTNESS = ("read-only", "locked", "hidden")
@@ -86,7 +93,7 @@ def _check_credentials(master, tenant, kept, strangers):
     assert set(reached) == set(recorded) == _users(tenant)
     for name, organization_id in recorded.items():
         organization = ids[organization_id]
-        collection = organization["placement"]["collection"]
+        collection = recorded_name(organization["placement"])
         reachable = organization["state"] == "active" and collection not in strangers
         reachable = reachable and organization.get("restricted") in (None, "read-only")
         assert reached[name] == ([collection] if reachable else [])
@@ -102,16 +109,27 @@ def _check_suspensions(master, organizations):
 
 
 def _users(tenant):
-    return {user["user"] for user in tenant.command("usersInfo", 1)["users"]}
+    found = tenant.client.admin["system.users"].find(_in_tenant_databases(tenant))
+    return {user["user"] for user in found}
 
 
 def _reached(tenant):
-    """The collections that each role reaches."""
-    roles = tenant.command("rolesInfo", 1, showPrivileges=True)["roles"]
+    """The collections that each role reaches, as ``recorded_name`` calls them."""
+    found = tenant.client.admin["system.roles"].find(_in_tenant_databases(tenant))
     return {
-        role["role"]: [one["resource"]["collection"] for one in role["privileges"]]
-        for role in roles
+        role["role"]: [_name_of(tenant, one["resource"]) for one in role["privileges"]]
+        for role in found
     }
+
+
+def _in_tenant_databases(tenant):
+    """A filter of users and roles: those of the tenant database and of organizations' own."""
+    return {"$or": [{"db": tenant.name}, {"db": OWN_DATABASE}]}
+
+
+def _name_of(tenant, resource):
+    own = resource["db"] != tenant.name
+    return f"{resource['db']}.{resource['collection']}" if own else resource["collection"]
 
 
 def _collection_of(organization):

@@ -22,6 +22,7 @@ from portal.documents.organizations import (
 from portal.documents.restrictions import Cause
 from portal.documents.sign_ups import PendingSignUp
 from portal.errors import NotFound
+from portal.organizations.credentials.managing import may_have_credentials
 from portal.organizations.lifecycle import engine, runner
 from portal.organizations.lifecycle.creating import create_organization
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
@@ -66,6 +67,7 @@ def an_owned(strategy=Strategy.COLLECTION, name="Acme Corp", cluster=MAIN_CLUSTE
     tenant_of(organization).insert_many(DOCUMENTS)
     if strategy == Strategy.COLLECTION:
         tenant_of(organization).create_index("n", unique=True)
+    if may_have_credentials(organization):
         a_credential(organization)
     return (organization.id,)
 

@@ -1,14 +1,17 @@
 """The databases that a test and the processes it lets die have in common."""
 
+from contextlib import ExitStack
+
 from portal.database.connection import client
 from portal.documents.accounts import Account
-from portal.documents.organizations import MAIN_CLUSTER
+from portal.documents.organizations import MAIN_CLUSTER, Strategy
 from portal.organizations.lifecycle import runner
 from portal.settings import current
 from tests.factories import an_account, an_organization
 from tests.faults import doomed, invariant
 from tests.faults.lapse import let_leases_run_out, let_transactions_run_out
 from tests.placing import collection_called, collections_on, documents_of, store
+from tests.rights import administering_users_anywhere
 
 
 def uuid_of(collection):
@@ -17,17 +20,25 @@ def uuid_of(collection):
 
 
 class World:
-    """The databases of this test, where others die and this process carries on."""
+    """The databases of this test, where others die and this process carries on; to be closed."""
 
     def __init__(self, empty, settings, admin, others=()):
         self.empty, self.settings, self.admin = empty, settings, admin
         self.servers = {MAIN_CLUSTER: admin, **dict(others)}
         self.server = admin
+        self._rights = ExitStack()
+
+    def close(self):
+        """Take back the rights that a scenario wanted."""
+        self._rights.close()
 
     def begin(self, scenario):
         """What the scenario wants, and somebody who has nothing to do with it."""
+        self.close()
         self.empty()
         self.server = self.servers[scenario.cluster]
+        if scenario.strategy == Strategy.DATABASE:
+            self._rights.enter_context(administering_users_anywhere(self.server))
         owner = an_account("bystander@else.example")
         placed = {"strategy": scenario.strategy, "cluster": scenario.cluster}
         bystander = an_organization("Bystander", owner, **placed)
