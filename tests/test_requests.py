@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -12,11 +13,23 @@ from portal.app import create_app
 from portal.database import connection
 from portal.documents.audit import AuditEvent
 from portal.web import hangups
-from portal.web.requests import client_ip
+from portal.web.requests import client_ip, path_for_log
 from tests.processes import wait_until
 from tests.visitor import PASSWORD, Visitor
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
+
+
+@pytest.mark.attack("D1")
+def test_no_address_takes_long_to_be_written_in_the_log(app):
+    """Anybody held a worker for a second by the longest one that is taken."""
+    with app.test_request_context("/" + "a" * 8100):
+        begun = time.thread_time()
+        assert path_for_log() == "/" + "a" * 8100
+        assert time.thread_time() - begun < 0.1
+    token = f"{'a' * 20}.{'b-_' * 20}.{'c' * 43}"
+    with app.test_request_context(f"/x/-{token}/y"):
+        assert path_for_log() == "/x/…/y"
 
 
 @pytest.mark.attack("C3")

@@ -10,14 +10,14 @@ from portal.data.errors import InvalidExtendedJson
 
 WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _UINT32 = re.compile(r"[0-9]{1,10}")
-DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DOUBLE = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 OID = re.compile(r"[0-9a-fA-F]{24}")
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _SUBTYPE = re.compile(r"[0-9a-fA-F]{1,2}")
-_OPTIONS = re.compile(r"(?!.*(.).*\1)[ilmsux]*")
+_OPTIONS = "ilmsux"
 _DATE = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,3})?"
     r"(?:Z|[+-][0-9]{2}:?[0-9]{2})"
@@ -140,6 +140,12 @@ def _is_pattern(value: Any) -> bool:
     return _is_string(value) and "\0" not in value
 
 
+def _is_options(value: Any) -> bool:
+    if not _is_string(value) or len(value) > len(_OPTIONS):
+        return False
+    return len(set(value)) == len(value) and set(value) <= set(_OPTIONS)
+
+
 TYPES: dict[str, Callable[[Any], bool]] = {
     "$oid": _matches(OID),
     "$symbol": _is_string,
@@ -151,7 +157,7 @@ TYPES: dict[str, Callable[[Any], bool]] = {
     "$uuid": _matches(UUID),
     "$code": _is_string,
     "$timestamp": _object_of(t=_is_uint32, i=_is_uint32),
-    "$regularExpression": _object_of(pattern=_is_pattern, options=_matches(_OPTIONS)),
+    "$regularExpression": _object_of(pattern=_is_pattern, options=_is_options),
     "$dbPointer": _object_of(
         dollar_ref=_is_pattern, dollar_id=_object_of(dollar_oid=_matches(OID))
     ),

@@ -33,7 +33,7 @@ HEALTH = ("home.alive", "home.ready")
 _API_ROOTS = ("org", "auth", "admin")
 _ID = "portal.request_id"
 _HOST_REFUSED = "portal.host_refused"
-_SIGNED = re.compile(r"[\w-]+\.[\w-]+\.[\w-]{40,}")
+_SIGNED = re.compile(r"(?<![\w-])[\w-]+\.[\w-]+\.[\w-]{40,}")
 # 203.0.113.9:51234, [2001:db8::7] or [2001:db8::7]:4711
 _WITH_PORT = re.compile(r"^(?:\[([0-9A-Fa-f:.]+)\]|(\d+(?:\.\d+){3}))(?::\d{1,5})?$")
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.I)

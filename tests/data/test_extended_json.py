@@ -1,6 +1,7 @@
 """Extended JSON is read strictly, with the place of each fault, and written to the byte."""
 
 import json
+import time
 from datetime import UTC, datetime
 
 import bson
@@ -10,6 +11,7 @@ from bson.binary import Binary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from portal.data import json_types
 from portal.data.errors import InvalidExtendedJson
 from portal.data.extended_json import is_exact, parse, parse_array, parse_value, render
 from portal.tenants.elements import field_of, with_id
@@ -234,6 +236,20 @@ def test_100_levels_are_read_and_deeper_documents_are_told():
         deep = {"a": deep}
     document = bson.encode(deep)
     assert not is_exact(document, render(document))
+
+
+@pytest.mark.attack("D1")
+@pytest.mark.parametrize("name", sorted(json_types.TYPES.keys() - {"$symbol", "$code"}))
+def test_no_value_takes_longer_to_be_refused_than_by_its_length(name):
+    """A page's address, a path or a document held a worker for minutes, when a pattern went by the
+    square."""
+    for part in ("0", "1.", "1e", ".", "-", "i", "imx", "NaN", "A=", "f", " "):
+        text = (part * 60_000)[:60_000] + "x"
+        value = {"pattern": "a", "options": text} if name == "$regularExpression" else text
+        begun = time.thread_time()
+        with pytest.raises(InvalidExtendedJson):
+            parse(json.dumps({"a": {name: value}}))
+        assert time.thread_time() - begun < 1
 
 
 def test_an_array_is_read_as_its_documents():

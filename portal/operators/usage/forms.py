@@ -14,6 +14,7 @@ _NUMBER = re.compile(r"([\d,\s]{1,30}(?:\.\d{1,6})?)\s*(k|m|g|t)?b?(?:\s*/\s*s)?
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SEPARATORS = re.compile(r"[,\s]")
 _LONGEST_NUMBER = 19
+_LONGEST_LIMIT = 60
 
 
 class LimitsForm(IdempotentForm):
@@ -60,9 +61,10 @@ def seen_of(limits: OwnLimits | None) -> str:
 
 def parse_limit(kind: LimitKind, typed: str) -> int | None:
     """The limit that somebody typed: “10,000”, of bytes “20 GB”. Raises InvalidLimit."""
-    if not typed.strip():
+    text = typed.strip()
+    if not text:
         return None
-    found = _NUMBER.fullmatch(typed.strip())
+    found = _NUMBER.fullmatch(text) if len(text) <= _LONGEST_LIMIT else None
     if found is None:
         raise InvalidLimit(kind)
     number = _SEPARATORS.sub("", found[1])

@@ -235,7 +235,9 @@ def test_a_limit_is_typed_as_people_write_it(kind, typed, value):
         ("bytes", "1e9"),
         ("operations", "9" * 31),
         ("documents", ","),
+        ("bytes", "1" + "\t" * 60_000 + "!"),
     ],
+    ids=lambda value: value[:40],
 )
 def test_what_is_no_limit_is_refused(kind, typed):
     with pytest.raises(InvalidLimit):
