@@ -138,9 +138,16 @@ def _read_double(typed: Typed) -> bytes:
     if not DECIMAL.fullmatch(text) or len(text) > 400:
         raise NotOfKind(_as_number(text))
     number = float(text)
-    if not math.isfinite(number) or Decimal(repr(number)) != Decimal(text):
+    if not math.isfinite(number) or not _is_exactly(text, number):
         raise NotOfKind(f"so that a Double holds it, or choose Decimal128: {number!r} is nearest")
     return bson.encode({"": number})
+
+
+def _is_exactly(text: str, number: float) -> bool:
+    try:
+        return Decimal(text) == Decimal(repr(number))
+    except ArithmeticError:  # an exponent beyond those of Decimal
+        return False
 
 
 def _read_decimal(typed: Typed) -> bytes:

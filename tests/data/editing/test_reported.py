@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import bson
+import pytest
 from bson import Binary, DBRef, Int64
 from bson.raw_bson import RawBSONDocument
 
@@ -122,3 +123,12 @@ def test_a_number_that_does_not_fit_its_type_is_refused_and_not_turned_into_anot
     assert "or choose Decimal128" in page.fault(f"v-{control('large')}")
     assert "9007199254740992.0 is nearest" in page.fault(f"v-{control('double')}")
     assert bson.decode(one(stored)) == {"_id": ID, "small": 1, "large": 1, "double": 1.5}
+
+
+@pytest.mark.parametrize("typed", ["1e-99999999999999999999", "0e99999999999999999999"])
+def test_a_number_beyond_all_types_stays_in_the_form(editor, stored, typed):
+    stored.insert_one({"_id": ID, "double": 1.5})
+    page = editor.send(editor.open(ID), {f"v.{control('double')}": typed})
+    assert page.status == 422
+    assert "a Double holds it" in page.fault(f"v-{control('double')}")
+    assert page.html.select_one(f"#v-{control('double')}")["value"] == typed
