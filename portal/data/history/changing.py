@@ -33,6 +33,7 @@ from portal.data.history.field_changes import (
 )
 from portal.data.history.working import carry_out, store_changes
 from portal.data.idempotency import Answer, write_once
+from portal.data.masks.masks import Mask
 from portal.data.patching import differences, element_at, elements
 from portal.data.queries import CODEC, beyond, cursor_of
 from portal.data.reading import READ_SECONDS
@@ -136,7 +137,7 @@ def preview_change(
             for change in (changes.changes if isinstance(changes, FieldChanges) else ())
             if isinstance(change, RenameField)
         }
-    pairs = tuple(_pair(each, changes) for each in documents)
+    pairs = tuple(_pair(each, changes, access.mask) for each in documents)
     breaking = would_break(access, query, changes) if isinstance(changes, FieldChanges) else None
     return Preview(count, pairs, renamed, breaking)
 
@@ -253,20 +254,23 @@ def _renamed(handle: Any, query: dict[str, Any], change: RenameField) -> tuple[i
     return handle.count_documents({"$and": [query, has]}), handle.count_documents(both)
 
 
-def _pair(document: bytes, changes: Changes) -> Pair:
+def _pair(document: bytes, changes: Changes, mask: Mask) -> Pair:
+    """What changes, told as who asks may read it: a list counts as one value."""
     changed = changes.applied(document)
+    shown = mask.hide(document)
     if isinstance(changed, Refusal):
         return Pair(id_of(document), refusal=changed)
     if changed is None:
         told = tuple(
             Difference((each.name,), each.value, None)
-            for each in elements(document)
+            for each in elements(shown)
             if each.name != "_id"
         )
         return Pair(id_of(document), told)
+    shown_then = mask.hide(changed)
     told = tuple(
-        Difference(path, _value(document, path), _value(changed, path))
-        for path in differences(document, changed)
+        Difference(path, _value(shown, path), _value(shown_then, path))
+        for path in differences(shown, shown_then)
     )
     return Pair(id_of(document), told)
 

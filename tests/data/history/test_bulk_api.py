@@ -17,6 +17,11 @@ BODY = (
     '{"filter": {"n": {"$lt": 3}}, "set": {"due": {"$date": "2026-11-29T00:00:00Z"}},'
     ' "unset": ["old"], "rename": {"a.name": "title"}%s}'
 )
+# A document in a document, in which a name comes twice.
+CONTACT_TWICE = framed(
+    b"\x10_id\0\1\0\0\0\x03contact\0"
+    + framed(b"\x10n\0\1\0\0\0\x10n\0\2\0\0\0\x02email\0\5\0\0\x004711\0")
+)
 STORED = [{"_id": n, "n": n, "old": True, "a": {"name": "x"}} for n in range(4)]
 
 
@@ -93,6 +98,34 @@ def test_masked_fields_are_not_changed(app, program, acme, desk):
     for path in (CHANGE, f"{CHANGE}/preview"):
         body = BODY % (', "expected": 3' if path == CHANGE else "")
         assert fault(writer.send("POST", path, body))[:2] == (403, "field_masked")
+
+
+@pytest.mark.attack("X4")
+@pytest.mark.parametrize(
+    ("mask", "document", "change"),
+    [
+        ("parts.price", {"parts": [{"n": 1, "price": 4711}]}, '"parts.0.n": 7'),
+        ("contact.email", CONTACT_TWICE, '"contact.name": "x"'),
+        ("contact.email", {"contact": {"email": "4711"}}, '"contact.name": "x"'),
+    ],
+)
+def test_a_preview_tells_nothing_masked_beside_what_changes(
+    app, acme, desk, mask, document, change
+):
+    desk.insert(document)
+    acme.update(set__masked_fields=[mask])
+    writer = DataProgram(app, a_key(acme, None, ["documents.read", "documents.write"]))
+    body = f'{{"filter": {{}}, "set": {{{change}}}}}'
+    told = writer.send("POST", f"{CHANGE}/preview", body)
+    assert told.json["examples"][0]["differences"]
+    assert "4711" not in told.text
+
+
+def test_a_preview_is_for_who_may_read_too(app, acme, desk):
+    desk.insert(*STORED)
+    writer = DataProgram(app, a_key(acme, None, ["documents.write"]))
+    assert fault(writer.send("POST", f"{CHANGE}/preview", BODY % ""))[:2] == (403, "forbidden")
+    assert change(writer).status_code == 202
 
 
 @pytest.mark.parametrize(
