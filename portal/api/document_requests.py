@@ -75,19 +75,23 @@ _FILES = (OCTETS, bodies.JSON)
 _LARGEST = extended_json.LARGEST_TEXT_BYTES
 
 
-def access_to_documents(name: str, permission: str) -> Access:
-    """The caller's access to an organization's documents. Raises what ``access_by_name`` raises,
-    TooManyAttempts."""
+def access_to_documents(name: str, permission: str, *, tells_values: bool = False) -> Access:
+    """The caller's access to an organization's documents; what ``tells_values`` of them besides
+    needs the permission to read them, too. Raises what ``access_by_name`` raises, TooManyAttempts.
+    """
     access = access_by_name(name, permission)
+    if tells_values:
+        access.require("documents.read")
     below = quote(request.path.split(f"/{name}", 1)[-1])
     g.link = canonical(access, access.organization, below)
     rate_limits.count_attempt(rate_limits.DOCUMENTS, current_user.idempotency_scope)
     return access
 
 
-def document_access_to(name: str, permission: str) -> DocumentAccess:
-    """The program's access to an organization's documents. Raises as ``access_to_documents``."""
-    return program_access(access_to_documents(name, permission), request_context())
+def document_access_to(name: str, permission: str, *, tells_values: bool = False) -> DocumentAccess:
+    """The program's access to an organization's documents. As ``access_to_documents``."""
+    access = access_to_documents(name, permission, tells_values=tells_values)
+    return program_access(access, request_context())
 
 
 @contextmanager

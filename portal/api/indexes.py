@@ -12,6 +12,7 @@ from portal.api.document_requests import (
     OF_READING,
     access_to_documents,
     body_query,
+    document_access_to,
     ended_with_client,
     takes_json,
     with_link,
@@ -19,7 +20,7 @@ from portal.api.document_requests import (
 from portal.api.guard import ApiBlueprint, logged_in
 from portal.api.replay import PARAMETER, Answer, takes_key
 from portal.data import extended_json
-from portal.data.access import mask_of, program_access
+from portal.data.access import mask_of
 from portal.data.errors import IndexNotFound, InvalidIndex, TooManyIndexes
 from portal.data.indexes import builds as index_builds
 from portal.data.indexes import conflicts as index_conflicts
@@ -75,10 +76,9 @@ def check_index(name: str) -> dict[str, Any]:
     """Check an index before it is built
 
     Which documents stand in the way of a unique one; how many would be deleted at once by one with
-    `expire_after_seconds`. It changes nothing.
+    `expire_after_seconds`. It changes nothing. Whoever asks may read documents, too.
     """
-    access = access_to_documents(name, "indexes.manage")
-    seen = program_access(access, request_context())
+    seen = document_access_to(name, "indexes.manage", tells_values=True)
     spec = services.IndexSpec(**body_query(schemas.NewIndexBody))
     services.check_spec(seen, spec)
     with ended_with_client() as comment:

@@ -118,9 +118,10 @@ def read_former_rules(name: str) -> dict[str, Any]:
 def read_proposal(name: str) -> dict[str, Any]:
     """Propose rules
 
-    That a random sample of the documents keeps, but for strays. Nothing is put into force.
+    That a random sample of the documents keeps, but for strays. Nothing is put into force. Whoever
+    asks may read documents, too.
     """
-    proposal = propose_rules(document_access_to(name, "indexes.manage"))
+    proposal = propose_rules(document_access_to(name, "indexes.manage", tells_values=True))
     schema = json.loads(text_of(proposal.schema))
     return {"schema": schema, "named": proposal.named, "of": proposal.fields}
 
@@ -133,10 +134,11 @@ def try_rules(name: str) -> dict[str, Any]:
     """Try rules on the documents there are
 
     How many break them, with an example of each of the commonest faults. It changes nothing.
+    Whoever asks may read documents, too.
     """
     schema = body_query(structure_schemas.TriedRulesBody)["schema"]
-    trial = services.try_rules(document_access_to(name, "indexes.manage"), schema)
-    return _trial(trial)
+    access = document_access_to(name, "indexes.manage", tells_values=True)
+    return _trial(services.try_rules(access, schema))
 
 
 @org_structure.put("/<name:name>/rules", refusals=_OF_CHANGES)

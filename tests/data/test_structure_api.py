@@ -140,3 +140,15 @@ def test_commands_say_what_a_shared_collection_has_not(runner, app):
     an_organization("Harbour Club", strategy=Strategy.SHARED)
     words = runner("data", "rules", "harbour-club", ends=2)
     assert "shares one with others" in words
+
+
+def test_what_tells_values_is_for_who_may_read_documents_too(app, acme):
+    keeper = DataProgram(app, a_key(acme, None, ["indexes.manage"]))
+    for method, path, body in (
+        ("GET", "rules/proposal", None),
+        ("POST", "rules/try", '{"schema": {"required": ["a"]}}'),
+        ("POST", "indexes/check", '{"keys": {"a": 1}, "unique": true}'),
+    ):
+        answer = keeper.send(method, f"/org/acme-corp/{path}", body)
+        assert fault(answer)[:2] == (403, "forbidden")
+    assert keeper.send("GET", "/org/acme-corp/indexes").status_code == 200
