@@ -160,22 +160,28 @@ def create_file(
 
 
 def put_chunk(access: DocumentAccess, file: StoredFile, number: int, data: bytes) -> None:
-    """Store a chunk; one that is there already stays, if it is the same. Raises ChunkRefused,
-    FileTooLarge, TransferNotFound."""
+    """Store a chunk; one that is there already stays, if it is the same. What is more than was
+    announced counts from now on. Raises ChunkRefused, FileTooLarge, TooMuchKept, TransferNotFound.
+    """
     if not data or len(data) > CHUNK_BYTES or file.complete:
         raise ChunkRefused(number)
-    if number * CHUNK_BYTES + len(data) > LARGEST_BYTES:
+    end = number * CHUNK_BYTES + len(data)
+    if end > LARGEST_BYTES:
         raise FileTooLarge(LARGEST_BYTES)
+    tenant = documents_of(access.organization)
+    if end > file.size_bytes and _bytes_kept(tenant, but=file) + end > MOST_KEPT_BYTES:
+        raise TooMuchKept(MOST_KEPT_BYTES)
 
     def put(handle: Any) -> None:
         open_file = {"_id": file.key, "complete": False}
         files = rows_in(handle.session.client, FILES)
         # Written, so that it meets who completes or discards the file at the same time.
-        if not files.update_one(open_file, CHANGED, session=handle.session).matched_count:
+        grown = {**CHANGED, "$max": {"stored": end}}
+        if not files.update_one(open_file, grown, session=handle.session).matched_count:
             raise TransferNotFound
         put_piece(handle, file, file.id, number, data)
 
-    documents_of(access.organization).with_transaction(put)
+    tenant.with_transaction(put)
 
 
 def put_piece(handle: Any, file: StoredFile, content: ObjectId, number: int, data: bytes) -> None:
@@ -336,10 +342,16 @@ def delete_file(organization: Organization, file: StoredFile, *others: ObjectId)
             chunks.delete_many({"_id": {"$in": ids}})
 
 
-def _bytes_kept(handle: Tenant) -> int:
+def _bytes_kept(handle: Tenant, *, but: StoredFile | None = None) -> int:
     files = _rows(handle, FILES)
-    own = {"_id": _range({"o": handle.id}, "f"), "content_until": {"$gt": clock.now()}}
-    total = {"$group": {"_id": None, "size": {"$sum": "$size"}}}
+    own: dict[str, Any] = {
+        "_id": _range({"o": handle.id}, "f"),
+        "content_until": {"$gt": clock.now()},
+    }
+    if but is not None:
+        own["_id"] |= {"$ne": but.key}
+    counted = {"$max": ["$size", "$stored"]}  # what was announced, or more that came
+    total = {"$group": {"_id": None, "size": {"$sum": counted}}}
     return sum(int(row["size"]) for row in files.aggregate([{"$match": own}, total]))
 
 

@@ -96,7 +96,7 @@ def upload(access: Access) -> ResponseReturnValue:
 @with_access("documents.write")
 def begin_upload(access: Access) -> ResponseReturnValue:
     """Begins an upload in parts, for a script."""
-    size_bytes = request.form.get("size", type=int) or 0
+    size_bytes = max(0, request.form.get("size", 0, type=int))
     name = request.form.get("name", "")
     file = imports.begin_upload(_seen(access), name, size_bytes=size_bytes, zone=page_zone())
     return jsonify(_upload_of(access, file)), 201

@@ -104,6 +104,21 @@ def test_limits_are_told_before_a_byte_is_taken(seen, monkeypatch):
         create_file(seen, Purpose.IMPORT, "a", size_bytes=601)
 
 
+@pytest.mark.attack("D1")
+def test_what_comes_counts_though_less_was_announced(acme, seen, monkeypatch):
+    monkeypatch.setattr(files, "MOST_KEPT_BYTES", 1500)
+    begun, other = (create_file(seen, Purpose.IMPORT, "a", size_bytes=1) for _ in range(2))
+    for number in (0, 1):
+        put_chunk(seen, begun, number, bytes(512))
+    put_chunk(seen, begun, 1, bytes(512))  # sent again
+    with pytest.raises(TooMuchKept):
+        put_chunk(seen, other, 0, bytes(512))
+    with pytest.raises(TooMuchKept):
+        create_file(seen, Purpose.IMPORT, "a", size_bytes=512)
+    delete_file(acme, begun)
+    put_chunk(seen, other, 0, bytes(512))
+
+
 def test_a_file_is_found_by_its_organization_alone_and_by_its_purpose(acme, seen):
     file = upload(seen)
     assert find_file(acme, str(file.id), Purpose.IMPORT).id == file.id
