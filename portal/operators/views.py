@@ -107,6 +107,7 @@ def make_key(operator: Operator) -> ResponseReturnValue:
 
 @blueprint.route("/keys/<key_id>/revoke", methods=["GET", "POST"])
 @with_operator("operators.manage")
+@reauthenticated
 def revoke_key(operator: Operator, key_id: str) -> ResponseReturnValue:
     key = keys.find_key(key_id)
     form = IdempotentForm()
