@@ -176,6 +176,8 @@ class Person:
         return self.page(path).find("input", {"name": "csrf_token"})["value"]
 
     def send(self, path, token, **fields):
+        # Nothing is sent again by itself, so not by a connection that may be closed just then.
+        self.session.close()
         return self.session.post(
             self.url + path,
             {"csrf_token": token, **fields},
