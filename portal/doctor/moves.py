@@ -92,7 +92,8 @@ def find_tokens() -> Iterator[Finding]:
 def _is_stuck(move: Move) -> bool:
     if move.state == MoveState.REQUESTED:
         return False
-    stopped = bool(move.paused and move.last_error)
+    told = move.state == MoveState.ENDING and (move.waits_for or "").startswith("a person")
+    stopped = bool(move.last_error and (move.paused or told))
     late = move.due_at and (server_time() - move.due_at).total_seconds() > _LATE_SECONDS
     return stopped or bool(not move.paused and late and progress_of(move).standstill)
 

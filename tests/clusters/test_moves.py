@@ -83,8 +83,8 @@ def test_a_target_that_dies_behind_the_fence_leaves_nobody_unwritable(europe, ac
     ready = a_ready_move(acme, Strategy.COLLECTION, "europe")
     begin_switch = mover.begin_switch
 
-    def and_die(attempt):
-        begun = begin_switch(attempt)
+    def and_die(*arguments):
+        begun = begin_switch(*arguments)
         europe.kill()
         return begun
 

@@ -84,6 +84,15 @@ NOT_WANTED = dict.fromkeys(
 
 _LONGEST_PAUSE_SECONDS = 60
 _LONGEST_TOLD = 300
+# What persons say of the switch until it begins.
+_WISHES = (
+    "paused",
+    "switch_wanted",
+    "switch_at",
+    "switch_in_hours",
+    "without_way_back",
+    "ends_credentials",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +104,13 @@ class Fenced:
 
 
 @transactional
-def begin_switch(attempt: Attempt) -> Organization | None:
+def begin_switch(attempt: Attempt, wanted: Move) -> Organization | None:
     """Write the intent to switch into the organization, with the state of the move; ``None`` where
     it has another operation, or no longer lives at the source.
 
     The token is stored as it is: all before it is applied, so whoever takes over begins there, and
-    no earlier fence is taken for this one. Raises Interrupted where the attempt is over.
+    no earlier fence is taken for this one. Raises Interrupted where the attempt is over, or a
+    person paused the move, or changed how it is ``wanted``, since that was read.
     """
     move = attempt.move
     kept = {"state": {"$in": [OrganizationState.ACTIVE, OrganizationState.TRASHED]}}
@@ -111,7 +121,8 @@ def begin_switch(attempt: Attempt) -> Organization | None:
     )
     if organization is None:
         return None
-    waiting = held(move).filter(state__in=(MoveState.READY, MoveState.SHADOW), open=True)
+    wishes = {name: getattr(wanted, name) for name in _WISHES}
+    waiting = held(move).filter(state__in=(MoveState.READY, MoveState.SHADOW), open=True, **wishes)
     fenced = waiting.modify(
         new=True,
         set__state=MoveState.FENCED,

@@ -79,6 +79,7 @@ def end(run: Ending) -> None:
         set__state=MoveState.DONE,
         set__ended_at=server_time(),
         unset__open=True,
+        unset__paused=True,
         unset__due_at=True,
         unset__token=True,
         unset__reverse_token=True,

@@ -80,11 +80,12 @@ def run_copies() -> int:
     """Carry on each move that is due and not ready yet, and each way back that is gone and not
     compared yet; how many there were."""
     copied = _in_state(MoveState.COPYING, MoveState.VERIFYING)
-    return _run_each({"$or": [copied, {**_in_state(MoveState.SHADOW), **_UNCOMPARED}]})
+    return _run_each({**_UNPAUSED, "$or": [copied, {**_in_state(MoveState.SHADOW), **_UNCOMPARED}]})
 
 
 def run_endings() -> int:
-    """Carry on each move that is ending, and due; how many there were."""
+    """Carry on each move that is ending, and due; how many there were. None is paused, but by an
+    earlier version, of which nobody could resume it."""
     return _run_each(_in_state(MoveState.ENDING))
 
 
@@ -97,19 +98,20 @@ def run_due() -> int:
         log.warning("operation.taken_over", **engine.log_context(found))
         _finish_switch(found)
     followed = _in_state(MoveState.READY, MoveState.SHADOW)
-    return finished + _run_each({**followed, "$nor": [_UNCOMPARED]})
+    return finished + _run_each({**_UNPAUSED, **followed, "$nor": [_UNCOMPARED]})
 
 
 def _in_state(*states: MoveState) -> dict[str, Any]:
     return {"state": {"$in": list(states)}}
 
 
+_UNPAUSED: dict[str, Any] = {"paused": {"$ne": True}}
 _UNCOMPARED = {"way_back_of": {"$exists": True}, "switch_wanted": True, "verification": None}
 
 
 def _run_each(wanted: dict[str, Any]) -> int:
     ran = 0
-    wanted = {"open": True, "paused": {"$ne": True}, **wanted}
+    wanted = {"open": True, **wanted}
     while ran < MAX_AT_ONCE and (move := QUEUE.acquire(wanted, sort={"due_at": 1})):
         ran += 1
         carry_on(move)
@@ -152,9 +154,10 @@ class Run:
     def __init__(self, move: Move) -> None:
         self.move = move
         states = _COPYING if move.state in _COPYING else (move.state,)
+        unpaused = {} if move.state == MoveState.ENDING else {"paused__ne": True}
         self.lease = Renewing(
             QUEUE,
-            held(move).filter(state__in=states, open=True, paused__ne=True),
+            held(move).filter(state__in=states, open=True, **unpaused),
             f"move {move.id}",
             renew_seconds=_RENEW_SECONDS,
             stale_seconds=_STALE_SECONDS,
@@ -451,17 +454,17 @@ def _try_to_switch(run: Run, attempt: Attempt) -> str | None:
 def _switch(run: Run, attempt: Attempt) -> str | None:
     """Switch, if nothing stands in the way; else what does, in words. Whatever comes of the switch,
     this attempt at the move is over then."""
-    organization = run.organization
-    if obstacle := _obstacle(organization, run.move, attempt):
+    organization, wanted = run.organization, run.move
+    if obstacle := _obstacle(organization, wanted, attempt):
         return obstacle
     attempt.bring_parts(lambda: _keep_up(run, attempt))
-    if not run.move.way_back_of and not run.move.without_way_back:
-        token = exercise_way_back(run.move, attempt)
+    if not wanted.way_back_of and not wanted.without_way_back:
+        token = exercise_way_back(wanted, attempt)
         run.change(set__reverse_token=token)
     catch_up(run, attempt)
     attempt.follower.reach(time_of(attempt.source), _REACH_SECONDS)
     attempt.apply()
-    begun = begin_switch(attempt)
+    begun = begin_switch(attempt, wanted)
     if begun is None:
         return _other_operation(run.organization)
     with moves.at_hand(attempt):

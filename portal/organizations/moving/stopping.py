@@ -100,6 +100,9 @@ def _try_again_or_stop(move: Move, error: Exception) -> None:
         )
         return
     stopped: dict[str, Any] = {"waits_for": {"$literal": f"a person, since {_words_of(error)}"}}
+    if move.state == MoveState.ENDING:  # nobody can resume it: it is tried until it works
+        _change(move, **stopped, **QUEUE.delay(_LONGEST_PAUSE_SECONDS, error))
+        return
     if move.state == MoveState.SHADOW:  # kept current: only the going back stops
         stopped |= {"switch_wanted": "$$REMOVE", "verification": "$$REMOVE"}
         stopped |= QUEUE.delay(_LONGEST_PAUSE_SECONDS, error)

@@ -1,22 +1,25 @@
 """What else happens to an organization while it moves, or has a way back."""
 
+from datetime import timedelta
 from itertools import permutations
 
 import pytest
 
 from portal import clock
 from portal.database.clusters import forget_registry
+from portal.doctor.moves import find_stuck
 from portal.documents.clusters import Cluster
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Failure, Organization, Strategy
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
-from portal.organizations.moving import starting
+from portal.organizations.moving import ending, mover, starting
 from portal.organizations.moving.errors import NotMovable, PlanChanged
 from portal.organizations.moving.managing import abort_move, pause_move, resume_move, switch_move
-from portal.organizations.moving.options import Options
+from portal.organizations.moving.options import Options, Switch
 from portal.organizations.moving.planning import plan_move
 from portal.organizations.moving.starting import start_move
+from portal.organizations.moving.stopping import MOST_TRIES
 from portal.organizations.moving.ways_back import end_way_back, go_back
 from portal.organizations.moving.wishes import Wish
 from portal.organizations.storage import tenant_of
@@ -223,6 +226,80 @@ def test_a_paused_move_does_nothing_until_it_is_resumed(app):
     resume_move(str(begun.id), a_context())
     run_movers()
     assert now(begun).outcome == Outcome.MOVED
+
+
+AT_THE_LAST_MOMENT = {
+    "paused": lambda ready: pause_move(str(ready.id), a_context()),
+    "switched later": lambda ready: switch_move(
+        str(ready.id), a_context(), switch=Switch.AT, at=clock.now() + timedelta(days=1)
+    ),
+    "with a way back": lambda ready: switch_move(
+        str(ready.id), a_context(), without_way_back=False
+    ),
+}
+
+
+@pytest.fixture
+def before_the_intent(monkeypatch):
+    """Has something be done once, when all is ready for the intent to switch."""
+
+    def set_up(do):
+        def once(*arguments):
+            if pending:
+                pending.pop()()
+            return begin_switch(*arguments)
+
+        pending, begin_switch = [do], mover.begin_switch
+        monkeypatch.setattr(mover, "begin_switch", once)
+
+    return set_up
+
+
+@pytest.mark.parametrize("when", AT_THE_LAST_MOMENT)
+def test_what_a_person_wants_at_the_last_moment_before_the_fence_is_done(
+    tenant_db, before_the_intent, when
+):
+    acme = an_acme(Strategy.COLLECTION)
+    ready = a_ready_move(acme, Strategy.DATABASE, without_way_back=True)
+    switch_move(str(ready.id), a_context())
+    before_the_intent(lambda: AT_THE_LAST_MOMENT[when](ready))
+    run_due_movers(2)
+    if when != "with a way back":
+        assert now(ready).state == MoveState.READY
+        assert fresh(acme).operation is None
+        assert fresh(acme).placement.strategy == Strategy.COLLECTION
+        if when == "paused":
+            resume_move(str(ready.id), a_context())
+        switch_move(str(ready.id), a_context())
+        run_due_movers(2)
+    assert now(ready).outcome == Outcome.MOVED
+    way_back = Move.objects(way_back_of=ready.id).first()
+    assert bool(way_back) == (when == "with a way back")
+    if way_back:
+        assert "_data" in way_back.token
+    else:
+        assert not Move.objects(open=True)
+    assert documents_of(acme) == SOME
+
+
+def test_the_end_of_a_move_that_fails_is_tried_until_it_works(tenant_db, monkeypatch):
+    acme = an_acme(Strategy.COLLECTION)
+
+    def fail(*_):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(ending, "end_users_at", fail)
+    moved = move(acme, Strategy.DATABASE, without_way_back=True)
+    run_due_movers(MOST_TRIES)
+    assert "a person, since an error" in now(moved).waits_for
+    [told] = find_stuck()
+    assert told.subject == str(moved.id)
+    monkeypatch.undo()
+    # As an earlier version left it.
+    now(moved).update(set__paused=True)
+    run_due_movers(1)
+    assert not Move.objects(open=True)
+    assert left_over(tenant_db) == []
 
 
 def test_without_a_way_back_the_old_copy_goes(tenant_db):
