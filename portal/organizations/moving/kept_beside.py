@@ -1,10 +1,10 @@
 """Rows beside documents travel to another cluster with them: those of edits and their
 before-images, files.
 
-What was changed since the last time is copied, by the source's clock, in batches that each are one
-transaction with the move's token: who was overtaken copies nothing over what is newer. What was
-deleted at the source meanwhile is deleted at the target too, before the fence; what expires does so
-at both.
+What was changed since the last time is copied, in batches that each are one transaction with the
+move's token: who was overtaken copies nothing over what is newer. That time is the source's own: a
+row that came from another cluster has one of that cluster's clock. What was deleted at the source
+meanwhile is deleted at the target too, before the fence; what expires does so at both.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,6 +18,7 @@ from pymongo import ReplaceOne
 from pymongo.collection import Collection
 from pymongo.read_concern import ReadConcern
 
+from portal.database.connection import server_time
 from portal.database.kept_beside import COLLECTIONS, prepare
 from portal.organizations.moving.tokens import write_rows
 from portal.tenants.moving.errors import Overtaken
@@ -30,6 +31,8 @@ BATCH_BYTES = 8 * 1024 * 1024
 # A row's time is what a transaction last heard of the server's, and it is seen at its commit.
 LATE = timedelta(minutes=1)
 
+# Versions that wrote ``edits_until`` and the like took it from rows, whichever clock that was of.
+_READ_AT = "rows_read_at"
 _TOLD = {"changed": 1, "rev": 1}
 
 
@@ -47,14 +50,28 @@ def copy_rows(
         return 0
     for place in (source, target):
         prepare(place.internal)
+    read_at = server_time(source.database.client)
+    copied = _copy_changed(source, target, move, attempt, meanwhile)
+    mine = {"_id": move, "attempt": attempt}
+    target.internal[TOKENS].update_one(mine, {"$set": {_READ_AT: read_at}})
+    return copied
+
+
+def _copy_changed(
+    source: Place,
+    target: Place,
+    move: ObjectId,
+    attempt: int,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> int:
+    """The same, from the end of the last ``copy_rows`` on."""
     mine = {"_id": move, "attempt": attempt}
     token = target.internal[TOKENS].find_one(mine)
     if token is None:
         raise Overtaken(move, attempt)
     copied = 0
     for name in COLLECTIONS:
-        field = f"{name}_until"
-        for told in _changed_since(source, name, token.get(field)):
+        for told in _changed_since(source, name, token.get(_READ_AT)):
             for batch in _read(source, name, _missing(target, name, told)):
                 writes: list[ReplaceOne[Any]] = [
                     ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in batch
@@ -62,7 +79,6 @@ def copy_rows(
                 write_rows(target, _rows(target, name, raw=True), writes, mine)
                 copied += len(writes)
                 meanwhile()
-            target.internal[TOKENS].update_one(mine, {"$max": {field: told[-1]["changed"]}})
     return copied
 
 
@@ -103,7 +119,8 @@ def _copy(sides: Sides) -> None:
 
 
 def _copy_rest(sides: Sides) -> None:
-    copy_rows(sides.source, sides.target, sides.move, sides.attempt)
+    if sides.source.internal != sides.target.internal:
+        _copy_changed(sides.source, sides.target, sides.move, sides.attempt)
 
 
 def _check(sides: Sides) -> list[str]:

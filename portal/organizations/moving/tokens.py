@@ -1,7 +1,6 @@
 """Rows beside documents, written to a move's target as long as the move is this attempt's."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from pymongo import ReplaceOne
@@ -21,16 +20,14 @@ def write_rows(
     rows: Collection[Any],
     writes: Sequence[ReplaceOne[Any]],
     token: Mapping[str, Any],
-    until: Mapping[str, datetime] | None = None,
 ) -> None:
-    """Write to ``rows`` at the target, in one transaction that also raises the token's fields to
-    ``until``. Raises Overtaken, with nothing written, where another attempt took the move over."""
+    """Write to ``rows`` at the target, in one transaction that also changes the token. Raises
+    Overtaken, with nothing written, where another attempt took the move over."""
 
     def write(session: ClientSession) -> None:
-        # Written in any case, so that it conflicts with whoever takes over meanwhile.
-        advanced = {"$inc": {"batches": 1}, **({"$max": dict(until)} if until else {})}
-        tokens = target.internal[TOKENS]
-        if not tokens.update_one(token, advanced, session=session).matched_count:
+        # Changed, so that it conflicts with whoever takes over meanwhile.
+        changed, tokens = {"$inc": {"batches": 1}}, target.internal[TOKENS]
+        if not tokens.update_one(token, changed, session=session).matched_count:
             raise Overtaken(token["_id"], token["attempt"])
         rows.bulk_write(writes, ordered=False, session=session)
 

@@ -1,8 +1,9 @@
 """Idempotency keys of documents' writes travel to another cluster, so that a write that is sent
 again after a move is still done once.
 
-What was changed since the last time is copied, by the source's clock, in batches that each are one
-transaction with the move's token: who was overtaken copies nothing over what is newer.
+What was changed since the last time is copied, in batches that each are one transaction with the
+move's token: who was overtaken copies nothing over what is newer. That time is the source's own: a
+record that came from another cluster has one of that cluster's clock.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,7 @@ from pymongo import ReplaceOne
 from pymongo.collection import Collection
 from pymongo.read_concern import ReadConcern
 
+from portal.database.connection import server_time
 from portal.database.transactions import TRANSACTION_SECONDS
 from portal.database.write_records import COLLECTION, prepare_records
 from portal.organizations.moving.tokens import write_rows
@@ -28,7 +30,8 @@ BATCH = 500
 # A record is changed in a transaction, and seen once that is committed.
 LATE = timedelta(seconds=2 * TRANSACTION_SECONDS)
 
-_UNTIL = "records_until"
+# Versions that wrote ``records_until`` took it from records, whichever clock that was of.
+_READ_AT = "records_read_at"
 # By which one is known to be the same: all that changes in it.
 _TOLD = {"changed": 1, "batch": "$progress.batch", "answered": {"$type": "$answer"}}
 
@@ -47,17 +50,31 @@ def copy_records(
         return 0
     for place in (source, target):
         prepare_records(place.internal)
-    token = target.internal[TOKENS].find_one({"_id": move, "attempt": attempt})
+    read_at = server_time(source.database.client)
+    copied = _copy_changed(source, target, move, attempt, meanwhile)
+    mine = {"_id": move, "attempt": attempt}
+    target.internal[TOKENS].update_one(mine, {"$set": {_READ_AT: read_at}})
+    return copied
+
+
+def _copy_changed(
+    source: Place,
+    target: Place,
+    move: ObjectId,
+    attempt: int,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> int:
+    """The same, from the end of the last ``copy_records`` on."""
+    mine = {"_id": move, "attempt": attempt}
+    token = target.internal[TOKENS].find_one(mine)
     if token is None:
         raise Overtaken(move, attempt)
     copied = 0
-    for rows in _batches(_changed_since(source, token.get(_UNTIL))):
+    for rows in _batches(_changed_since(source, token.get(_READ_AT))):
         missing = _missing(target, rows)
         documents = _records(source, RawBSONDocument).find({"_id": {"$in": missing}})
         writes = [ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in documents]
-        until = {_UNTIL: rows[-1]["changed"]} if "changed" in rows[-1] else None
-        mine = {"_id": move, "attempt": attempt}
-        write_rows(target, _records(target, RawBSONDocument), writes, mine, until)
+        write_rows(target, _records(target, RawBSONDocument), writes, mine)
         copied += len(writes)
         meanwhile()
     return copied
@@ -75,7 +92,8 @@ def _copy(sides: Sides) -> None:
 
 
 def _copy_rest(sides: Sides) -> None:
-    copy_records(sides.source, sides.target, sides.move, sides.attempt)
+    if _is_elsewhere(sides.source, sides.target):
+        _copy_changed(sides.source, sides.target, sides.move, sides.attempt)
 
 
 def _check(sides: Sides) -> list[str]:

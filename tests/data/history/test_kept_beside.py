@@ -1,5 +1,7 @@
 """What is kept beside documents goes where they go, and ends with them."""
 
+from datetime import timedelta
+
 import bson
 import pytest
 
@@ -59,6 +61,19 @@ def test_rows_travel_and_later_only_what_was_changed_since(sides, desk):
     for name in (kept_beside.EDITS, kept_beside.BEFORE_IMAGES):
         there = list(sides.target.internal[name].find().sort("_id", 1))
         assert there == desk.rows(name)
+
+
+def test_those_of_a_cluster_whose_clock_is_ahead_hide_none_that_come_later(sides, desk):
+    """As where the organization came from such a cluster a moment ago, by two minutes."""
+    desk.insert({"_id": 1})
+    ahead = server_time() + timedelta(minutes=2)
+    for name in (kept_beside.EDITS, kept_beside.BEFORE_IMAGES):
+        sides.source.internal[name].update_many({}, {"$set": {"changed": ahead}})
+    assert copy(sides) == 2
+    assert copy(sides) == 0
+    desk.insert({"_id": 2})
+    run(Phase.AFTER_FENCE, [KEPT_BESIDE], sides)
+    assert KEPT_BESIDE.check(sides) == []
 
 
 def test_who_was_overtaken_copies_nothing(sides, desk):

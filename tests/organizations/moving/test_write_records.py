@@ -8,7 +8,7 @@ from bson import Int64, ObjectId
 from portal import clock
 from portal.data.handles import documents_of
 from portal.data.idempotency import Progress, write_once
-from portal.database.connection import client
+from portal.database.connection import client, server_time
 from portal.database.write_records import COLLECTION, KEPT
 from portal.documents.organizations import Strategy
 from portal.organizations.moving.write_records import WRITE_RECORDS, copy_records
@@ -85,6 +85,19 @@ def test_records_travel_and_later_only_what_was_changed_since(sides, copied, acm
     assert records_at(sides.target).keys() == {"key 0", "key 1", "key 2", "key 4"}
     theirs = records_at(sides.source)
     assert all(theirs[name] == record for name, record in records_at(sides.target).items())
+    assert WRITE_RECORDS.check(sides) == []
+
+
+def test_those_of_a_cluster_whose_clock_is_ahead_hide_none_that_come_later(sides, copied, acme):
+    """As where the organization came from such a cluster a moment ago."""
+    write(acme, "brought along")
+    ahead = server_time() + timedelta(minutes=1)
+    sides.source.internal[COLLECTION].update_one({}, {"$set": {"changed": ahead}})
+    assert copied() == 1
+    assert copied() == 0
+    write(acme, "used here")
+    run(Phase.AFTER_FENCE, [WRITE_RECORDS], sides)
+    assert records_at(sides.target).keys() == {"brought along", "used here"}
     assert WRITE_RECORDS.check(sides) == []
 
 
