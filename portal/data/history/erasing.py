@@ -2,10 +2,13 @@
 may have it. What stays is that it was erased, by whom, when and why, under its id.
 
 A row of an edit that kept the document stays without it, so a later undo says that it was erased.
-Where the organization is between two clusters, what is beside the documents is erased at both.
+Where the organization is between two clusters, what is beside the documents is erased at both; and
+once more where a move began or switched meanwhile, which may have carried along what was not yet.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -108,34 +111,45 @@ def exists(access: DocumentAccess, document_id: bytes) -> bool:
 
 
 def _work(run: Run) -> dict[str, Any]:
-    edit_id, access = run.job.parameters["edit"], access_of(run.job)
-    organization = access.organization
+    edit_id, organization = run.job.parameters["edit"], access_of(run.job).organization
     with while_reachable():
         assign_job(organization, edit_id, run.job.id)
         edits = edits_of(documents_of(organization))
         row = edits.find_one({"_id": {"o": organization.id, "i": edit_id}})
         if row is None:
             raise EditNotFound
-        erased, files = 0, 0
-        for cluster in _clusters_of(organization):
-            run.check()
-            internal = rows_of(cluster, EDITS).database
-            erased += _erase_images(internal, organization.id, row["document"], run.check)
-            files += _delete_files(internal, organization.id, run.check)
-        close_edit(organization, edit_id)
-    return {"images": erased, "files": files}
+        erased, files, known = 0, Counter[str](), None
+        while (there := _whereabouts_of(organization)) != known:
+            for cluster in there.clusters:
+                run.check()
+                internal = rows_of(cluster, EDITS).database
+                erased += _erase_images(internal, organization.id, row["document"], run.check)
+                files[cluster] = _delete_files(internal, organization.id, run.check)
+            close_edit(organization, edit_id)
+            known, organization = there, access_of(run.job).organization
+    return {"images": erased, "files": files.total()}
 
 
 KIND = JobKind("erasure", goes_on="goes on by itself", work=_work)
 """The kind of jobs that erase documents for good."""
 
 
-def _clusters_of(organization: Organization) -> set[str]:
-    """The clusters that have something of the organization: two while it moves, or may go back."""
-    clusters = {organization.placement.cluster}
+@dataclass(frozen=True, slots=True)
+class _Whereabouts:
+    """The place of an organization's documents, and the clusters that have something of it: two
+    while it moves, or may go back. Where it lives comes first: a move copies from there."""
+
+    place: dict[str, Any]
+    clusters: tuple[str, ...]
+
+
+def _whereabouts_of(organization: Organization) -> _Whereabouts:
+    place = organization.placement.to_mongo().to_dict()
+    clusters = {organization.placement.cluster: None}
     for move in Move.objects(organization=organization.id, open=True):
-        clusters |= {move.source.cluster, move.target.cluster}
-    return {cluster for cluster in clusters if not is_lost(cluster)}
+        clusters |= dict.fromkeys((move.source.cluster, move.target.cluster))
+    there = tuple(cluster for cluster in clusters if not is_lost(cluster))
+    return _Whereabouts(place, there)
 
 
 def _erase_images(

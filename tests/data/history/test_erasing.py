@@ -11,8 +11,14 @@ from portal.data.history.entries import outcomes_of
 from portal.data.history.erasing import erase_document
 from portal.data.history.errors import OthersRunning
 from portal.data.history.undoing import undo_edit
-from portal.database.kept_beside import FILE_CHUNKS, FILES, rows_of
+from portal.database.connection import server_time
+from portal.database.kept_beside import COLLECTIONS, FILE_CHUNKS, rows_of
+from portal.documents.moves import Outcome
+from portal.documents.organizations import Strategy
 from portal.jobs import runner
+from tests.clusters.conftest import europe  # noqa: F401
+from tests.factories import fresh
+from tests.organizations.moving import carrying
 
 CANARY = "canary-7f3a"
 
@@ -24,10 +30,12 @@ def erase(desk, value, **options):
     return desk.entry(type("Edit", (), {"id": edit_id}))
 
 
-def kept_of(desk):
-    """All that is beside the documents, encoded."""
-    names = ("edits", "before_images", FILES, FILE_CHUNKS)
-    return b"".join(bson.encode(row) for name in names for row in desk.rows(name))
+def kept_of(desk, cluster=None):
+    """All that is beside the documents, encoded; in the cluster they are in, or another one."""
+    there = cluster or fresh(desk.organization).placement.cluster
+    own = {"_id.o": desk.organization.id}
+    found = (row for name in COLLECTIONS for row in rows_of(there, name).find(own))
+    return b"".join(map(bson.encode, found))
 
 
 def test_nothing_of_it_is_kept_but_that_it_was_erased(desk):
@@ -112,6 +120,33 @@ def test_an_erasure_that_was_killed_goes_on(desk, monkeypatch):
     runner.run_due_jobs()
     assert not desk.latest().open
     assert CANARY.encode() not in kept_of(desk)
+
+
+def test_an_organization_that_moves_meanwhile_carries_nothing_of_it_along(
+    app,
+    desk,
+    europe,  # noqa: F811
+    monkeypatch,
+):
+    organization = desk.organization
+    desk.insert({"_id": 1, "name": CANARY})
+    desk.delete(1)
+    chunk = {"_id": {"o": organization.id, "i": organization.id, "n": 0}, "data": CANARY}
+    desk.beside(FILE_CHUNKS).insert_one({**chunk, "changed": server_time()})
+    erase_images, moved = erasing._erase_images, []
+
+    def move_first(*arguments):
+        if not moved:
+            moved.append(carrying.move(organization, Strategy.DATABASE, "europe"))
+        return erase_images(*arguments)
+
+    monkeypatch.setattr(erasing, "_erase_images", move_first)
+    entry = erase(desk, 1)
+    assert moved[0].outcome == Outcome.MOVED
+    assert fresh(organization).placement.cluster == "europe"
+    assert not entry.open
+    for cluster in ("main", "europe"):
+        assert CANARY.encode() not in kept_of(desk, cluster)
 
 
 def test_an_undo_that_meets_an_erasure_does_not_bring_it_back(desk, monkeypatch):
