@@ -1,9 +1,10 @@
 """The ends of moves: what isn't wanted any more goes, and nothing is left over.
 
 That is the target of a move that was aborted or given up; the old copy, of a way back whose time is
-over; or the new place, of one that was gone. A collection is dropped by its UUID, which never comes
-back; documents in a pool are deleted in transactions with the move's token, so that one on its way
-doesn't meet an organization that has come back.
+over; or the new place, of one that was gone. All earlier attempts are refused there first, so that
+none writes anew what is beside the documents. A collection is dropped by its UUID, which never
+comes back; documents in a pool are deleted in transactions with the move's token, so that one on
+its way doesn't meet an organization that has come back.
 """
 
 import time
@@ -39,7 +40,7 @@ from portal.tenants.collections import (
     uuid_of,
 )
 from portal.tenants.moving.errors import Overtaken
-from portal.tenants.moving.writing import Target, close_token
+from portal.tenants.moving.writing import Target, close_token, raise_token
 
 log = structlog.get_logger()
 
@@ -61,13 +62,32 @@ def end(run: Ending) -> None:
     again at any point: what is gone is done. Raises UnderHold where a hold is open."""
     move = run.move
     unwanted = _unwanted(move)
-    if is_lost(move.source.cluster) and move.outcome == Outcome.GIVEN_UP:
-        # All that is left of the organization's documents; it isn't the portal's to decide on.
-        log.error("move.copy_kept", move=str(move.id), copy=unwanted.to_mongo().to_dict())
-    elif not is_lost(unwanted.cluster):
-        _remove(move, unwanted, run.lease)
-    end_users_at(move.organization, unwanted)
-    _forget_beside(move, unwanted, run.lease)
+    if is_lost(unwanted.cluster) or _take_over(move, unwanted, run.lease):
+        if is_lost(move.source.cluster) and move.outcome == Outcome.GIVEN_UP:
+            # All that is left of the organization's documents; it isn't the portal's to decide on.
+            log.error("move.copy_kept", move=str(move.id), copy=unwanted.to_mongo().to_dict())
+        elif not is_lost(unwanted.cluster):
+            _remove(move, unwanted, run.lease)
+        end_users_at(move.organization, unwanted)
+        _forget_beside(move, unwanted, run.lease)
+    _close(run)
+
+
+def _take_over(move: Move, unwanted: Placement, lease: Renewing) -> bool:
+    """Have all earlier attempts refused where something is to be removed; ``False`` where all are,
+    for good: the token is closed, which comes last."""
+    try:
+        raise_token(internal_of(unwanted.cluster), move.id, move.attempt)
+    except Overtaken:
+        lease.renew()  # else it is by a later attempt
+        return False
+    lease.renew()  # only now are earlier ones refused
+    return True
+
+
+def _close(run: Ending) -> None:
+    """Refuse every attempt at the move from now on, and end its record. Raises Interrupted."""
+    move = run.move
     for cluster in {move.source.cluster, move.target.cluster}:
         if not is_lost(cluster):
             run.lease.check()
@@ -181,12 +201,6 @@ def _clear(move: Move, unwanted: Placement, lease: Renewing) -> None:
         target = Target(place_of(move.organization, unwanted), move.id, move.attempt)
     except CollectionMissing:
         return
-    try:
-        target.take_over()
-    except Overtaken:
-        lease.renew()  # else by another attempt: the token is closed, which comes last
-        return
-    lease.renew()  # only now are earlier ones refused
     begun = time.monotonic()
     for _ in deleting_each(move.organization, Deletion.COPY, target.clear()):
         lease.check()

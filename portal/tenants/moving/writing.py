@@ -54,12 +54,8 @@ class Target:
         self._tokens = place.internal[TOKENS]
 
     def take_over(self) -> None:
-        """Have all earlier attempts refused. The caller then checks that the move is still its own.
-        Raises Overtaken if a later one did this."""
-        raised = {"$max": {"attempt": self._attempt}}
-        self._tokens.update_one({"_id": self._move}, raised, upsert=True)
-        if not self._tokens.count_documents({"_id": self._move, "attempt": self._attempt}):
-            raise Overtaken(self._move, self._attempt)
+        """Have all earlier attempts refused. As ``raise_token``."""
+        raise_token(self.place.internal, self._move, self._attempt)
 
     def replace(self, ids: Sequence[bytes], documents: Sequence[bytes]) -> bool:
         """Delete the documents of these ids and insert these instead; ``False`` and nothing where
@@ -154,6 +150,15 @@ class Target:
                 write_concern=WriteConcern("majority"),
                 read_preference=ReadPreference.PRIMARY,
             )
+
+
+def raise_token(internal: Database, move: ObjectId, attempt: int) -> None:
+    """Have all attempts before this one refused on the cluster of ``internal``. The caller then
+    checks that the move is still its own. Raises Overtaken if a later one did this."""
+    tokens = internal[TOKENS]
+    tokens.update_one({"_id": move}, {"$max": {"attempt": attempt}}, upsert=True)
+    if not tokens.count_documents({"_id": move, "attempt": attempt}):
+        raise Overtaken(move, attempt)
 
 
 def close_token(internal: Database, move: ObjectId) -> None:

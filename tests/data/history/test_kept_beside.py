@@ -7,9 +7,13 @@ import pytest
 
 from portal.database import kept_beside
 from portal.database.connection import server_time
+from portal.documents.moves import Outcome
 from portal.documents.organizations import Strategy
+from portal.organizations.lifecycle import moves
 from portal.organizations.lifecycle.trashing import purge_organization
+from portal.organizations.moving import ending
 from portal.organizations.moving.kept_beside import KEPT_BESIDE, copy_rows, delete_strays
+from portal.organizations.moving.managing import abort_move
 from portal.settings import current
 from portal.tenants.moving.errors import Overtaken
 from portal.tenants.moving.parts import Phase, Sides, run
@@ -99,6 +103,28 @@ def test_an_edit_is_undone_in_another_cluster_and_nothing_stays_behind(app, desk
     desk.undo(changed)
     assert [bson.decode(each)["n"] for each in desk.stored().values()] == [1]
     assert len(desk.rows("edits")) == 3
+
+
+def test_who_slept_over_the_end_of_a_move_leaves_nothing_behind(app, desk, europe, monkeypatch):  # noqa: F811
+    desk.insert({"_id": 1})
+    desk.replace({"_id": 1, "n": 2})
+    asleep = carrying.a_ready_move(desk.organization, Strategy.DATABASE, "europe")
+    sides = [moves.place_of(asleep.organization, each) for each in (asleep.source, asleep.target)]
+    delete_all, woken = ending.delete_all, []
+
+    def and_the_sleeper_wakes(*arguments):
+        yield from delete_all(*arguments)
+        with pytest.raises(Overtaken):
+            copy_rows(*sides, asleep.id, asleep.attempt)
+        woken.append(True)
+
+    monkeypatch.setattr(ending, "delete_all", and_the_sleeper_wakes)
+    abort_move(str(asleep.id), None, a_context())
+    carrying.run_due_movers()
+    assert woken
+    assert carrying.now(asleep).outcome == Outcome.ABORTED
+    for name in kept_beside.COLLECTIONS:
+        assert kept_beside.rows_of("europe", name).count_documents({}) == 0
 
 
 @pytest.mark.parametrize("strategy", Strategy)
