@@ -18,7 +18,7 @@ from portal.data import extended_json
 from portal.data.errors import InvalidQuery, NoCursor
 from portal.data.server_errors import reading
 from portal.tenants.elements import field_of, framed
-from portal.tenants.queries import check_filter
+from portal.tenants.queries import check_filter, stands_once
 
 LARGEST_PAGE = 1000
 USUAL_PAGE = 25
@@ -141,12 +141,14 @@ def beyond(query: dict[str, Any], sort: Mapping[str, int], after: str | None) ->
 
     An alternative for each field in which a document may come after: so the server reads an index
     of the sort from there on, and merges them in its order. Expressions compare values of all
-    types, as indexes do; ``$gt`` matches only the same type.
+    types, as indexes do; ``$gt`` matches only the same type. A filter that may stand only once is
+    beside the alternatives: what it finds is sorted in memory anyway.
     """
     if after is None:
         return query
     values = _values_of(after, len(sort))
     keys = list(zip(sort.items(), values, strict=True))
+    within, beside = ([], [query]) if stands_once(query) else ([query] if query else [], [])
     either = []
     for position, ((name, direction), value) in enumerate(keys):
         same = [(each, equal) for (each, _), equal in keys[:position]]
@@ -155,8 +157,9 @@ def beyond(query: dict[str, Any], sort: Mapping[str, int], after: str | None) ->
         # What the index is read by: it has missing fields as null, which compares higher here.
         bounds = [_equal(*each) for each in same] + [_compared(compare, name, value)]
         exactly = {"$expr": {"$and": [*exact, {compare: _sides(name, value)}]}}
-        either.append({"$and": [*([query] if query else []), *bounds, exactly]})
-    return either[0] if len(either) == 1 else {"$or": either}
+        either.append({"$and": [*within, *bounds, exactly]})
+    behind = either[0] if len(either) == 1 else {"$or": either}
+    return {"$and": [*beside, behind]} if beside else behind
 
 
 def _equal(name: str, value: Any) -> dict[str, Any]:

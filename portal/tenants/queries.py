@@ -44,6 +44,9 @@ _REFUSED = frozenset(
     }
 )  # fmt: skip
 
+_BY_DISTANCE = frozenset({"$near", "$nearSphere"})
+_ONCE = frozenset({"$text", *_BY_DISTANCE})
+
 # Nothing is in them.
 _SCALARS = frozenset({str, int, float, bool, type(None), bytes, ObjectId, datetime})
 
@@ -88,11 +91,22 @@ def check_pipeline(pipeline: object) -> None:
 
 def orders_itself(query: Mapping[str, Any]) -> bool:
     """Tell whether the filter gives an order by itself, by distance."""
+    return _has_operator(query, _BY_DISTANCE)
+
+
+def stands_once(query: Mapping[str, Any]) -> bool:
+    """Tell whether the filter has what the server takes once in a filter, and in no alternative: a
+    search for words, or by distance."""
+    return _has_operator(query, _ONCE)
+
+
+def _has_operator(query: Mapping[str, Any], operators: frozenset[str]) -> bool:
+    """Tell whether one of the operators is in the filter, at any depth."""
     unseen: list[Any] = [query]
     while unseen:
         seen = unseen.pop()
         if isinstance(seen, Mapping):
-            if "$near" in seen or "$nearSphere" in seen:
+            if not operators.isdisjoint(seen):
                 return True
             unseen += seen.values()
         elif isinstance(seen, list | tuple):

@@ -187,6 +187,26 @@ def test_pages_have_every_document_once_where_values_are_equal(writer, stored):
     assert first == order[0]
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"$text": {"$search": "red"}},
+        {"$and": [{"$text": {"$search": "red"}}, {"n": {"$gte": 0}}]},
+        {"at": {"$near": {"$geometry": {"type": "Point", "coordinates": [7, 50]}}}},
+    ],
+    ids=["text", "text and more", "near"],
+)
+def test_pages_of_a_search_for_words_or_places_have_every_document_once(writer, stored, query):
+    """The server takes such a filter once, and in no alternative."""
+    place = {"type": "Point", "coordinates": [7.1, 50.7]}
+    stored.insert_many({"_id": n, "s": "red", "n": n % 3, "at": place} for n in range(9))
+    stored.create_index([("s", "text")])
+    stored.create_index([("at", "2dsphere")])
+    found = writer.ids(filter=json.dumps(query), sort='{"n": -1}', limit=4, json="relaxed")
+    assert found == [8, 5, 2, 7, 4, 1, 6, 3, 0]
+    assert len(writer.ids(filter=json.dumps(query), limit=4)) == 9
+
+
 def test_a_list_cannot_be_paged_by(writer, stored):
     stored.insert_many({"a": [n, n + 1]} for n in range(3))
     refused = writer.get(ACME, query_string={"sort": '{"a": 1}', "limit": 1})

@@ -54,6 +54,17 @@ def test_pages_sorted_by_equal_values_repeat_and_miss_nothing(onlooker, stored):
         assert len(set(seen)) == 130
 
 
+def test_a_search_for_words_is_paged_in_its_order(onlooker, stored):
+    stored.insert_many({"_id": n, "s": "red", "n": n % 3} for n in range(60))
+    stored.create_index([("s", "text")])
+    first = onlooker.page(filter='{"$text": {"$search": "red"}}', sort="n")
+    second = onlooker.visitor.get(first.html.find("a", string="After")["href"])
+    seen = [cell.get_text(strip=True) for cell in second.html.select("tbody th")]
+    assert seen == [str(each["_id"]) for each in stored.find(sort=[("n", 1), ("_id", 1)])][50:]
+    before = onlooker.visitor.get(second.html.find("a", string="Before")["href"])
+    assert next(cell.get_text(strip=True) for cell in before.html.select("tbody th")) == "0"
+
+
 def test_a_page_far_behind_reads_no_more_than_it_shows(stored):
     stored.insert_many([{"_id": n, "n": n % 10, "s": "ab"[n % 7 == 0]} for n in range(3000)])
     stored.create_index([("n", 1), ("_id", 1)])

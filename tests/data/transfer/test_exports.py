@@ -79,6 +79,15 @@ def test_an_export_has_the_filter_and_order_of_what_was_seen(seen, stored):
     assert made.job.progress.total == 10
 
 
+def test_a_search_for_words_is_exported_whole_in_its_order(seen, stored):
+    stored.insert_many({"_id": n, "s": "red", "n": n % 3} for n in range(20))
+    stored.create_index([("s", "text")])
+    made = export(seen, WriteOptions(Format.BSON), Query({"$text": {"$search": "red"}}, {"n": 1}))
+    assert (made.job.state, made.written.documents) == ("done", 20), made.job.reason
+    found = [each["_id"] for each in bson.decode_all(content(seen, made))]
+    assert found == sorted(range(20), key=lambda n: (n % 3, n))
+
+
 def test_equal_values_are_neither_missed_nor_repeated(seen, stored):
     stored.insert_many({"_id": n, "same": n % 2} for n in range(40))
     made = export(seen, WriteOptions(Format.BSON), Query({}, {"same": -1}))
