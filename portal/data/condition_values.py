@@ -94,6 +94,13 @@ def interval_of(text: str) -> Interval:
         raise InvalidQuery(f"There is no such date: “{isolated(text)}”.") from error
 
 
+def in_zone(text: str, zone: str) -> str:
+    """A date with the zone that it was typed in, unless it names one."""
+    if "date" not in kinds_of(text) or "[" in text or text.rstrip().endswith("Z") or not zone:
+        return text
+    return f"{text.strip()}[{zone}]"
+
+
 def read_as(kinds: tuple[str, ...], text: str) -> str:
     """The value as a sentence has it: a text in quotes, and what else it may be."""
     if kinds in (("number",), ("boolean",), ("json",)):

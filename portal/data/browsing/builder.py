@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from portal.data import literal_fields
 from portal.data.browsing.fields import Sample
-from portal.data.condition_values import KIND_WORDS, kinds_of
+from portal.data.condition_values import KIND_WORDS, in_zone, kinds_of
 from portal.data.conditions import LONGEST_VALUE, OPERATORS, Condition
 from portal.data.errors import InvalidQuery
 from portal.data.selections import Args, Selection
@@ -168,7 +168,7 @@ def _condition(builder: Builder, sample: Sample, zone: str) -> Condition:
         raise InvalidQuery("Type both values." if needed == 2 else "Type a value.")
     kinds = builder.kinds or _resolved(builder, sample, values)
     if "date" in kinds:
-        values = tuple(_in_zone(value, zone) for value in values)
+        values = tuple(in_zone(value, zone) for value in values)
     return Condition(builder.field, builder.operator, kinds, values)
 
 
@@ -204,13 +204,6 @@ def _resolved(builder: Builder, sample: Sample, values: tuple[str, ...]) -> tupl
     if "text" in read and {"objectid", "uuid", "date"} & set(found) and "text" not in found:
         found.append("text")
     return tuple(found or read)
-
-
-def _in_zone(value: str, zone: str) -> str:
-    """A date with the zone that it was typed in, unless it names one."""
-    if "date" not in kinds_of(value) or "[" in value or value.rstrip().endswith("Z") or not zone:
-        return value
-    return f"{value.strip()}[{zone}]"
 
 
 def _kinds_in(sample: Sample, name: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import bson
 
 from portal.data import extended_json, shell_syntax
-from portal.data.condition_values import interval_of
+from portal.data.condition_values import in_zone, interval_of
 from portal.data.conditions import check_field
 from portal.data.edits import Refusal
 from portal.data.errors import FieldExists, InvalidExtendedJson, InvalidQuery, PathNotFound
@@ -210,13 +210,14 @@ def changes_from(stored: Sequence[dict[str, Any]]) -> Changes:
     return FieldChanges(tuple(made))
 
 
-def read_value(kind: str, text: str) -> bytes:
-    """The BSON of ``{"": value}`` for what was typed. Raises InvalidChange."""
+def read_value(kind: str, text: str, zone: str = "") -> bytes:
+    """The BSON of ``{"": value}`` for what was typed, a date in the ``zone``. Raises
+    InvalidChange."""
     reader = _READERS.get(kind)
     if reader is None:
         raise InvalidChange("Choose a type.")
     try:
-        return reader(text)
+        return reader(in_zone(text, zone) if kind == "date" else text)
     except (InvalidExtendedJson, InvalidQuery) as error:
         raise InvalidChange(f"“{text[:40]}” is no {KINDS[kind]}.") from error
 

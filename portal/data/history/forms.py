@@ -15,6 +15,7 @@ from portal.data.history.field_changes import (
     read_value,
 )
 from portal.web import forms as web_forms
+from portal.web.template_filters import page_zone
 
 LONGEST_REASON = 200
 SHOWN_CHANGES = 3
@@ -67,13 +68,12 @@ class ChangeRow(Form):
     )
     value = StringField("Value or new name", default="")
 
-    @property
-    def change(self) -> FieldChange | None:
-        """The change. Raises InvalidChange."""
+    def change(self, zone: str) -> FieldChange | None:
+        """The change, with a date in the ``zone``. Raises InvalidChange."""
         name, value = (self.field.data or "").strip(), self.value.data or ""
         match self.action.data:
             case "set":
-                return SetField(name, read_value(self.kind.data, value))
+                return SetField(name, read_value(self.kind.data, value, zone))
             case "rename":
                 return RenameField(name, value.strip())
             case "remove":
@@ -109,11 +109,13 @@ class ChangeForm(ConfirmedForm):
 
     changes = FieldList(FormField(ChangeRow), min_entries=SHOWN_CHANGES, max_entries=10)
     step = HiddenField(default="preview")
+    # Of what was typed: sent with it again, so that what is started is what was shown.
+    zone = HiddenField(default=page_zone)
 
     @property
     def chosen(self) -> FieldChanges:
         """The changes that were typed. Raises InvalidChange."""
-        rows = (row.form.change for row in self.changes)
+        rows = (row.form.change(self.zone.data or "") for row in self.changes)
         return FieldChanges(tuple(change for change in rows if change))
 
     @property

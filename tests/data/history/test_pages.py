@@ -1,10 +1,14 @@
 """The history's pages, as a person uses them."""
 
+from datetime import UTC, datetime
+
 import bson
 import pytest
 
 from portal.data.handles import documents_of
+from portal.data.queries import CODEC
 from portal.data.rules.rules import set_rules
+from portal.documents.accounts import Account
 from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from portal.jobs import runner
@@ -84,6 +88,30 @@ def test_many_are_changed_by_what_was_shown(visitor, desk):
     done = visitor.get(started.location)
     assert "“agreed”" in done.text
     assert words_of(done, ".outcome dd strong") == ["5", "0", "0"]
+
+
+@pytest.mark.parametrize("chosen", ["account", "browser"])
+def test_a_date_is_set_in_the_zone_of_the_reader_which_stands_beside_it(visitor, desk, chosen):
+    """The browser's is put into the form by a script, where the account has none."""
+    desk.insert({"_id": 1})
+    own = "Europe/Berlin" if chosen == "account" else ""
+    Account.objects.update(set__time_zone=own)
+    page = visitor.get(f"{DATA}/bulk")
+    assert words_of(page, "#value-hint span") == [own or "UTC"]
+    [zone] = page.html.select("main [name=zone]")
+    assert (zone["value"], zone.has_attr("data-zone-field")) == (own, not own)
+    typed = {
+        "changes-0-field": "due", "changes-0-action": "set", "changes-0-kind": "date",
+        "changes-0-value": "2026-11-25 08:00", "zone": zone["value"] or "Europe/Berlin",
+    }  # fmt: skip
+    shown = visitor.post(f"{DATA}/bulk", typed)
+    assert words_of(shown, "tbody ins") == ["2026-11-25T07:00:00Z"]
+    Account.objects.update(set__time_zone="Asia/Kolkata")  # what was shown is done
+    confirmed = {each["name"]: each["value"] for each in shown.html.select("main [type=hidden]")}
+    visitor.post(f"{DATA}/bulk", {**confirmed, "step": "start"})
+    runner.run_due_jobs()
+    [stored] = desk.stored().values()
+    assert bson.decode(stored, CODEC)["due"] == datetime(2026, 11, 25, 7, tzinfo=UTC)
 
 
 def test_many_are_deleted_by_what_was_shown_and_come_back(visitor, desk):
