@@ -213,7 +213,7 @@ def _tell_check(access: Access, spec: IndexSpec) -> None:
     if expiring:
         click.echo(f"{expiring.at_once.count:,} documents would be deleted at once.")
     if conflicts is None:
-        raise CommandFailed("It took too long to tell what stands in the way.")
+        raise CommandFailed("It can’t be told in time what stands in the way.")
     click.echo(f"{conflicts.documents:,} documents stand in the way.")
     for conflict in conflicts.largest:
         words = "none of the fields" if conflict.missing else conflict.values

@@ -2,7 +2,7 @@
 built."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -27,6 +27,9 @@ MOST_TOLD = 10
 _NULL = 0x0A
 # In place of an empty list, which is a key of its own, and not that of a missing field.
 _EMPTY_LIST = {"": "an empty list"}
+
+Way = tuple[str, ...]
+"""The names that lead to a field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +70,12 @@ def conflicts_of(
     seconds: float = CHECKING_SECONDS,
     comment: str | None = None,
 ) -> Conflicts | None:
-    """The documents that stand in the way of a unique index; ``None`` where that can't be told
-    within the time. An index that isn't unique has none."""
+    """The documents that stand in the way of a unique index; ``None`` where that can't be told, or
+    not within the time. An index that isn't unique has none."""
     if not spec.unique:
         return Conflicts(0, 0, ())
+    if any(part.isdecimal() for name in spec.keys for part in name.split(".")):
+        return None  # a position in a list, or a name: each document decides
     try:
         with pymongo.timeout(seconds), reading():
             found = documents_of(access.organization).aggregate(
@@ -119,27 +124,13 @@ def _count(access: DocumentAccess, query: dict[str, Any], comment: str | None) -
 
 def _duplicates(spec: IndexSpec) -> list[dict[str, Any]]:
     """The stages that find keys which several documents have, the commonest first."""
-    keys = {f"k{number}": name for number, name in enumerate(spec.keys)}
-    match: list[Any] = [spec.partial_filter] if spec.partial_filter is not None else []
-    if spec.sparse:
-        match.append({"$or": [{name: {"$exists": True}} for name in spec.keys]})
-    projected = {
-        key: {
-            "$cond": [
-                {"$eq": [f"${name}", []]},
-                {"$literal": _EMPTY_LIST},
-                {"$ifNull": [f"${name}", None]},
-            ]
-        }
-        for key, name in keys.items()
-    }
+    keys, stages = _keys(spec)
+    match = [{"$match": spec.partial_filter}] if spec.partial_filter is not None else []
+    if spec.sparse:  # has no key of which nothing is there
+        stages.append({"$match": {"$or": [{name: {"$exists": True}} for name in keys]}})
     return [
-        *([{"$match": {"$and": match}}] if match else []),
-        {"$project": projected},
-        # Elements of a list are keys, each by itself.
-        *(
-            {"$unwind": {"path": f"${key}", "preserveNullAndEmptyArrays": True}} for key in keys
-        ),
+        *match,
+        *stages,
         {
             "$group": {
                 "_id": {key: {"$ifNull": [f"${key}", None]} for key in keys},
@@ -153,13 +144,41 @@ def _duplicates(spec: IndexSpec) -> list[dict[str, Any]]:
         {"$sort": {"n": -1}},
         {
             "$facet": {
-                "all": [
-                    {"$group": {"_id": 1, "documents": {"$sum": "$n"}, "groups": {"$sum": 1}}}
-                ],
+                "all": [{"$group": {"_id": 1, "documents": {"$sum": "$n"}, "groups": {"$sum": 1}}}],
                 "largest": [{"$limit": MOST_TOLD}],
             }
         },
-    ]  # fmt: skip
+    ]
+
+
+def _keys(spec: IndexSpec) -> tuple[list[str], list[dict[str, Any]]]:
+    """The stages that make of each document its keys, as MongoDB does, and what the parts of a key
+    are called there.
+
+    Each element of a list has a key of its own: what several fields have of one list is of the
+    same element. In an element that is no document, as a list is none, they are missing.
+    """
+    wanted = [tuple(name.split(".")) for name in spec.keys]
+    ways = [way[:depth] for way in wanted for depth in range(1, len(way) + 1)]
+    names = {way: f"k{number}" for number, way in enumerate(dict.fromkeys(ways))}
+    roots = {names[way]: _part(f"${way[0]}", way in wanted) for way in names if len(way) == 1}
+    stages: list[dict[str, Any]] = [{"$project": roots}]
+    for way, name in names.items():
+        stages.append({"$unwind": {"path": f"${name}", "preserveNullAndEmptyArrays": True}})
+        is_document = {"$eq": [{"$type": f"${name}"}, "object"]}
+        below = {
+            names[each]: {
+                "$cond": [is_document, _part(f"${name}.{each[-1]}", each in wanted), "$$REMOVE"]
+            }
+            for each in names
+            if each[:-1] == way
+        }
+        stages += [{"$set": below}] if below else []
+    return [names[way] for way in wanted], stages
+
+
+def _part(value: str, is_key: bool) -> Any:
+    return {"$cond": [{"$eq": [value, []]}, {"$literal": _EMPTY_LIST}, value]} if is_key else value
 
 
 def _conflicts(spec: IndexSpec, row: bytes) -> Conflicts:
@@ -188,14 +207,37 @@ def _conflict(spec: IndexSpec, group: bytes) -> Conflict:
 
 def _filter(spec: IndexSpec, key: bytes) -> str | None:
     """The filter of the documents with a key, as text: not all values can be decoded."""
-    parts = []
+    equal: dict[Way, str] = {}
     for name, (kind, _, start, end) in zip(spec.keys, elements_of(key), strict=True):
         value = extended_json.render_value(framed(bytes((kind, 0)) + key[start:end]))
         if value.startswith('{ "" :'):
             return None
-        equal = "null" if kind == _NULL else f'{{"$eq": {value}}}'
-        parts.append(f"{json.dumps(name)}: {equal}")
-    return "{" + ", ".join(parts) + "}"
+        equal[tuple(name.split("."))] = "null" if kind == _NULL else f'{{"$eq": {value}}}'
+    return _matching(equal, ())
+
+
+def _matching(equal: Mapping[Way, str], within: Way) -> str | None:
+    """The filter of documents that have all of these values below ``within``, of one list in one
+    element; ``None`` where no filter finds those alone."""
+    parts = []
+    for first in dict.fromkeys(way[0] for way in equal):
+        below = {way[1:]: value for way, value in equal.items() if way[0] == first}
+        name = json.dumps(".".join((*within, first)))
+        if len(below) == 1:
+            [(way, value)] = below.items()
+            parts.append(f"{json.dumps('.'.join((*within, first, *way)))}: {value}")
+            continue
+        if () in below or "null" in below.values():
+            return None
+        in_one, in_document = _matching(below, ()), _matching(below, (*within, first))
+        if in_one is None or in_document is None:
+            return None
+        no_list = f'{{{name}: {{"$not": {{"$type": "array"}}}}}}'
+        either = f'{{{name}: {{"$elemMatch": {in_one}}}}}, {{"$and": [{in_document}, {no_list}]}}'
+        parts.append(f'"$or": [{either}]')
+    if sum(part.startswith('"$or"') for part in parts) > 1:
+        return f'{{"$and": [{", ".join(f"{{{part}}}" for part in parts)}]}}'
+    return f"{{{', '.join(parts)}}}"
 
 
 def _documents_in(row: bytes, name: str) -> Iterator[bytes]:
