@@ -101,12 +101,19 @@ def in_zone(text: str, zone: str) -> str:
     return f"{text.strip()}[{zone}]"
 
 
+def without_zone(text: str) -> str:
+    """A date as it was typed, before ``in_zone``."""
+    return re.sub(r"\[[^\]]*\]\s*$", "", text)
+
+
 def read_as(kinds: tuple[str, ...], text: str) -> str:
     """The value as a sentence has it: a text in quotes, and what else it may be."""
     if kinds in (("number",), ("boolean",), ("json",)):
         return isolated(text)
+    if "date" in kinds:
+        text = without_zone(text)
     if kinds == ("date",):
-        return isolated(re.sub(r"\[.*\]", "", text).replace("T", " "))
+        return isolated(text.replace("T", " "))
     if kinds == ("text",):
         return f"“{isolated(text)}”"
     return f"{isolated(text)} ({' or '.join(KIND_WORDS[kind] for kind in kinds)})"

@@ -10,7 +10,14 @@ from typing import Any
 
 from portal.bidi import isolated
 from portal.data import bson_types, literal_fields
-from portal.data.condition_values import KINDS, Interval, candidates, interval_of, read_as
+from portal.data.condition_values import (
+    KINDS,
+    Interval,
+    candidates,
+    interval_of,
+    read_as,
+    without_zone,
+)
 from portal.data.errors import InvalidQuery
 
 MOST_VALUES = 100
@@ -168,7 +175,8 @@ def _is(condition: Condition) -> dict[str, Any]:
     if "date" in condition.kinds:
         ranges = [_within(condition.field, interval_of(value)) for value in condition.values]
         others = tuple(kind for kind in condition.kinds if kind != "date")
-        equal = [_equal(condition.field, others, condition.values)] if others else []
+        texts = [without_zone(value) for value in condition.values]
+        equal = [_equal(condition.field, others, texts)] if others else []
         return any_of([*ranges, *equal])
     return _equal(condition.field, condition.kinds, condition.values)
 

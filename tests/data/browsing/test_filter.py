@@ -65,6 +65,18 @@ def test_a_day_is_that_of_the_readers_zone_and_stays_it_in_the_url(onlooker, sto
     assert "2026-11-25[Europe/Berlin]" in page.location.replace("%5B", "[").replace("%5D", "]")
 
 
+def test_a_text_that_reads_as_a_day_is_found_by_itself_in_any_zone(onlooker, stored):
+    Account.objects(email="mara@acme.example").update(time_zone="Europe/Berlin")
+    midnight = datetime(2026, 11, 24, 23, tzinfo=UTC)
+    days = ["2026-11-25", "2026-11-26", "2026-11-25[Europe/Berlin]", midnight]
+    stored.insert_many([{"_id": n, "day": day} for n, day in enumerate(days)])
+    assert onlooker.find("day", "is", "2026-11-25") == ["3", "0"]
+    assert onlooker.find("day", "one_of", "2026-11-25\r\n2026-11-26") == ["3", "1", "0"]
+    assert onlooker.find("day", "is_not", "2026-11-25") == ["2", "1"]
+    typed = {"field": "day", "operator": "is", "value": "2026-11-25", "add": "and"}
+    assert onlooker.chips(**typed) == ["day is 2026-11-25 (date or text)"]
+
+
 def test_one_of_takes_a_line_for_each_value(onlooker, stored):
     stored.insert_many([{"_id": n, "a": n} for n in range(5)])
     assert onlooker.find("a", "one_of", "1\r\n3\r\n\r\n") == ["3", "1"]
