@@ -413,6 +413,7 @@ FORMS = {
     "/organizations/<slug>/data/rules/force": (
         "schema",
         "breaking",
+        "sampled",
         "level",
         "action",
         "idempotency_key",

@@ -149,8 +149,9 @@ def set_rules(name: str) -> dict[str, Any]:
     """Put rules into force
 
     In place of those that are; a null schema ends them. With `breaking`, they are tried first, and
-    refused if more documents break them. `moderate` leaves documents that break them already be
-    until they fit once; `warn` lets writes through that break them.
+    refused if more documents break them, or more of a random sample where all would take too long.
+    `moderate` leaves documents that break them already be until they fit once; `warn` lets writes
+    through that break them.
     """
     access = access_to_documents(name, "indexes.manage")
     body = body_query(structure_schemas.RulesBody)
@@ -160,7 +161,7 @@ def set_rules(name: str) -> dict[str, Any]:
         request_context(),
         level=body.get("level", services.MODERATE),
         action=body.get("action", services.REFUSE),
-        known_breaking=body.get("breaking"),
+        known=services.Known(body["breaking"]) if "breaking" in body else None,
     )
     return {}
 

@@ -146,7 +146,11 @@ def drop_index(slug: str, name: str) -> None:
 @click.option("--try", "tried", type=click.File(), help="Try the JSON Schema in this file.")
 @click.option("--set", "given", type=click.File(), help="Put it into force, unless some break it.")
 @click.option(
-    "--although", type=int, default=0, help="With --set, --put-back: as many may break it."
+    "--although",
+    type=int,
+    default=0,
+    help="With --set, --put-back: as many may break it; "
+    f"above {services.MOST_BREAKING}, any number.",
 )
 @click.option("--strict", is_flag=True, help="With --set: refuse later writes to those, too.")
 @click.option("--end", is_flag=True, help="End the rules in force.")
@@ -172,6 +176,7 @@ def rules(
     with refusals():
         access, context = access_to(slug), RequestContext(OPERATOR)
         seen = operator_access(access.organization)
+        known = services.Known(although)
         if propose:
             _print_schema(propose_rules(seen).schema)
         elif tried:
@@ -179,7 +184,7 @@ def rules(
         elif given:
             level = services.STRICT if strict else services.MODERATE
             schema = parse_schema(given.read())
-            services.set_rules(access, schema, context, level=level, known_breaking=although)
+            services.set_rules(access, schema, context, level=level, known=known)
             click.echo("The rules are in force.")
         elif end:
             services.set_rules(access, None, context)
@@ -191,7 +196,7 @@ def rules(
             found = find_former(seen, services.rules_of(access.organization), put_back).rules
             services.set_rules(
                 access, found.schema, context,
-                level=found.level, action=found.action, known_breaking=although,
+                level=found.level, action=found.action, known=known,
             )  # fmt: skip
             click.echo("The rules are in force.")
         else:

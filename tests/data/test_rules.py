@@ -7,13 +7,14 @@ from bson import Int64, ObjectId
 from hypothesis import HealthCheck, given, settings
 from pymongo.errors import WriteError
 
+from portal import clock
 from portal.data.access import operator_access
 from portal.data.document_ids import address_of, parse_document_id
 from portal.data.errors import InvalidRules, NeedsOwnPlacement, RulesBroken, RulesNotFound
 from portal.data.rules import rules, versions
 from portal.data.rules.former import find_former, former_rules
 from portal.data.rules.proposing import propose_rules
-from portal.data.rules.rules import STRICT, WARN, rules_of, set_rules, try_rules
+from portal.data.rules.rules import STRICT, WARN, Known, rules_of, set_rules, try_rules
 from portal.data.rules.schemas import clauses_of, lines_of, parse_schema
 from portal.documents.audit import AuditEvent
 from portal.documents.organizations import Strategy
@@ -139,10 +140,10 @@ def test_rules_that_more_documents_break_than_was_told_are_not_put_into_force(ac
     schema = {"required": ["a"]}
     stored.insert_many([{}, {}])
     with pytest.raises(RulesBroken) as refusal:
-        set_rules(an_access(acme), schema, a_context(), known_breaking=1)
+        set_rules(an_access(acme), schema, a_context(), known=Known(1))
     assert "2 documents" in refusal.value.words
     assert rules_of(acme).schema is None
-    set_rules(an_access(acme), schema, a_context(), known_breaking=2)
+    set_rules(an_access(acme), schema, a_context(), known=Known(2))
     assert rules_of(acme).schema == schema
 
 
@@ -208,6 +209,43 @@ def test_rules_are_tried_on_a_sample_where_all_would_take_too_long(seen, stored,
     monkeypatch.setattr(rules, "TRYING_SECONDS", 1e-6)
     trial = try_rules(seen, {"properties": {"n": {"bsonType": "string"}}})
     assert (trial.breaking, trial.tried, trial.complete) == (50, 50, False)
+
+
+def test_rules_that_a_sample_shows_to_be_broken_are_not_put_into_force(acme, stored, monkeypatch):
+    stored.insert_many([{"n": n} for n in range(50)])
+    monkeypatch.setattr(rules, "TRYING_SECONDS", 1e-6)
+    schema = {"required": ["a"]}
+    for known in (Known(49), Known(0, of=250), Known(10, of=250)):
+        with pytest.raises(RulesBroken) as refusal:
+            set_rules(an_access(acme), schema, a_context(), known=known)
+        assert "At least 50 documents" in refusal.value.words
+    assert rules_of(acme).schema is None
+    set_rules(an_access(acme), schema, a_context(), known=Known(50, of=50))
+    assert rules_of(acme).schema == schema
+
+
+@pytest.mark.parametrize(
+    ("breaking", "more", "tried", "complete", "known", "exceeds"),
+    [
+        (0, False, 250, False, Known(0, of=250), False),
+        (1, False, 250, False, Known(0, of=250), True),
+        (20, False, 250, False, Known(12, of=250), False),  # as two samples differ
+        (40, False, 250, False, Known(12, of=250), True),
+        (480, False, 10_000, True, Known(12, of=250), False),
+        (1_480, False, 10_000, True, Known(12, of=250), True),
+        (10_000, True, 90_000, True, Known(10_000), True),
+        (10_000, True, 90_000, True, Known(10_001), False),  # more than 10,000 were told
+        (10_000, True, 90_000, True, Known(250, of=250), True),
+        (250, False, 250, False, Known(10_001), False),
+        (250, False, 250, False, Known(249), True),
+    ],
+)
+def test_a_trial_tells_whether_more_documents_break_rules(
+    breaking, more, tried, complete, known, exceeds
+):
+    trial = rules.Trial(breaking, more, tried, complete, (), (), "", clock.now())
+    assert trial.exceeds(known) is exceeds
+    assert not trial.exceeds(trial.known)
 
 
 @pytest.mark.parametrize(

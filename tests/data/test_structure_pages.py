@@ -10,6 +10,7 @@ from portal.data.access import operator_access
 from portal.data.errors import QueryTooSlow
 from portal.data.plans import MOST_SCANNED
 from portal.data.reading import count_documents
+from portal.data.rules import rules
 from portal.database.connection import tenant_database
 from portal.documents.accounts import Account
 from portal.documents.index_suggestions import IndexSuggestion
@@ -230,6 +231,21 @@ def test_rules_are_proposed_tried_edited_and_put_into_force(mara, filled):
     mara.post(f"{DATA}/rules/force", {**sent, **back}, form_at=link["href"])
     assert "In force now" in mara.get(f"{DATA}/rules").text
     assert mara.get(f"{DATA}/rules?former=0").status == 404
+
+
+def test_rules_tried_on_a_sample_are_put_into_force_by_what_was_told(mara, filled, monkeypatch):
+    monkeypatch.setattr(rules, "TRYING_SECONDS", 1e-6)
+    page = mara.post(f"{DATA}/rules", {"schema": '{"required": ["a"]}'})
+    assert "60 of 60 documents would break" in page.text
+    assert "on a random sample" in page.text
+    assert page.html.find("a", string="60 of the sample")
+    told = {each["name"]: each["value"] for each in page.html.select("form.force [type=hidden]")}
+    sent = {"level": "moderate", "action": "error"}
+    fewer = {**told, "breaking": "20", **sent}
+    grown = mara.post(f"{DATA}/rules/force", fewer, form_at=f"{DATA}/rules?proposed=1")
+    assert grown.status == 409
+    done = mara.post(f"{DATA}/rules/force", {**told, **sent}, form_at=f"{DATA}/rules?proposed=1")
+    assert done.status == 303
 
 
 def test_in_a_shared_collection_pages_say_what_would_change_that(mara):

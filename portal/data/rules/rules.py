@@ -1,6 +1,7 @@
 """Rules: the validator of an organization's collection, as a JSON Schema, tried before it is put
 into force."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,6 +56,7 @@ TRYING_SECONDS = 1.5
 SAMPLED = 250
 """The documents that rules are tried on where all would take longer."""
 _EXAMPLES = 5
+_DEVIATIONS = 3  # by which two samples of the same documents differ in one case of hundreds
 # Which fields they read can't be told by their names.
 _OF_ANY_FIELD = frozenset(
     {"patternProperties", "additionalProperties", "minProperties", "maxProperties"}
@@ -75,6 +77,15 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """The number of documents that are known to break rules: of all, or ``of`` so many in a random
+    sample. More than MOST_BREAKING stands for any number."""
+
+    breaking: int
+    of: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """A trial of rules: the number of documents that break them, of ``tried`` ones, which are a
     sample unless ``complete``; and an example of each of the commonest faults."""
@@ -92,6 +103,22 @@ class Trial:
     def number(self) -> str:
         """The number that break them, in words."""
         return f"more than {MOST_BREAKING:,}" if self.more else f"{self.breaking:,}"
+
+    @property
+    def known(self) -> Known:
+        """What is known by it."""
+        if self.more:
+            return Known(MOST_BREAKING + 1)
+        return Known(self.breaking, None if self.complete else self.tried)
+
+    def exceeds(self, known: Known) -> bool:
+        """Tell whether more documents break the rules than is known. A sample's number is the least
+        there is; beside another sample's its share counts, but for what is mere chance."""
+        if self.more or not known.of or not self.tried:
+            return self.known.breaking > known.breaking
+        share = min(known.breaking / known.of, 1)
+        chance = _DEVIATIONS * math.sqrt(share * (1 - share) * (1 / known.of + 1 / self.tried))
+        return self.breaking / self.tried > share + chance
 
 
 def rules_of(organization: Organization) -> Rules:
@@ -171,12 +198,12 @@ def set_rules(
     *,
     level: str = MODERATE,
     action: str = REFUSE,
-    known_breaking: int | None = None,
+    known: Known | None = None,
 ) -> None:
     """Put the rules into force in place of the schema that is, or end all that are. Conditions
-    beside it that are no schema stay. With ``known_breaking`` they are tried once
-    more, and refused if more documents break them. Recorded in the audit trail, without values, and
-    kept as a version.
+    beside it that are no schema stay. With what is ``known`` they are tried once more, and refused
+    if more documents break them, or more of a sample. Recorded in the audit trail, without values,
+    and kept as a version.
 
     Raises InvalidRules, RulesBroken, FieldMasked, NeedsOwnPlacement, TooManyAttempts, NotFound,
     Forbidden.
@@ -191,10 +218,11 @@ def set_rules(
     elif seen.mask:
         check_visible(seen, rules_of(access.organization).schema or {})
     rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(access.organization.id))
-    if schema is not None and known_breaking is not None:
+    if schema is not None and known is not None:
         trial = try_rules(seen, schema)
-        if trial.complete and (trial.more or trial.breaking > known_breaking):
-            raise RulesBroken(trial.number)
+        if trial.exceeds(known):
+            number = trial.number if trial.complete else f"at least {trial.number}"
+            raise RulesBroken(number.capitalize())
     found = rules_of(access.organization)
     before = None if found.schema is None else Version(found.schema, found.level, found.action)
     after = None if schema is None else Version(dict(schema), level, action)

@@ -10,7 +10,7 @@ from wtforms.fields.choices import SelectChoice
 from portal.data import queries
 from portal.data.errors import InvalidExtendedJson, InvalidQuery
 from portal.data.indexes.listing import LANGUAGES, IndexSpec
-from portal.data.rules.rules import MODERATE, REFUSE, STRICT, WARN
+from portal.data.rules.rules import MODERATE, REFUSE, STRICT, WARN, Known
 from portal.data.rules.schemas import text_of
 from portal.data.structure.errors import NotBuilt
 from portal.web.forms import Form, IdempotentForm
@@ -19,6 +19,7 @@ MOST_FIELDS = 6
 FIND, UNIQUE, EXPIRE, TEXT = "find", "unique", "expire", "text"
 ALL, HAVING, SPARSE, MATCHING = "all", "having", "sparse", "matching"
 _UNITS = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
+_LONGEST_NUMBER = 9
 _ORDERS = [SelectChoice("1", "up"), SelectChoice("-1", "down")]
 
 
@@ -153,6 +154,7 @@ class RulesForm(IdempotentForm):
 
     schema = HiddenField()
     breaking = HiddenField()
+    sampled = HiddenField()
     level = RadioField(
         "For documents that break them",
         choices=[
@@ -169,3 +171,14 @@ class RulesForm(IdempotentForm):
         ],
         default=REFUSE,
     )
+
+    @property
+    def known(self) -> Known | None:
+        """What the page that was sent told of documents that break them."""
+        breaking = _whole(self.breaking.data)
+        return None if breaking is None else Known(breaking, _whole(self.sampled.data))
+
+
+def _whole(text: str | None) -> int | None:
+    short = text and text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER
+    return int(text) if text and short else None

@@ -46,8 +46,6 @@ from portal.web.requests import request_context
 
 blueprint = Blueprint("structure", __name__, url_prefix="/organizations/<slug>/data")
 
-_LONGEST_NUMBER = 9
-
 
 @blueprint.get("/shape")
 @with_access("documents.read")
@@ -135,7 +133,7 @@ def show_rules(access: Access) -> ResponseReturnValue:
 @with_access("indexes.manage")
 def put_into_force(access: Access) -> ResponseReturnValue:
     form = RulesForm()
-    text, known = form.schema.data or "", form.breaking.data or ""
+    text = form.schema.data or ""
 
     def put() -> _Done:
         rules.set_rules(
@@ -144,9 +142,7 @@ def put_into_force(access: Access) -> ResponseReturnValue:
             request_context(),
             level=form.level.data,
             action=form.action.data,
-            known_breaking=int(known)
-            if known.isdecimal() and len(known) <= _LONGEST_NUMBER
-            else None,
+            known=form.known,
         )
         return _Done()
 
@@ -300,9 +296,9 @@ class _RulesPage:
         of = of or self.in_force
         level = of.level if of.schema else rules.MODERATE
         given = {"schema": text, "level": level, "action": of.action}
-        form = RulesForm(
-            formdata=None, data={**given, "breaking": str(trial.breaking) if trial else ""}
-        )
+        if trial:
+            given |= {"breaking": str(trial.known.breaking), "sampled": str(trial.known.of or "")}
+        form = RulesForm(formdata=None, data=given)
         return self._render(
             rules_form=form,
             title=title,
