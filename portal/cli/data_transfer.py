@@ -3,28 +3,34 @@
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import BinaryIO
 
 import click
 from flask.cli import with_appcontext
 
+from portal.cli.data_questions import Columns, Reading, plan_by, read_as
 from portal.cli.data_structure import access_to
 from portal.cli.running import CommandFailed, on_database, plain, refusals
 from portal.data import queries
 from portal.data.access import DocumentAccess, operator_access
-from portal.data.formats.options import Column, ColumnType, Format, WriteOptions
+from portal.data.formats.error_files import ErrorFile
+from portal.data.formats.options import Column, Format, WriteOptions
 from portal.data.formats.surveying import Survey
 from portal.data.formats.writing import Writer
 from portal.data.transfer import imports
 from portal.data.transfer.dump_indexes import begin_builds, indexes_of_dump
+from portal.data.transfer.errors import TransferNotFound
 from portal.data.transfer.exports import DocumentReader
-from portal.data.transfer.files import CHUNK_BYTES, put_stream
-from portal.data.transfer.mapping import earlier_plans, proposed
+from portal.data.transfer.files import CHUNK_BYTES, StoredFile, pieces_of, put_stream
+from portal.data.transfer.mapping import earlier_plans
 from portal.data.transfer.plans import Existing, Plan
-from portal.data.transfer.showing import tried_words
-from portal.data.transfer.stages import Import, Stage, find_import
+from portal.data.transfer.showing import errors_of, tried_words
+from portal.data.transfer.stages import Import, find_import
 from portal.documents.jobs import JobState
+from portal.jobs.errors import JobEnded
 from portal.jobs.progress import describe
 from portal.jobs.running import acquire, run
 from portal.organizations import planning
@@ -70,10 +76,30 @@ def export_documents(slug: str, kind: str, text: str, *, gzip: bool) -> None:
 @click.option("--delimiter", help="Between the columns of CSV, where several would fit.")
 @click.option("--heading", help="The number of the line that is the heading, or no for none.")
 @click.option("--member", help="The collection's file in a tar of a dump.")
+@click.option(
+    "--answer",
+    "answers",
+    multiple=True,
+    metavar="COLUMN=ANSWER",
+    help="To a question about a column of CSV: an answer that is told with it, or its number.",
+)
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="COLUMN=FIELD",
+    help="The field that a column of CSV becomes; dots are levels.",
+)
 @click.option("--text", "as_text", is_flag=True, help="All columns of CSV as text.")
 @click.option("--as-before", is_flag=True, help="Columns of CSV as they were decided last.")
 @click.option("--may-fail", default=1.0, show_default=True, help="The percent that may fail.")
 @click.option("--indexes", "with_indexes", is_flag=True, help="Build the dump's indexes too.")
+@click.option(
+    "--errors",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the records that fail there, as they are, with their reasons.",
+)
 @click.option("--dry-run", is_flag=True, help="Check all of it, and write nothing.")
 @with_appcontext
 @on_database
@@ -86,7 +112,10 @@ def import_documents(
     delimiter: str | None,
     heading: str | None,
     member: str | None,
+    answers: tuple[str, ...],
+    fields: tuple[str, ...],
     may_fail: float,
+    errors: Path | None,
     *,
     as_text: bool,
     as_before: bool,
@@ -96,38 +125,39 @@ def import_documents(
     """Import a FILE into the organization with this SLUG: CSV, JSON lines, a JSON array or BSON.
 
     It is checked whole before anything is written; the import stands in the history, where it can
-    be undone.
+    be undone. What is asked is told with its answers, and nothing is kept of the file then. A
+    COLUMN is its heading, or # and its number.
     """
     if replaced and skipped:
         raise CommandFailed("Give --replace or --skip, not both.")
+    if as_before and (as_text or answers or fields):
+        raise CommandFailed("With --as-before nothing else is decided about columns.")
+    if errors is not None:
+        _check_writable(errors, file)
+    existing = Existing.REPLACE if replaced else Existing.SKIP if skipped else Existing.INSERT
     with refusals():
         access = operator_access(planning.find_organization(slug))
         begun = imports.begin_upload(access, file.name)
-        size_bytes = put_stream(access, begun, iter(lambda: file.read(CHUNK_BYTES), b""))
-        found = _followed(access, imports.finish_upload(access, begun, size_bytes))
-        if found.stage == Stage.READING or delimiter or heading:
-            found = imports.choose_reading(
-                access, found, encoding=encoding, delimiter=delimiter, heading=heading,
-                member=member,
-            )  # fmt: skip
-            found = _followed(access, found)
-        plan = _decided_last(access, found) if as_before else _plan(found, as_text=as_text)
-        existing = Existing.REPLACE if replaced else Existing.SKIP if skipped else Existing.INSERT
-        plan = replace(
-            plan,
-            existing=existing,
-            key=replaced or skipped or "_id",
-            stop_per_mille=round(may_fail * 10),
-        )
-        found = _followed(access, imports.decide(access, found, plan))
-        _tell_check(found)
-        if dry_run:
-            imports.discard_import(access, found)
-            return
-        found = _followed(access, imports.start_write(access, found))
-        _tell_write(found)
-        if with_indexes:
-            _build_indexes(slug, access, found)
+        with _discarded_unless_written(access, begun, errors):
+            size_bytes = put_stream(access, begun, iter(lambda: file.read(CHUNK_BYTES), b""))
+            found = _followed(access, imports.finish_upload(access, begun, size_bytes))
+            reading = Reading(encoding, delimiter, heading, member)
+            found = _followed(access, read_as(access, found, reading))
+            columns = Columns(answers, fields, as_text)
+            plan = replace(
+                _decided_last(access, found) if as_before else plan_by(found, columns),
+                existing=existing,
+                key=replaced or skipped or "_id",
+                stop_per_mille=round(may_fail * 10),
+            )
+            found = _followed(access, imports.decide(access, found, plan))
+            _tell_check(found)
+            if dry_run:
+                return
+            found = _followed(access, imports.start_write(access, found))
+            _tell_write(found)
+            if with_indexes:
+                _build_indexes(slug, access, found)
 
 
 COMMANDS = (export_documents, import_documents)
@@ -138,6 +168,48 @@ def _columns(reader: DocumentReader) -> tuple[Column, ...]:
     for documents, _ in reader.pages(None):
         survey.add(documents)
     return survey.columns()
+
+
+@contextmanager
+def _discarded_unless_written(
+    access: DocumentAccess, begun: StoredFile, errors: Path | None
+) -> Iterator[None]:
+    """Keep nothing of an import that isn't written in the end: only this command goes on with it.
+    What failed is written to ``errors`` before."""
+    try:
+        yield
+    finally:
+        _end(access, begun, errors)
+
+
+def _check_writable(errors: Path, file: BinaryIO) -> None:
+    """Raise CommandFailed where failed records couldn't be written to a file, or in place of the
+    one that is imported."""
+    try:
+        errors.open("ab").close()
+    except OSError as error:
+        raise CommandFailed(plain(f"{errors} can’t be written: {error.strerror}.")) from error
+    if Path(file.name).exists() and errors.samefile(file.name):
+        raise CommandFailed("Give --errors another file than the one that is imported.")
+
+
+def _end(access: DocumentAccess, begun: StoredFile, errors: Path | None) -> None:
+    try:
+        found = find_import(access.organization, begun.id)
+    except TransferNotFound:  # the file was refused, and is gone
+        return
+    if errors is not None and found.plan is not None:
+        content, pieces = errors_of(found)
+        parts = pieces_of(access.organization, content, 0, pieces) if content and pieces else ()
+        with errors.open("wb") as written:
+            written.writelines([ErrorFile(found.plan.options).begin()] if pieces else [])
+            written.writelines(parts)
+    if "writing" not in found.file.details:
+        if found.is_running:
+            with suppress(JobEnded):
+                imports.cancel_import(access, found)
+            found = find_import(access.organization, begun.id)
+        imports.discard_import(access, found)
 
 
 def _followed(access: DocumentAccess, found: Import) -> Import:
@@ -174,22 +246,6 @@ def _build_indexes(slug: str, access: DocumentAccess, found: Import) -> None:
         if each.here is not None:
             state = each.here.cause or each.here.state
         click.echo(plain(f"{each.name}: {state}"))
-
-
-def _plan(found: Import, *, as_text: bool) -> Plan:
-    """The plan as it is proposed. Raises CommandFailed where something has to be answered."""
-    if found.examined is None:
-        return Plan(found.options)
-    columns = [proposal.column for proposal in found.examined.proposals]
-    if as_text:
-        columns = [
-            Column(column.header, (column.header.strip(),), ColumnType.STRING) for column in columns
-        ]
-    elif questions := [words for _, words in proposed(found).faults]:
-        raise CommandFailed(
-            plain("\n".join(["Answer these on the import's page, or give --text:", *questions]))
-        )
-    return Plan(replace(found.options, columns=tuple(columns)))
 
 
 def _decided_last(access: DocumentAccess, found: Import) -> Plan:

@@ -1,9 +1,12 @@
 """``flask data export`` and ``import``: files in and out without the portal's pages."""
 
+from datetime import UTC, datetime
+
 import bson
 import pytest
 
 from portal.data.formats.options import Format
+from portal.data.transfer.files import Purpose, files_of
 from tests.data.transfer.conftest import lines
 from tests.data.transfer.test_dump_indexes import dump
 from tests.data.transfer.test_exports import DOCUMENTS, digests
@@ -53,6 +56,94 @@ def test_what_has_to_be_answered_is_told_and_text_needs_no_answer(acme, stored, 
     assert "--text" in refused.stderr
     assert command("data", "import", "acme-corp", str(file), "--text").returncode == 0
     assert stored.find_one({}, {"_id": 0}) == {"due": "03/04/2026", "postcode": "01067"}
+
+
+def test_questions_are_told_with_their_answers_which_options_give(acme, stored, command, tmp_path):
+    file = tmp_path / "orders.csv"
+    file.write_text("due,a.b,n,n\n03/04/2026,1,2,3\n")
+    arguments = ("data", "import", "acme-corp", str(file))
+    refused = command(*arguments)
+    assert refused.returncode == 2
+    for told in (
+        "due: Every row fits both orders.", "    1: 3 April", "    2: 4 March",
+        "a.b: a.b reads as a path.", "#4: A second column is called n.",
+    ):  # fmt: skip
+        assert told in refused.stderr
+    for wrong, words in (
+        ("due=5 May", "due has no question with the answer 5 May"),
+        ("due=3", "    2: 4 March"),
+        ("paid=1", "paid=1 names no column. The file has due, a.b, #3, #4."),
+        ("n=1", "Say #3, #4."),
+    ):
+        assert words in command(*arguments, "--answer", wrong).stderr
+    assert files_of(acme, Purpose.IMPORT, 1) == []
+    answers = ("--answer", "a.b=2", "--answer", "due=3 April", "--field", "#4=m")
+    done = command(*arguments, *answers)
+    assert done.returncode == 0, done.stderr
+    due = datetime(2026, 4, 3, tzinfo=UTC)
+    assert stored.find_one({}, {"_id": 0}) == {"due": due, "a.b": 1, "n": 2, "m": 3}
+
+
+def test_several_questions_of_a_column_are_answered_in_their_order(acme, stored, command, tmp_path):
+    file = tmp_path / "orders.csv"
+    file.write_text("due\n03/04/26\n")
+    arguments = ("data", "import", "acme-corp", str(file))
+    assert command(*arguments, "--answer", "due=2", "--answer", "due=1").returncode == 0
+    assert stored.find_one({}, {"_id": 0}) == {"due": datetime(2026, 3, 4, tzinfo=UTC)}
+
+
+def test_how_a_file_is_read_is_asked_with_the_options_that_say_it(acme, stored, command, tmp_path):
+    file = tmp_path / "orders.csv"
+    file.write_bytes("café,n\nété,1\n".encode("windows-1252"))
+    refused = command("data", "import", "acme-corp", str(file))
+    assert refused.returncode == 2
+    assert "  --encoding windows-1252 reads café,n" in refused.stderr
+    assert files_of(acme, Purpose.IMPORT, 1) == []
+    arguments = ("data", "import", "acme-corp", str(file), "--encoding", "windows-1252")
+    assert command(*arguments).returncode == 0
+    assert stored.find_one({}, {"_id": 0}) == {"café": "été", "n": 1}
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_records_that_fail_are_written_to_a_file_which_is_imported_after_mending(
+    acme, stored, command, tmp_path, dry_run
+):
+    file, errors = tmp_path / "orders.csv", tmp_path / "errors.csv"
+    file.write_text("_id,n\n1,2\n1,3\n")
+    arguments = ("data", "import", "acme-corp", str(file), "--errors", str(errors))
+    told = command(*arguments, "--may-fail", "100", *(["--dry-run"] if dry_run else []))
+    assert told.returncode == 0, told.stderr
+    assert "$line,$record,$reason" in errors.read_text()
+    errors.write_text(errors.read_text().replace("1,3,", "2,3,"))
+    assert command("data", "import", "acme-corp", str(errors)).stdout.startswith("1 inserted")
+    assert stored.find_one({"_id": 2}) == {"_id": 2, "n": 3}
+
+
+def test_a_refused_import_has_its_error_file_too(acme, stored, command, tmp_path):
+    file, errors = tmp_path / "orders.jsonl", tmp_path / "errors.jsonl"
+    file.write_bytes(lines({"_id": 1}) + b"[1]\n")
+    arguments = ("data", "import", "acme-corp", str(file), "--may-fail", "0")
+    refused = command(*arguments, "--errors", str(errors))
+    assert refused.returncode == 2
+    assert errors.read_bytes().startswith(b'{"$error"')
+    assert errors.read_bytes().endswith(b"\n[1]\n")
+    assert command(*arguments, "--errors", str(tmp_path / "no" / "errors")).returncode != 0
+    assert "another file" in command(*arguments, "--errors", str(file)).stderr
+    assert file.read_bytes().endswith(b"[1]\n")
+
+
+def test_a_dump_without_its_collection_is_told_what_there_is(acme, stored, command, tmp_path):
+    file = tmp_path / "dump.tar"
+    file.write_bytes(dump())
+    for member in ((), ("--member", "dump/shop/customers.bson")):
+        refused = command("data", "import", "acme-corp", str(file), *member)
+        assert refused.returncode == 2
+        assert "  --member dump/shop/orders.bson\n" in refused.stderr
+    assert files_of(acme, Purpose.IMPORT, 1) == []
+    file = tmp_path / "orders.jsonl"
+    file.write_bytes(lines({"_id": 1}))
+    refused = command("data", "import", "acme-corp", str(file), "--member", "orders")
+    assert "leave --member out" in refused.stderr
 
 
 def test_documents_are_replaced_by_a_field(acme, stored, command, tmp_path):
