@@ -65,6 +65,11 @@ class Question:
     words: str
     choices: tuple[Choice, ...]
 
+    def chosen(self, answer: str) -> Choice | None:
+        """The choice of this number; ``None`` for what is none."""
+        numbers = map(str, range(len(self.choices)))
+        return self.choices[int(answer)] if answer in numbers else None
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

@@ -1,7 +1,7 @@
 """Options of reading and writing: all that is decided or was asked, as values that are stored."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
@@ -77,6 +77,9 @@ _TYPE_LABELS = {
 }
 
 
+NUMERIC = frozenset({ColumnType.INT32, ColumnType.INT64, ColumnType.DOUBLE, ColumnType.DECIMAL})
+
+
 class Empty(StrEnum):
     """The value of an empty cell, or of a word that is none of its column's type.
 
@@ -129,6 +132,16 @@ class Column:
     """``'`` before a formula's first character is taken off (reading), put there (writing)."""
     escaped: bool = False
     """``ejson:`` stands before a value of another type."""
+
+    def retyped(self, type_: ColumnType) -> Self:
+        """The column with another type, which keeps what that takes of how its cells are written:
+        signs of numbers, layout and zone of dates, words of booleans, and the guard."""
+        changed = replace(self, type=type_)
+        if type_ not in NUMERIC:
+            changed = replace(changed, point=".", group="")
+        if type_ != ColumnType.DATE:
+            changed = replace(changed, layout="", zone="")
+        return changed if type_ == ColumnType.BOOLEAN else replace(changed, words=None)
 
     def stored(self) -> dict[str, Any]:
         """A document from which ``Column.of`` makes it again."""

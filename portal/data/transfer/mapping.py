@@ -8,7 +8,7 @@ from portal.data.formats.evidence import Question
 from portal.data.formats.examining import Proposal
 from portal.data.formats.headings import parse_path, path_text
 from portal.data.formats.mapping import check_mapping
-from portal.data.formats.options import Column, ColumnType, Empty
+from portal.data.formats.options import NUMERIC, Column, ColumnType, Empty
 from portal.data.transfer.errors import MappingRefused
 from portal.data.transfer.files import Purpose, StoredFile, files_of
 from portal.data.transfer.plans import STOPS_PER_MILLE, USUAL_STOP, Existing, Plan, answered
@@ -19,6 +19,10 @@ MOST_EARLIER = 3
 _MOST_LOOKED_AT = 100
 PROPOSED, GIVEN = "proposed", "given"
 _OFFERED = tuple(each for each in ColumnType if each != ColumnType.DOCUMENT)
+# The questions by whose answers a column gets its type, and those that say what a number or a date
+# means, whichever type it gets.
+_OF_TYPE = frozenset({"number", "day_order", "century", "id", "json"})
+_OF_NUMBERS, _OF_DATES = frozenset({"number"}), frozenset({"day_order", "century"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +43,34 @@ class Row:
 
     @property
     def open_questions(self) -> list[Question]:
-        """The questions that are still to be answered."""
-        if self.chosen != PROPOSED:
-            return []
+        """The questions that are still to be answered: all of what is proposed, and where a type
+        was chosen those that it leaves open."""
         asked = enumerate(self.proposal.questions)
-        renamed = self.field not in ("", path_text(self.proposal.column.path))
         return [
             question
             for number, question in asked
-            if not self.answers.get(number) and not (renamed and question.kind == "heading")
+            if question.kind in self._asked and not self._is_answered(number, question)
         ]
+
+    @property
+    def _asked(self) -> frozenset[str]:
+        if self.chosen in (GIVEN, ColumnType.LEFT_OUT):
+            return frozenset()
+        renamed = self.field not in ("", path_text(self.proposal.column.path))
+        of_path = frozenset() if renamed else frozenset({"dots"})
+        if self.chosen == PROPOSED:
+            return of_path | _OF_TYPE | ({"word"} if renamed else {"word", "heading"})
+        if self.chosen in NUMERIC:
+            return of_path | _OF_NUMBERS
+        return of_path | _OF_DATES if self.chosen == ColumnType.DATE else of_path
+
+    def _is_answered(self, number: int, question: Question) -> bool:
+        """Tell whether the question has an answer; that it is text is none for another type."""
+        choice = question.chosen(self.answers.get(number, ""))
+        if choice is None:
+            return False
+        is_text = choice.change.get("type") == ColumnType.STRING
+        return self.chosen == PROPOSED or not is_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +195,9 @@ def _draft_of(row: Row) -> dict[str, Any]:
     if row.empty != column.empty:
         draft["empty"] = row.empty
     answers = [
-        [question.words, question.choices[int(answer)].label]
+        [question.words, choice.label]
         for number, question in enumerate(row.proposal.questions)
-        if (answer := row.answers.get(number, "")) in map(str, range(len(question.choices)))
+        if (choice := question.chosen(row.answers.get(number, "")))
     ]
     return draft | ({"answers": answers} if answers else {})
 
@@ -219,9 +241,12 @@ def _proposals(decided: Import) -> Sequence[Proposal]:
 def _row(
     index: int, proposal: Proposal, form: Mapping[str, str] | None, given: Column | None
 ) -> Row:
-    column, label = proposal.column, describe_type(proposal.column)
-    types = [(PROPOSED, label)] + [
-        (each.value, each.label) for each in _OFFERED if each != column.type or column.layout
+    column = proposal.column
+    is_asked = any(question.kind in _OF_TYPE for question in proposal.questions)
+    types = [(PROPOSED, "as answered" if is_asked else describe_type(column))] + [
+        (each.value, each.label if is_asked else describe_type(column.retyped(each)))
+        for each in _OFFERED
+        if is_asked or each != column.type
     ]
     if given is not None:
         types.append((GIVEN, f"{describe_type(given)}, as decided"))
@@ -255,7 +280,7 @@ def _column(row: Row) -> Column:
     if row.chosen == GIVEN and row.given is not None:
         column = row.given
     elif row.chosen != PROPOSED:
-        column = Column(column.header, column.path, ColumnType(row.chosen))
+        column = column.retyped(ColumnType(row.chosen))
     empty = row.empty if row.empty in set(Empty) else Empty.MISSING
     column = replace(column, empty=Empty(empty))
     unchanged = row.chosen != GIVEN and row.field == path_text(row.proposal.column.path)
@@ -271,7 +296,7 @@ def describe_type(column: Column) -> str:
         words.append(column.layout)
     if column.zone:
         words.append(column.zone)
-    if column.point == "," and column.type in (ColumnType.DECIMAL, ColumnType.DOUBLE):
+    if column.point == ",":
         words.append("comma")
     return ", ".join(words)
 

@@ -171,9 +171,8 @@ def answered(proposal: Proposal, answers: Mapping[int, str]) -> Column:
     """The proposed column as the ``answers`` make it: the numbers of choices, by question."""
     column = proposal.column
     for number, question in enumerate(proposal.questions):
-        answer = answers.get(number, "")
-        if answer in map(str, range(len(question.choices))):
-            column = question.choices[int(answer)].answered(column)
+        if choice := question.chosen(answers.get(number, "")):
+            column = choice.answered(column)
     return column
 
 

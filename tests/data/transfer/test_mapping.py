@@ -76,6 +76,68 @@ def test_a_column_is_left_out_or_gets_another_field_and_type(mara, orders, entri
     assert entries.find_one({}, {"_id": 0}) == {"order": {"number": "1"}, "Number": "01067"}
 
 
+AMOUNTS = b"amount;day;short;code;guarded\n" + b"".join(
+    b"%s;%s;%s;%s;%s\n" % row
+    for row in (
+        (b"1.234,56", b"01/02/2026", b"03.04.25", b"1.234", b"'=1+1"),
+        (b"12,50", b"03/04/2026", b"05.06.25", b"5.678", b"'-x"),
+        (b"1.000", b"05/06/2026", b"07.08.25", b"9.000", b"z"),
+    )
+)
+
+
+@pytest.fixture
+def amounts(mara):
+    location = upload(mara, AMOUNTS, "amounts.csv").location
+    runner.run_due_jobs()
+    return location
+
+
+def written(mara, page, entries):
+    runner.run_due_jobs()
+    mara.post(f"{page}/write", form_at=page)
+    runner.run_due_jobs()
+    return list(entries.find({}, {"_id": 0}))
+
+
+def test_a_type_chosen_by_hand_keeps_signs_layout_and_guard(mara, amounts, entries):
+    chosen = {
+        "t0": "double",
+        "t1": "date",
+        "q1-0": "0",
+        "t2": "date",
+        "t3": "int32",
+        "t4": "string",
+    }
+    answers = {"q2-0": "0", "q2-1": "0", "q3-0": "1", "existing": "insert", "stop": "0"}
+    fields = {f"f{n}": name for n, name in enumerate(("amount", "day", "short", "code", "guarded"))}
+    assert "Double, comma" in mara.get(amounts).text
+    assert decided(mara, amounts, **fields, **chosen, **answers).status == 303
+    stored = written(mara, amounts, entries)
+    assert [each["amount"] for each in stored] == [1234.56, 12.5, 1000.0]
+    assert [(each["day"].day, each["day"].month) for each in stored] == [(1, 2), (3, 4), (5, 6)]
+    assert {each["short"].year for each in stored} == {2025}
+    assert [each["code"] for each in stored] == [1234, 5678, 9000]
+    assert [each["guarded"] for each in stored] == ["=1+1", "-x", "z"]
+
+
+def test_what_a_number_or_a_date_means_is_asked_for_whichever_type_is_chosen(mara, amounts):
+    refused = decided(mara, amounts, t1="date", t2="date", t3="double", **{"q2-1": "1"})
+    assert refused.status == 422
+    asked = {link["href"] for link in refused.html.select(".error-summary a")}
+    assert asked == {"#q1-0", "#q2-0", "#q2-1", "#q3-0"}  # that it is text is no answer for a date
+    left = decided(mara, amounts, t1="string", t2="string", t3="string")
+    assert "#q" not in str(left.html.select(".error-summary"))
+
+
+def test_whether_a_dot_leads_inside_is_asked_for_whichever_type_is_chosen(mara, orders, entries):
+    left = {f"t{n}": "left_out" for n in (0, 1, 2, 3, 5)}
+    refused = decided(mara, orders, **left, t4="string", f4="assignee\\.team")
+    assert [link["href"] for link in refused.html.select(".error-summary a")] == ["#q4-0"]
+    assert decided(mara, orders, **left, t4="string", f4="team.name").status == 303
+    assert written(mara, orders, entries)[0] == {"team": {"name": "Pumps"}}
+
+
 def shown_fields(page):
     """What the form of a page would send as it is shown."""
     fields = {tag["name"]: tag["value"] for tag in page.html.select("input.mono[name^=f]")}
