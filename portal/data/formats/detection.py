@@ -29,22 +29,26 @@ _LARGEST_SHARE_OF_NULS = 0.05
 _MOST_LINES = 30
 _LONGEST_LINE_BYTES = 240
 _TAR_MAGIC = slice(257, 262)
+# Beside the name of the program that wrote it, another record: a heading may begin with ID;P too.
+_SYLK = rb"ID;P[^\r\n]*(?:;[NE]\s*\Z|[\r\n]+(?:E\s|(?:[BCFOPW]|N[ENU]);[A-Z]))"
+# The beginnings of what is refused, with as much as no text has.
 _REFUSED = (
-    (b"PK\x03\x04", "This is a zip or a spreadsheet’s own file. Save a spreadsheet as CSV; unpack "
+    (rb"PK\x03\x04", "This is a zip or a spreadsheet’s own file. Save a spreadsheet as CSV; unpack "
      "a zip, and upload what is in it, or a .tar.gz."),
-    (b"\xd0\xcf\x11\xe0", "This is an old spreadsheet’s own file. Save it as CSV."),
-    (b"PAR1", "This is a Parquet file. Convert it to JSON lines or CSV."),
-    (b"SQLite format 3", "This is a SQLite database. Export its table as CSV."),
-    (b"%PDF", "This is a PDF."),
-    (b"\x6d\xe2\x99\x81", "This is an archive of mongodump. Dump without --archive, and upload the "
-     "collection’s .bson file, or a tar of the directory."),
-    (b"BZh", "This is packed by bzip2. Unpack it, or pack it by gzip."),
-    (b"\xfd7zXZ", "This is packed by xz. Unpack it, or pack it by gzip."),
-    (b"\x28\xb5\x2f\xfd", "This is packed by zstd. Unpack it, or pack it by gzip."),
-    (b"7z\xbc\xaf", "This is packed by 7-Zip. Unpack it, or pack it by gzip."),
-    (b"version https://git-lfs.github.com/spec/", "This is a pointer of Git LFS, not the file that "
-     "it stands for. Fetch that by git lfs pull."),
-    (b"ID;P", "This is a SYLK file, a spreadsheet’s own. Save it as CSV."),
+    (rb"\xd0\xcf\x11\xe0", "This is an old spreadsheet’s own file. Save it as CSV."),
+    (rb"PAR1\x15", "This is a Parquet file. Convert it to JSON lines or CSV."),
+    (rb"SQLite format 3\x00", "This is a SQLite database. Export its table as CSV."),
+    (rb"%PDF-[0-9]", "This is a PDF."),
+    (rb"\x6d\xe2\x99\x81", "This is an archive of mongodump. Dump without --archive, and upload "
+     "the collection’s .bson file, or a tar of the directory."),
+    (rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)", "This is packed by bzip2. Unpack it, or pack it by "
+     "gzip."),
+    (rb"\xfd7zXZ", "This is packed by xz. Unpack it, or pack it by gzip."),
+    (rb"\x28\xb5\x2f\xfd", "This is packed by zstd. Unpack it, or pack it by gzip."),
+    (rb"7z\xbc\xaf", "This is packed by 7-Zip. Unpack it, or pack it by gzip."),
+    (rb"version https://git-lfs\.github\.com/spec/", "This is a pointer of Git LFS, not the file "
+     "that it stands for. Fetch that by git lfs pull."),
+    (_SYLK, "This is a SYLK file, a spreadsheet’s own. Save it as CSV."),
 )  # fmt: skip
 _METADATA = (
     "This is what mongodump keeps of a collection beside its documents: its indexes and options. "
@@ -161,7 +165,7 @@ def _refusal(head: bytes, name: str) -> str | None:
         return "This file is empty."
     if name.endswith(".metadata.json"):
         return _METADATA
-    return next((refusal for magic, refusal in _REFUSED if head.startswith(magic)), None)
+    return next((refusal for begun, refusal in _REFUSED if re.match(begun, head)), None)
 
 
 def _is_bson(head: bytes, *, is_named: bool) -> bool:

@@ -54,9 +54,14 @@ def test_a_format_is_told_by_the_content(head, name, expected):
         (b"\xef\xbb\xbf \n", "empty"),
         (b"PK\x03\x04rest", "Save a spreadsheet as CSV"),
         (b"\xd0\xcf\x11\xe0rest", "old spreadsheet"),
-        (b"PAR1", "Parquet"),
+        (b"PAR1\x15\x04\x15\x10", "Parquet"),
+        (b"BZh91AY&SY\x8c", "bzip2"),
+        (b"%PDF-1.7\n", "PDF"),
+        (b"SQLite format 3\0", "SQLite"),
         (b"\x6d\xe2\x99\x81rest", "Dump without --archive"),
         (b"ID;PWXL;N;E\n", "SYLK"),
+        (b"ID;PCALCOOO32\r\nB;X2;Y2\r\n", "SYLK"),
+        (b'ID;PSCALC3\nC;X1;Y1;K"a"\nE\n', "SYLK"),
         (b"<html><table>", "HTML"),
         (b"<?xml version='1.0'?>", "XML"),
         (gzip.compress(gzip.compress(b"a", mtime=0), mtime=0), "packed twice"),
@@ -71,6 +76,23 @@ def test_what_is_not_read_is_refused_with_what_to_do(head, words):
     found = detect(head, "x.csv")
     assert found.options is None
     assert words in found.refusal
+
+
+@pytest.mark.parametrize(
+    ("head", "headers"),
+    [
+        (b"ID;PLZ;Ort\n1;10115;Berlin\n", ("ID", "PLZ", "Ort")),
+        (b"ID;Product;Price\r\n7;Pump;1,50\r\n", ("ID", "Product", "Price")),
+        (b"ID;Punkt;N;E\n1;a;52.5;13.4\n", ("ID", "Punkt", "N", "E")),
+        (b"ID;Parent\nC;12\n", ("ID", "Parent")),
+        (b"PAR1,PAR2\n1,2\n", ("PAR1", "PAR2")),
+        (b"BZh,Kanton\n1,2\n", ("BZh", "Kanton")),
+        (b"%PDF,%HTML\n1,2\n", ("%PDF", "%HTML")),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_heading_that_begins_as_another_format_is_a_heading(head, headers):
+    assert detect(head, "x.csv").headers == headers
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "[[1]]", "{a: 1}", "// x\n{}", "a,b\n1,2\n", '"x"'])
