@@ -202,7 +202,11 @@ class View(Response):
     query = fields.String(required=True, metadata=_VIEW_QUERY)
     shared = fields.Boolean(required=True, metadata={"example": False})
     version = fields.Integer(required=True, metadata={"example": 1})
-    filter = fields.Dict(required=True, metadata={"example": _FILTER})
+    filter = fields.Dict(
+        required=True,
+        allow_none=True,
+        metadata={"description": "null where it can't be read any more", "example": _FILTER},
+    )
     sort = fields.Dict(required=True, metadata={"example": {"title": -1}})
     columns = fields.List(fields.String(), required=True, metadata={"example": ["title"]})
 

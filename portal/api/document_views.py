@@ -23,6 +23,7 @@ from portal.data.browsing.errors import (
 )
 from portal.data.browsing.saved_views import ListedView
 from portal.data.errors import InvalidExtendedJson, InvalidQuery, UnappliedFilter
+from portal.data.selections import Selection
 from portal.documents.organizations import Organization
 from portal.organizations.access.lookup import Access
 from portal.web.errors import TooManyAttempts
@@ -49,7 +50,7 @@ def list_views(name: str) -> dict[str, Any]:
     """List the views of an organization's documents
 
     Everybody's, and those of the account whose token is used. `filter` and `sort` are what to send
-    to read the documents that a view shows.
+    to read the documents that a view shows; `filter` is null where the view can't be read any more.
     """
     access = access_by_name(name, "documents.read")
     return {"views": [_shown(each) for each in saved_views.views_of(_seen(access))]}
@@ -114,17 +115,21 @@ def _seen(access: Access) -> DocumentAccess:
 
 def _shown(view: ListedView) -> dict[str, Any]:
     selection = view.selection
-    encoded = bson.encode(selection.filter, codec_options=queries.CODEC)
     return {
         "id": str(view.id),
         "name": view.name,
         "query": view.query,
         "shared": view.shared,
         "version": view.version,
-        "filter": json.loads(extended_json.render(encoded)),
-        "sort": selection.sort,
-        "columns": selection.columns,
+        "filter": None if selection is None else _filter_of(selection),
+        "sort": selection.sort if selection else {},
+        "columns": selection.columns if selection else (),
     }
+
+
+def _filter_of(selection: Selection) -> Any:
+    encoded = bson.encode(selection.filter, codec_options=queries.CODEC)
+    return json.loads(extended_json.render(encoded))
 
 
 def _replay_save(organization: Organization) -> Answer:

@@ -4,6 +4,7 @@ A condition is ``["due", "before", "date", "2026-11-25[Europe/Berlin]"]``: the f
 the kinds of value that are meant (``objectid+text`` compares with both), and what was typed.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +24,7 @@ from portal.data.errors import InvalidQuery
 MOST_VALUES = 100
 LONGEST_VALUE = 2000
 _STAND_IN = "value"
+_HALF_PAIR = re.compile("[\ud800-\udfff]").search
 _MOST_LEVELS = 5  # of a path: each doubles the branches of a filter on one element
 
 
@@ -74,6 +76,8 @@ class Condition:
     values: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if any(map(_HALF_PAIR, (self.field, self.operator, *self.kinds, *self.values))):
+            raise InvalidQuery("A condition has half of a surrogate pair, which is no character.")
         operator = OPERATORS.get(self.operator)
         if operator is None:
             raise InvalidQuery(f"No condition is called {self.operator[:40]}.")
@@ -134,7 +138,7 @@ def check_field(name: str) -> None:
     if names is not None:
         _check_names(names)
         return
-    if not name or "\0" in name or len(name) > LONGEST_VALUE:
+    if not name or "\0" in name or len(name) > LONGEST_VALUE or _HALF_PAIR(name):
         raise InvalidQuery("Name a field.")
     if not all(map(literal_fields.is_plain, name.split("."))):
         raise InvalidQuery(

@@ -14,14 +14,16 @@ MOST_NAMES = 5
 
 
 def names_in(field: str) -> tuple[str, ...] | None:
-    """The names that a list of them has; ``None`` for another text."""
+    """The names that a list of them has; ``None`` for another text, and for half of a surrogate
+    pair, which no name has."""
     if not (field.startswith('["') and field.endswith('"]')):
         return None
     try:
         names = json.loads(field)
-    except (ValueError, RecursionError):
+        "".join(names).encode()
+    except (ValueError, TypeError, RecursionError):
         return None
-    return tuple(names) if all(isinstance(name, str) for name in names) else None
+    return tuple(names)
 
 
 def is_plain(name: str) -> bool:

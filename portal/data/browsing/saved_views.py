@@ -57,9 +57,15 @@ class ListedView:
         return MultiDict(parse_qsl(self.query, keep_blank_values=True))
 
     @property
-    def selection(self) -> Selection:
-        """The documents that it shows. Raises InvalidQuery, InvalidExtendedJson."""
-        return selection_from(self.args, building=True)
+    def selection(self) -> Selection | None:
+        """The documents that it shows; ``None`` where another version of the portal kept what this
+        one refuses."""
+        try:
+            selection = selection_from(self.args, building=True)
+            _ = selection.filter
+        except (InvalidQuery, InvalidExtendedJson):
+            return None
+        return selection
 
 
 def query_of(
@@ -224,14 +230,14 @@ def _unless_taken(write: Callable[[], Result], name: str) -> Result:
 
 def _may_see(seen: DocumentAccess, view: ListedView) -> bool:
     """Tell whether nothing that the person may not see is in the view, whose URL has its values."""
+    selection = view.selection
+    if selection is None:
+        return not seen.mask.paths
     try:
-        selection = view.selection
         seen.mask.check_filter(selection.filter)
         seen.mask.check_sort(selection.sort)
     except Refused:
         return False
-    except (InvalidQuery, InvalidExtendedJson):
-        return not seen.mask.paths
     return True
 
 

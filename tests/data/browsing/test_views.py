@@ -1,5 +1,7 @@
 """Views of documents: kept, opened, changed, deleted, and by whom they are seen."""
 
+from urllib.parse import quote
+
 import pytest
 
 from portal.documents.audit import AuditEvent
@@ -7,6 +9,7 @@ from portal.documents.document_views import DocumentView
 from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from tests.data.browsing.conftest import DATA, Onlooker
+from tests.data.browsing.test_views_api import a_kept_view
 from tests.factories import a_member
 from tests.visitor import Visitor
 
@@ -51,6 +54,19 @@ def test_a_view_opens_as_it_was_saved(onlooker, stored):
     assert [row.th.get_text(strip=True) for row in page.html.select("tbody tr")] == ["4", "2", "0"]
     assert "“Dispatch” is kept." in page.text
     assert page.html.select_one("#view option[selected]").text == "Dispatch"
+
+
+def test_a_kept_view_that_cannot_be_read_breaks_no_page(onlooker, acme):
+    view = a_kept_view(acme, 'c=["a","is","text","\\ud800"]')
+    save(onlooker, "Mine")
+    assert names(onlooker) == ["Mine", "Old"]
+    assert "can’t be read any more" in onlooker.visitor.get(VIEWS).text
+    opened = onlooker.visitor.get(f"{DATA}?view={view.id}", follow_redirects=True)
+    assert opened.status == 422
+    assert "half of a surrogate pair" in opened.text
+    assert onlooker.visitor.get(f"{VIEWS}/{view.id}/change").status == 200
+    assert onlooker.visitor.post(f"{VIEWS}/{view.id}/delete", {}).status == 303
+    assert names(onlooker) == ["Mine"]
 
 
 def test_a_person_sees_everyones_views_and_their_own(onlooker, viewer):
@@ -123,3 +139,11 @@ def test_a_view_of_nonsense_is_not_kept(onlooker):
     assert save(onlooker, "Dispatch", query="c=%7B").status == 422
     assert save(onlooker, "Dispatch", query="filter=%7B").status == 422
     assert not DocumentView.objects
+
+
+@pytest.mark.parametrize("name", ["column", "columns", "wide", "sort", "field", "uuid", "c"])
+def test_half_a_surrogate_pair_in_a_url_breaks_no_page(onlooker, stored, name):
+    stored.insert_one({"_id": 1, "a": 1})
+    text = quote('["a.\\ud800"]' if name != "c" else '["a","is","text","\\ud800"]')
+    for page in (f"{DATA}?", f"{DATA}?add=value&value=x&operator=is&"):
+        assert onlooker.visitor.get(f"{page}{name}={text}").status in (200, 302, 422)

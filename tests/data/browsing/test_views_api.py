@@ -1,5 +1,10 @@
 """Views of documents, for programs."""
 
+import pytest
+from bson import ObjectId
+
+from portal import clock
+from portal.documents.document_views import DocumentView
 from tests.factories import a_key
 from tests.program import Program
 
@@ -34,6 +39,39 @@ def test_a_change_of_what_was_changed_meanwhile_is_refused(app, acme):
     assert (refused.status_code, refused.json["error"]["code"]) == (409, "view_changed")
     assert program.ask("DELETE", url).status_code == 200
     assert program.ask("DELETE", url).status_code == 404
+
+
+HALVES = (
+    'c=["a","is","text","\\ud800"]',
+    'c=["a\\udfff","present"]',
+    'c=["a","\\ud800","text","b"]',
+    'filter={"a":"\\ud800"}',
+)
+
+
+@pytest.mark.parametrize("query", HALVES)
+def test_half_a_surrogate_pair_is_no_condition(app, acme, query):
+    program = Program(app, a_key(acme, None, ["documents.read", "documents.write"]))
+    refused = program.post(VIEWS, {"name": "Dispatch", "query": query, "shared": True})
+    assert refused.status_code == 422
+    assert program.get(VIEWS).json["views"] == []
+
+
+def a_kept_view(acme, query):
+    """A view as another version of the portal may have kept it."""
+    return DocumentView(
+        id=ObjectId(), organization=acme.id, name="Old", name_key="old", query=query,
+        created_at=clock.now(),
+    ).save()  # fmt: skip
+
+
+def test_a_kept_view_that_cannot_be_read_breaks_no_list(app, acme):
+    kept = a_kept_view(acme, HALVES[0])
+    program = Program(app, a_key(acme, None, ["documents.read", "documents.write"]))
+    assert program.post(VIEWS, {**WAITING, "shared": True}).status_code == 201
+    views = {each["name"]: each["filter"] for each in program.get(VIEWS).json["views"]}
+    assert views == {"Dispatch": {"status": {"$eq": "waiting"}}, "Old": None}
+    assert program.ask("DELETE", f"{VIEWS}/{kept.id}").status_code == 200
 
 
 def test_a_view_of_nonsense_is_refused(app, acme):
