@@ -43,7 +43,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class ListedView:
-    """A view: its ``query`` are the parameters of a URL, and whether everybody has it."""
+    """A view: its ``query`` are the parameters of a URL, encoded, and whether everybody has it."""
 
     id: ObjectId
     name: str
@@ -110,8 +110,7 @@ def save_view(
     Raises InvalidViewName, InvalidViewQuery, ViewNameTaken, TooManyViews, TooManyAttempts,
     Forbidden, NotFound, DuplicateRequest.
     """
-    name, account = _clean(name), _owner(access, context, shared=shared)
-    _check_query(query)
+    name, account, query = _clean(name), _owner(access, context, shared=shared), _checked(query)
     rate_limits.count_attempt(rate_limits.MEMBER_CHANGES, str(access.organization.id))
     view = DocumentView(
         id=ObjectId(),
@@ -148,8 +147,7 @@ def change_view(
 ) -> ListedView:
     """Give a view another name and query, if it still is of the ``version`` that was read. Raises
     ViewChanged, ViewNotFound and what ``save_view`` raises."""
-    name = _clean(name)
-    _check_query(query)
+    name, query = _clean(name), _checked(query)
 
     @transactional
     def update() -> DocumentView:
@@ -193,10 +191,19 @@ def _owner(access: Access, context: RequestContext, *, shared: bool) -> ObjectId
     return context.account
 
 
-def _check_query(query: str) -> None:
-    if len(query) > _LONGEST_QUERY:
+def _checked(query: str) -> str:
+    """The parameters as a URL has them. Raises InvalidViewQuery, InvalidQuery, InvalidExtendedJson,
+    UnappliedFilter."""
+    if len(query) > _LONGEST_QUERY or len(written := _in_url(query)) > _LONGEST_QUERY:
         raise InvalidViewQuery
-    _ = selection_from(MultiDict(parse_qsl(query))).filter
+    _ = selection_from(MultiDict(parse_qsl(written))).filter
+    return written
+
+
+def _in_url(query: str) -> str:
+    """The parameters encoded, whoever wrote them: as they are, a line break is none of a URL, and
+    ``#`` its end."""
+    return urlencode(parse_qsl(query, keep_blank_values=True))
 
 
 def _begin(access: Access, context: RequestContext, kind: str, view: DocumentView) -> Organization:
@@ -242,4 +249,5 @@ def _may_see(seen: DocumentAccess, view: ListedView) -> bool:
 
 
 def _listed(view: DocumentView) -> ListedView:
-    return ListedView(view.id, view.name, view.query, view.account is None, view.version)
+    query = _in_url(view.query)
+    return ListedView(view.id, view.name, query, view.account is None, view.version)

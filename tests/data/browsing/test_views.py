@@ -1,6 +1,6 @@
 """Views of documents: kept, opened, changed, deleted, and by whom they are seen."""
 
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 
@@ -10,7 +10,8 @@ from portal.documents.memberships import Role
 from portal.documents.organizations import Organization
 from tests.data.browsing.conftest import DATA, Onlooker
 from tests.data.browsing.test_views_api import a_kept_view
-from tests.factories import a_member
+from tests.factories import a_key, a_member
+from tests.program import Program
 from tests.visitor import Visitor
 
 VIEWS = f"{DATA}/views"
@@ -67,6 +68,25 @@ def test_a_kept_view_that_cannot_be_read_breaks_no_page(onlooker, acme):
     assert onlooker.visitor.get(f"{VIEWS}/{view.id}/change").status == 200
     assert onlooker.visitor.post(f"{VIEWS}/{view.id}/delete", {}).status == 303
     assert names(onlooker) == ["Mine"]
+
+
+@pytest.mark.parametrize(
+    ("query", "sort"),
+    [("sort=-due\n", "-due\n"), ("sort=a#b", "a#b"), ("sort=due\r\nX: y", "due\r\nX: y"),
+     ("sort=größe", "größe")],
+    ids=["line break", "number sign", "header", "umlaut"],
+)  # fmt: skip
+def test_a_view_opens_whoever_wrote_its_parameters(app, onlooker, acme, query, sort):
+    kept = a_kept_view(acme, query)
+    program = Program(app, a_key(acme, None, ["documents.read", "documents.write"]))
+    saved = program.post("/org/acme-corp/views", {"name": "New", "query": query, "shared": True})
+    for view_id in (kept.id, saved.json["view"]["id"]):
+        opened = onlooker.visitor.get(f"{DATA}?view={view_id}")
+        assert opened.status == 302
+        arguments = parse_qs(urlsplit(opened.location).query)
+        assert arguments == {"sort": [sort], "view": [str(view_id)]}
+        assert onlooker.visitor.get(opened.location).status == 200
+    assert DocumentView.objects.get(name="New").query == urlencode({"sort": sort})
 
 
 def test_a_person_sees_everyones_views_and_their_own(onlooker, viewer):
