@@ -543,6 +543,13 @@ FORMS = {
     "/operator/organizations/<organization_id>/trash": ("confirm_name", "plan", "idempotency_key"),
     "/operator/organizations/<organization_id>/purge": ("confirm_name", "plan", "idempotency_key"),
     "/operator/organizations/<organization_id>/move/new": ("plan", "switch", "idempotency_key"),
+    "/operator/organizations/<organization_id>/move/approve": (
+        "move",
+        "plan",
+        "switch",
+        "idempotency_key",
+    ),
+    "/operator/organizations/<organization_id>/move/decline": ("move", "reason", "idempotency_key"),
     "/operator/organizations/<organization_id>/move/pause": ("idempotency_key",),
     "/operator/organizations/<organization_id>/move/resume": ("idempotency_key",),
     "/operator/organizations/<organization_id>/move/switch": ("idempotency_key",),

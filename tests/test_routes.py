@@ -27,6 +27,7 @@ from portal.documents.accounts import Account, OperatorRole
 from portal.documents.credentials import Credential
 from portal.documents.document_views import DocumentView
 from portal.documents.memberships import Membership, Role
+from portal.documents.moves import MoveState
 from portal.documents.organizations import Organization
 from portal.documents.support import GrantState, SupportGrant
 from portal.identity.api_keys import credentials
@@ -292,6 +293,10 @@ ROUTES = {
     "GET /operator/organizations/<organization_id>/move": "console.view",
     "GET /operator/organizations/<organization_id>/move/new": "console.act",
     "POST /operator/organizations/<organization_id>/move/new": "console.act",
+    "GET /operator/organizations/<organization_id>/move/approve": "console.act",
+    "POST /operator/organizations/<organization_id>/move/approve": "console.act",
+    "GET /operator/organizations/<organization_id>/move/decline": "console.act",
+    "POST /operator/organizations/<organization_id>/move/decline": "console.act",
     "POST /operator/organizations/<organization_id>/move/pause": "console.act",
     "POST /operator/organizations/<organization_id>/move/resume": "console.act",
     "POST /operator/organizations/<organization_id>/move/switch": "console.act",
@@ -300,6 +305,8 @@ ROUTES = {
     "POST /operator/organizations/<organization_id>/move/end": "console.act",
     "GET /admin/organizations/<organization_id>/move": "console.view",
     "POST /admin/organizations/<organization_id>/move": "console.act",
+    "POST /admin/organizations/<organization_id>/move/approve": "console.act",
+    "POST /admin/organizations/<organization_id>/move/decline": "console.act",
     "POST /admin/organizations/<organization_id>/move/pause": "console.act",
     "POST /admin/organizations/<organization_id>/move/resume": "console.act",
     "POST /admin/organizations/<organization_id>/move/switch": "console.act",
@@ -610,6 +617,11 @@ BODIES = {
     "POST /org/<name:name>/support": {"reason": "Help", "hours": 4, "with_documents": False},
     "POST /org/<name:name>/support/<grant_id>/grant": {"hours": 4, "with_documents": False},
 }
+# The open move that a page or call is about.
+MOVES = {
+    **dict.fromkeys(("approve", "decline"), partial(a_move, state=MoveState.REQUESTED)),
+    **dict.fromkeys(("back", "end"), a_way_back),
+}
 IN, LOG_IN, FORBIDDEN, NOT_FOUND = "in", "has to log in", 403, 404
 
 
@@ -691,7 +703,7 @@ class World:
         if console and "<grant_id>" in address:
             address = address.replace("<grant_id>", str(a_grant_of(self.trashed).id))
         if "<organization_id>/move/" in rule and open_move_of(self.trashed) is None:
-            (a_way_back if rule.endswith(("/back", "/end")) else a_move)(self.trashed)
+            MOVES.get(rule.rpartition("/")[2], a_move)(self.trashed)
         address = address.replace("<organization_id>", str(self.trashed.id))
         if "<public_id>" in address and role != NOBODY:
             address = address.replace("<public_id>", self.session_of(role))

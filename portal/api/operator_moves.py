@@ -14,14 +14,17 @@ from portal.api.operator_organizations import about_organization
 from portal.api.operators import OF_OPERATOR_CHANGES, OF_OPERATORS, install_replays
 from portal.api.replay import Answer, takes_key
 from portal.documents.idempotency import IdempotencyRecord
-from portal.documents.moves import Move
+from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import Organization, Strategy
 from portal.operators.access import Operator
 from portal.operators.organization_pages import find_organization
+from portal.operators.organizations.errors import OtherMove
 from portal.operators.organizations.operations import open_move
 from portal.organizations.lifecycle.errors import PoolUnavailable, TenantCollectionMissing
 from portal.organizations.moving import managing, starting, ways_back
+from portal.organizations.moving.changes import check_state
 from portal.organizations.moving.errors import (
+    DeclineReasonNeeded,
     InvalidMoveCluster,
     MoveImpossible,
     MoveNotFound,
@@ -32,7 +35,8 @@ from portal.organizations.moving.errors import (
     WrongMoveState,
 )
 from portal.organizations.moving.options import Options
-from portal.organizations.moving.planning import Plan, Planned, plan_move
+from portal.organizations.moving.planning import Plan, Planned, plan_move, wish_of
+from portal.organizations.moving.starting import LONGEST_REASON
 from portal.organizations.moving.wishes import Wish
 from portal.web.context import RequestContext
 from portal.web.errors import DuplicateRequest
@@ -44,6 +48,16 @@ admin_moves = ApiBlueprint(
 
 _PATH = "/organizations/<organization_id>/move"
 _NUMBER = {"example": 1200}
+_SEEN = {
+    "description": "the move that is meant, by its id: refused where another one is open",
+    "example": "692588d0a7c4f2b91e03d65a",
+}
+_REASON = {
+    "description": "for the owners, who get it by mail",
+    "minLength": 1,
+    "maxLength": LONGEST_REASON,
+    "example": "That region takes nobody before May",
+}
 _PLAN = {"description": "that a dry run told; refused where something has changed", "example": "W"}
 
 
@@ -53,6 +67,20 @@ class StartMoveBody(schemas.Body):
     strategy = schemas.Choice("Strategy", required=True, validate=ma.validate.OneOf(list(Strategy)))
     cluster = fields.String(required=True, metadata={"example": "fra-2"})
     plan = fields.String(metadata=_PLAN)
+
+
+class ApproveMoveBody(schemas.Body):
+    """Where to, and when it switches: as owners have asked where it isn't said."""
+
+    move = fields.String(metadata=_SEEN)
+    strategy = schemas.Choice("Strategy", validate=ma.validate.OneOf(list(Strategy)))
+    cluster = fields.String(metadata={"example": "fra-2"})
+    plan = fields.String(metadata=_PLAN)
+
+
+class DeclineMoveBody(schemas.Body):
+    move = fields.String(metadata=_SEEN)
+    reason = fields.String(required=True, metadata=_REASON)
 
 
 class MovePlan(schemas.Response):
@@ -78,7 +106,21 @@ class StartedMoveAnswer(schemas.Success):
     plan = fields.Nested(MovePlan, required=True, allow_none=True)
 
 
-_OF_CHANGES = (*OF_OPERATOR_CHANGES, MoveNotFound, WrongMoveState)
+_OF_STARTS = (
+    InvalidMoveCluster,
+    MoveOpen,
+    MoveImpossible,
+    NotMovable,
+    PlanChanged,
+    PoolUnavailable,
+    TenantCollectionMissing,
+    UnreadablePlan,
+)
+_OF_CHANGES = (*OF_OPERATOR_CHANGES, MoveNotFound, OtherMove, WrongMoveState)
+# Parameters given to doc() are all that an operation has.
+_takes_key_and_dry_run = admin_moves.doc(
+    parameters=[replay.PARAMETER, {"in": "query", "schema": DryRunQuery}]
+)
 
 
 @admin_moves.get(_PATH, refusals=OF_OPERATORS)
@@ -92,22 +134,9 @@ def get_move_as_operator(operator: Operator, organization: Organization) -> dict
     return {"move": latest_move_as_told(organization)}
 
 
-@admin_moves.post(
-    _PATH,
-    refusals=(
-        *OF_OPERATOR_CHANGES,
-        InvalidMoveCluster,
-        MoveOpen,
-        MoveImpossible,
-        NotMovable,
-        PlanChanged,
-        PoolUnavailable,
-        TenantCollectionMissing,
-        UnreadablePlan,
-    ),
-)
+@admin_moves.post(_PATH, refusals=(*OF_OPERATOR_CHANGES, *_OF_STARTS))
 @about_organization("console.act")
-@admin_moves.doc(parameters=[replay.PARAMETER, {"in": "query", "schema": DryRunQuery}])
+@_takes_key_and_dry_run
 @admin_moves.arguments(DryRunQuery, location="query")
 @admin_moves.arguments(StartMoveBody)
 @admin_moves.response(200, StartedMoveAnswer)
@@ -120,13 +149,55 @@ def start_move_as_operator(
     """
     wish = Wish(Strategy(body["strategy"]), body["cluster"])
     if query["dry_run"]:
-        return {"move": None, "plan": _told(plan_move(organization, wish))}, 200, {}
-    if "plan" in body:
-        planned = Planned.loads(body["plan"])
-    else:
-        planned = plan_move(organization, wish).planned
+        return _planned(organization, wish)
+    planned = _plan(organization, wish, body)
     starting.start_move(organization, planned, Options(), operator.context)
     return {"move": latest_move_as_told(organization), "plan": None}, 200, {}
+
+
+@admin_moves.post(f"{_PATH}/approve", refusals=(*_OF_CHANGES, *_OF_STARTS))
+@about_organization("console.act")
+@_takes_key_and_dry_run
+@admin_moves.arguments(DryRunQuery, location="query")
+@admin_moves.arguments(ApproveMoveBody)
+@admin_moves.response(200, StartedMoveAnswer)
+def approve_move_as_operator(
+    operator: Operator, organization: Organization, query: dict[str, bool], body: dict[str, str]
+) -> Answer:
+    """Approve the move that an organization's owners have asked for
+
+    It begins, and switches on the day that they named. They are told by mail.
+    """
+    _check_first(operator)
+    requested = open_move(organization, body.get("move"))
+    check_state(requested, (MoveState.REQUESTED,), "approved")
+    asked = wish_of(requested)
+    wish = Wish(Strategy(body.get("strategy", asked.strategy)), body.get("cluster", asked.cluster))
+    if query["dry_run"]:
+        return _planned(organization, wish)
+    planned = _plan(organization, wish, body)
+    options = starting.on_requested_day(requested, Options())
+    starting.approve_move(str(requested.id), planned, options, operator.context)
+    return {"move": latest_move_as_told(organization), "plan": None}, 200, {}
+
+
+@admin_moves.post(f"{_PATH}/decline", refusals=(*_OF_CHANGES, DeclineReasonNeeded))
+@about_organization("console.act")
+@takes_key
+@admin_moves.arguments(DeclineMoveBody)
+@admin_moves.response(200, MoveAnswer)
+def decline_move_as_operator(
+    operator: Operator, organization: Organization, body: dict[str, str]
+) -> dict[str, Any]:
+    """Decline the move that an organization's owners have asked for
+
+    They are told by mail, with the reason.
+    """
+
+    def decline(move: str, context: RequestContext) -> Move:
+        return starting.decline_move(move, body["reason"], context)
+
+    return _change(decline, operator, organization, body.get("move"))
 
 
 @admin_moves.post(f"{_PATH}/pause", refusals=_OF_CHANGES)
@@ -206,12 +277,31 @@ def end_way_back_as_operator(operator: Operator, organization: Organization) -> 
 
 
 def _change(
-    change: Callable[[str, RequestContext], Move], operator: Operator, organization: Organization
+    change: Callable[[str, RequestContext], Move],
+    operator: Operator,
+    organization: Organization,
+    seen: str | None = None,
 ) -> dict[str, Any]:
-    if find_record(operator.context.idempotency_key):
-        raise DuplicateRequest  # most of them could be done again
-    change(str(open_move(organization).id), operator.context)
+    _check_first(operator)
+    change(str(open_move(organization, seen).id), operator.context)
     return {"move": latest_move_as_told(organization)}
+
+
+def _check_first(operator: Operator) -> None:
+    """Raise DuplicateRequest for a call that was done: most of them could be done again."""
+    if find_record(operator.context.idempotency_key):
+        raise DuplicateRequest
+
+
+def _planned(organization: Organization, wish: Wish) -> Answer:
+    return {"move": None, "plan": _told(plan_move(organization, wish))}, 200, {}
+
+
+def _plan(organization: Organization, wish: Wish, body: dict[str, str]) -> Planned:
+    """The plan that was sent, or else the one as of now."""
+    if "plan" in body:
+        return Planned.loads(body["plan"])
+    return plan_move(organization, wish).planned
 
 
 def _told(plan: Plan) -> dict[str, Any]:
@@ -238,9 +328,11 @@ install_replays(
     admin_moves,
     {
         "start_move_as_operator": (StartedMoveAnswer, _replay_started),
+        "approve_move_as_operator": (StartedMoveAnswer, _replay_started),
         **{
             f"{name}_as_operator": (MoveAnswer, _replay_changed)
             for name in (
+                "decline_move",
                 "pause_move",
                 "resume_move",
                 "switch_move",

@@ -160,7 +160,8 @@ def start_move(
         if text:
             planned = Planned.loads(text)
         else:
-            planned = _confirmed(planning.plan_move(found, _wish(found, strategy, cluster)), yes)
+            plan = planning.plan_move(found, _wish(found, strategy, cluster))
+            planned = _confirmed(plan, yes, as_json)
         move = starting.start_move(found, planned, options, RequestContext(OPERATOR))
     _tell_started(move, as_json)
 
@@ -170,28 +171,36 @@ def start_move(
 @_to
 @_cluster
 @click.option("--yes", is_flag=True, help="Start the plan that is shown, unasked.")
+@click.option("--now", is_flag=True, help="Switch as soon as it is ready.")
 @click.option("--at", type=_When(), help="Switch at this time, instead of on the requested day.")
 @_rate
 @_p99
 @_without_way_back
 @_way_back_days
 @_end_credentials
+@json_option
 @on_database
 def approve_move(
     move: str,
     strategy: str | None,
     cluster: str | None,
     yes: bool,
+    now: bool,
     at: datetime | None,
     rate: int | None,
     neighbours_p99: int | None,
     without_way_back: bool,
     way_back_days: int | None,
     end_credentials: bool,
+    as_json: bool,
 ) -> None:
-    """Start MOVE, which owners have asked for: by its id, or its organization's slug."""
+    """Start MOVE, which owners have asked for: by its id, or its organization's slug.
+
+    It switches on the day that they named.
+    """
+    switch = _switch(at, in_hours=False, on_command=False, now=now)
     options = Options(
-        Switch.AT if at else Switch.VERIFIED,
+        switch or Switch.VERIFIED,
         at,
         Throttle(rate, neighbours_p99),
         without_way_back,
@@ -202,25 +211,27 @@ def approve_move(
         requested = finding.find_move(move)
         check_state(requested, (MoveState.REQUESTED,), "approved")
         found = Organization.objects.get(id=requested.organization)
-        wish = Wish(
-            Strategy(strategy or requested.target.strategy), cluster or requested.target.cluster
-        )
-        planned = _confirmed(planning.plan_move(found, wish), yes)
+        asked = planning.wish_of(requested)
+        wish = Wish(Strategy(strategy or asked.strategy), cluster or asked.cluster)
+        planned = _confirmed(planning.plan_move(found, wish), yes, as_json)
+        if switch is None:
+            options = starting.on_requested_day(requested, options)
         started = starting.approve_move(
             str(requested.id), planned, options, RequestContext(OPERATOR)
         )
-    _tell_started(started, as_json=False)
+    _tell_started(started, as_json)
 
 
 @moves.command("decline")
 @_named
 @click.option("--reason", required=True, help="Why, for the owners who asked for it.")
+@json_option
 @on_database
-def decline_move(move: str, reason: str) -> None:
+def decline_move(move: str, reason: str, as_json: bool) -> None:
     """Decline MOVE, which owners have asked for."""
     with refusals():
         declined = starting.decline_move(move, reason, RequestContext(OPERATOR))
-    click.echo(f"Declined. The owners of {declined.slug} are told by mail.")
+    _tell(declined, f"Declined. The owners of {declined.slug} are told by mail.", as_json)
 
 
 @moves.command("list")
@@ -441,9 +452,10 @@ def _switch(
     return chosen[0] if chosen else None
 
 
-def _confirmed(plan: Plan, unasked: bool) -> Planned:
-    """Show the plan, and ask. Raises CommandFailed where something speaks against it."""
-    print_plan(plan)
+def _confirmed(plan: Plan, unasked: bool, as_json: bool) -> Planned:
+    """Show the plan, beside the output for programs, and ask. Raises CommandFailed where something
+    speaks against it."""
+    print_plan(plan, err=as_json)
     if plan.obstacles:
         raise CommandFailed(f"{plan.slug} was not moved: see what isn't checked above.")
     if not unasked:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import click
@@ -18,12 +19,13 @@ from portal.web.counting import counted
 _LOOK_SECONDS = 2
 
 
-def print_plan(plan: Plan) -> None:
+def print_plan(plan: Plan, *, err: bool = False) -> None:
     """Print a plan: figures, what changes, what can't come along, what was checked."""
+    echo = partial(click.echo, err=err)
     place = explaining.place_in_words(plan.source)
     strategy, cluster = plan.wish.strategy, plan.wish.cluster
-    click.echo(f"{plain(plan.name)} ({plan.slug}): from {place} to {strategy} on {cluster}")
-    click.echo(f"Plan of {plan.at:%H:%M:%S} UTC, from one read. Nothing has begun.\n")
+    echo(f"{plain(plan.name)} ({plan.slug}): from {place} to {strategy} on {cluster}")
+    echo(f"Plan of {plan.at:%H:%M:%S} UTC, from one read. Nothing has begun.\n")
     size = naturalsize(plan.bytes, format="%.3g")
     rate = f"{plan.documents_per_second:,.0f} a second"
     longest = f"{plan.longest_pause_ms:,.0f} ms at most; writers wait"
@@ -32,21 +34,21 @@ def print_plan(plan: Plan) -> None:
         ("takes about", f"{naturaldelta(plan.seconds)}, at {rate}"),
         ("pause", f"about {plan.pause_ms:.0f} ms, {longest}"),
     ):
-        click.echo(f"  {name:<12} {value}")
+        echo(f"  {name:<12} {value}")
     if plan.changes:
-        click.echo("\nFrom here to there")
+        echo("\nFrom here to there")
         for change in plan.changes:
             note = f" ({change.note})" if change.note else ""
-            click.echo(plain(f"  {change.what}: {change.now} → {change.after}{note}"))
+            echo(plain(f"  {change.what}: {change.now} → {change.after}{note}"))
     if plan.left_behind:
-        click.echo("\nWhat can't come along")
+        echo("\nWhat can't come along")
         for left in plan.left_behind:
-            click.echo(plain(f"  {'!' if left.warning else '-'} {left.what}: {left.note}"))
+            echo(plain(f"  {'!' if left.warning else '-'} {left.what}: {left.note}"))
     if plan.checks:
         passed = sum(check.passed for check in plan.checks)
-        click.echo(f"\nChecked: {passed} of {counted(len(plan.checks), 'check')} passed")
+        echo(f"\nChecked: {passed} of {counted(len(plan.checks), 'check')} passed")
         for check in sorted(plan.checks, key=lambda check: check.passed):
-            click.echo(plain(f"  {'ok' if check.passed else 'NO'}  {check.words}"))
+            echo(plain(f"  {'ok' if check.passed else 'NO'}  {check.words}"))
 
 
 def plan_as_json(plan: Plan) -> dict[str, Any]:

@@ -331,6 +331,20 @@ ACTIONS = (
         "moves start",
     ),
     OperatorAction(
+        "approve move",
+        "Approve a move that owners have asked for",
+        "operator_moves.approve",
+        "approve_move_as_operator",
+        "moves approve",
+    ),
+    OperatorAction(
+        "decline move",
+        "Decline a move that owners have asked for",
+        "operator_moves.decline",
+        "decline_move_as_operator",
+        "moves decline",
+    ),
+    OperatorAction(
         "pause move",
         "Pause a move",
         "operator_moves.pause",

@@ -153,13 +153,23 @@ def test_a_request_is_approved_by_a_command_and_switches_on_its_day(acme, comman
     tomorrow = clock.now() + timedelta(days=1)
     shared = Placement(strategy=Strategy.SHARED)
     a_move(acme, MoveState.REQUESTED, shared, due_at=None, requested_for=tomorrow)
-    approved = command("moves", "approve", "acme-corp", "--yes")
-    assert "Started: Move of acme-corp" in approved.stdout, approved.stderr
-    move = Move.objects.get()
+    approved = command("moves", "approve", "acme-corp", "--yes", "--rate", "500", "--json")
+    told, move = json.loads(approved.stdout), Move.objects.get()
+    assert (told["id"], told["state"]) == (str(move.id), "copying")
+    assert "Nothing has begun" in approved.stderr
     assert move.state == MoveState.COPYING
     assert abs(move.switch_at - tomorrow) < timedelta(seconds=1)
     run_movers()
     assert Move.objects.get(id=move.id).state == MoveState.READY
+
+
+def test_a_request_is_declined_by_a_command_with_a_reason(acme, command):
+    a_move(acme, MoveState.REQUESTED, due_at=None)
+    assert command("moves", "decline", "acme-corp", "--reason", " ").returncode == 2
+    assert "decline it" in command("moves", "abort", "acme-corp").stderr
+    declined = command("moves", "decline", "acme-corp", "--reason", "Not this year", "--json")
+    told = json.loads(declined.stdout)
+    assert (told["outcome"], told["reason"]) == ("declined", "Not this year")
 
 
 def test_a_plan_is_applied_as_shown_or_refused_with_the_difference(acme, command):

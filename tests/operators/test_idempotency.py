@@ -7,7 +7,8 @@ from portal import clock
 from portal.api import replay
 from portal.documents.accounts import OperatorRole
 from portal.documents.jobs import Job
-from portal.documents.organizations import Organization
+from portal.documents.moves import MoveState
+from portal.documents.organizations import Organization, Placement
 from portal.documents.processes import Process
 from portal.operators.bulk import managing as bulk
 from portal.operators.keys import create_key
@@ -156,6 +157,12 @@ def moving():
     return {"organization_id": a_move(an_organization()).organization}
 
 
+def asked_to_move():
+    target = Placement(strategy="database", cluster="main")
+    asked = a_move(an_organization(), MoveState.REQUESTED, target, due_at=None)
+    return {"organization_id": asked.organization}
+
+
 def open_to_go_back():
     there = an_organization()
     a_way_back(there).update(unset__progress__last_event_at=True)  # whose age would be told
@@ -189,6 +196,8 @@ CALLS = {
         an_organization_to_see,
         {"strategy": "database", "cluster": "main"},
     ),
+    "POST /admin/organizations/{organization_id}/move/approve": (asked_to_move, {}),
+    "POST /admin/organizations/{organization_id}/move/decline": (asked_to_move, {"reason": "No"}),
     "POST /admin/organizations/{organization_id}/move/pause": (moving, None),
     "POST /admin/organizations/{organization_id}/move/resume": (moving, None),
     "POST /admin/organizations/{organization_id}/move/switch": (moving, None),

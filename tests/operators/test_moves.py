@@ -1,9 +1,15 @@
-"""The move of one organization in the console: planned, started as planned, watched, gone back on."""
+"""The move of one organization in the console: planned, started as planned, watched, gone back on;
+or decided on, where its owners have asked for it."""
+
+from datetime import timedelta
 
 import pytest
 
+from portal import clock
 from portal.documents.accounts import OperatorRole
+from portal.documents.mails import Mail
 from portal.documents.moves import Move, MoveState, Outcome
+from portal.documents.organizations import Placement, Strategy
 from portal.organizations.storage import tenant_of
 from tests.factories import an_organization
 from tests.moving.records import a_move, a_way_back
@@ -110,3 +116,102 @@ def test_a_dry_run_tells_what_the_page_tells(program_of, acme):
     told = program.post(call, {**wish, "plan": plan["plan"]}).json["move"]
     assert told["state"] == "copying"
     assert program.post(f"{call}/pause").json["move"]["paused"]
+
+
+A_REASON = {"reason": "That region takes nobody before May"}
+
+
+def a_request(organization):
+    """The move to a database of its own for which an owner has asked, in three days."""
+    day = clock.now() + timedelta(days=3)
+    target = Placement(strategy=Strategy.DATABASE, cluster="main")
+    return a_move(organization, MoveState.REQUESTED, target, due_at=None, requested_for=day)
+
+
+def now(move):
+    return Move.objects.get(id=move.id)
+
+
+def decided(organization):
+    """The kind of mail by which its owners were told of a decision."""
+    [told] = Mail.objects(ids__organization=organization.id)
+    return told.kind
+
+
+def test_what_an_owner_asks_for_is_approved_from_the_need_on(desk, acme):
+    asked = a_request(acme)
+    needs = desk.get("/operator")
+    need = needs.html.find("a", href=path(acme))
+    assert "Move of acme-corp waits for a decision" in needs.text
+    page = desk.get(need["href"])
+    assert page.html.find("a", string="Plan a move…") is None
+    approve = page.html.find("a", string="Approve…")["href"]
+    assert desk.get(path(acme, INTO_ITS_OWN_DATABASE)).location == approve
+    planned = desk.get(approve)
+    assert "a database of its own on main" in planned.text
+    assert desk.post(approve).location == path(acme)
+    assert (now(asked).state, now(asked).switch_at) == (MoveState.COPYING, asked.requested_for)
+    assert now(asked).target.strategy == Strategy.DATABASE
+    assert decided(acme) == "move_approved"
+    assert desk.get(approve).location == path(acme)
+
+
+def test_an_operator_chooses_another_time_and_place_than_was_asked_for(desk, acme):
+    asked = a_request(acme)
+    approve = path(acme, "/approve?strategy=shared&cluster=main")
+    desk.post(approve, {"switch": "verified"})
+    assert (now(asked).state, now(asked).target.strategy) == (MoveState.COPYING, Strategy.SHARED)
+    assert (now(asked).switch_wanted, now(asked).switch_at) == (True, None)
+
+
+def test_what_an_owner_asks_for_is_declined_with_a_reason(desk, acme):
+    asked = a_request(acme)
+    decline = desk.get(path(acme)).html.find("a", string="Decline…")["href"]
+    for reason in (" ", "x" * 501):
+        refused = desk.post(decline, {"reason": reason})
+        assert (refused.status, now(asked).open) == (422, True)
+        assert refused.fault("reason") == "Say why, in 500 characters at most: the owners read it"
+    assert desk.post(decline, A_REASON).location == path(acme)
+    assert (now(asked).outcome, now(asked).reason) == (Outcome.DECLINED, A_REASON["reason"])
+    assert decided(acme) == "move_declined"
+    assert desk.get(decline).location == path(acme)
+
+
+@pytest.mark.parametrize("verb", ["approve", "decline"])
+def test_a_request_that_was_replaced_since_the_page_is_left_alone(desk, acme, verb):
+    seen = a_request(acme)
+    hidden = desk.hidden(path(acme, f"/{verb}"))
+    seen.update(unset__open=True, set__state=MoveState.DONE, set__outcome=Outcome.ABORTED)
+    other = a_request(acme)
+    answer = desk.send(path(acme, f"/{verb}"), {**hidden, **A_REASON, "switch": "at"})
+    assert answer.status == 409
+    assert str(other.id) in answer.text
+    assert now(other).state == MoveState.REQUESTED
+
+
+def test_a_request_is_decided_on_by_programs(program_of, acme):
+    program, call = program_of(), f"/admin/organizations/{acme.id}/move"
+    asked = a_request(acme)
+    plan = program.post(f"{call}/approve?dry_run=true").json["plan"]
+    assert (plan["documents"], plan["obstacles"]) == (3, [])
+    assert now(asked).state == MoveState.REQUESTED
+    wish = {"strategy": "database", "cluster": "main"}
+    refused = program.post(call, wish)
+    assert fault(refused)[:2] == (409, "move_open")
+    assert "approved, declined or withdrawn" in refused.json["error"]["message"]
+    other = {"move": str(acme.id)}
+    for verb, body in (("approve", other), ("decline", other | A_REASON)):
+        assert fault(program.post(f"{call}/{verb}", body))[:2] == (409, "other_move")
+    body = {"move": str(asked.id), "plan": plan["plan"]}
+    told = program.post(f"{call}/approve", body).json["move"]
+    assert (told["id"], told["state"]) == (str(asked.id), "copying")
+    assert now(asked).switch_at == asked.requested_for
+    assert fault(program.post(f"{call}/decline", A_REASON))[:2] == (409, "wrong_move_state")
+
+
+def test_a_request_is_declined_never_aborted_since_its_owners_are_told(program_of, acme):
+    a_request(acme)
+    program, call = program_of(), f"/admin/organizations/{acme.id}/move"
+    assert fault(program.post(f"{call}/abort"))[:2] == (409, "wrong_move_state")
+    assert program.post(f"{call}/decline", A_REASON).json["move"]["outcome"] == "declined"
+    assert decided(acme) == "move_declined"

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from flask import Blueprint, request
+from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import HiddenField, RadioField
+from wtforms import HiddenField, RadioField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 
 from portal.database.clusters import known_clusters
@@ -14,14 +14,19 @@ from portal.documents.organizations import Organization, Strategy
 from portal.identity.sessions.reauthentication import reauthenticated
 from portal.operators.access import Operator
 from portal.operators.organization_pages import install, render_page, with_organization
-from portal.operators.organizations.operations import MOST_SHOWN, open_move, operations_of
+from portal.operators.organizations.operations import (
+    MOST_SHOWN,
+    open_move,
+    open_request,
+    operations_of,
+)
 from portal.organizations import moves
 from portal.organizations.lifecycle.retrying import why_it_stays
-from portal.organizations.moves import Phase
 from portal.organizations.moving import managing, starting, ways_back
 from portal.organizations.moving.errors import PlanChanged
+from portal.organizations.moving.explaining import place_in_words
 from portal.organizations.moving.options import Options, Switch
-from portal.organizations.moving.planning import Plan, Planned, plan_move
+from portal.organizations.moving.planning import Plan, Planned, plan_move, wish_of
 from portal.organizations.moving.wishes import Wish
 from portal.web.context import RequestContext
 from portal.web.forms import IdempotentForm, see_other
@@ -41,12 +46,45 @@ _SWITCHES = {
 class StartForm(IdempotentForm):
     """Starts a move as planned."""
 
+    CHOICES = tuple(SelectChoice(switch.value, words) for switch, words in _SWITCHES.items())
     plan = HiddenField(default="")
     switch = RadioField(
         "When it switches",
-        choices=[SelectChoice(switch.value, words) for switch, words in _SWITCHES.items()],
+        choices=CHOICES,
         default=Switch.VERIFIED.value,
     )
+
+    @property
+    def options(self) -> Options:
+        """The way in which it is carried out."""
+        return Options(Switch(self.switch.data))
+
+
+class ApproveForm(StartForm):
+    """Approves the ``move`` that owners have asked for, as planned."""
+
+    move = HiddenField(default="")
+    switch = RadioField(
+        "When it switches",
+        choices=[
+            SelectChoice(Switch.AT.value, "On the day that was asked for"),
+            *StartForm.CHOICES,
+        ],
+        default=Switch.AT.value,
+    )
+
+    def options_for(self, requested: Move) -> Options:
+        """The way in which the request is carried out."""
+        if self.switch.data == Switch.AT:
+            return starting.on_requested_day(requested, Options())
+        return self.options
+
+
+class DeclineForm(IdempotentForm):
+    """Declines the ``move`` that owners have asked for."""
+
+    move = HiddenField(default="")
+    reason = TextAreaField("Why", default="")
 
 
 @blueprint.get("")
@@ -61,7 +99,6 @@ def show(operator: Operator, organization: Organization) -> ResponseReturnValue:
         organization,
         shown=shown,
         former=former,
-        open_phases=(Phase.UNDER_WAY, Phase.WAY_BACK),
         operations=operations_of(organization),
         most=MOST_SHOWN,
         stays=why_it_stays(organization) if organization.operation else None,
@@ -73,32 +110,56 @@ def show(operator: Operator, organization: Organization) -> ResponseReturnValue:
 @with_organization("console.act")
 @reauthenticated
 def plan(operator: Operator, organization: Organization) -> ResponseReturnValue:
-    wish, form, changed = _wish(organization), StartForm(), None
-    try:
-        started = form.submit(
-            lambda: starting.start_move(
-                organization,
-                Planned.loads(form.plan.data or ""),
-                Options(Switch(form.switch.data)),
-                operator.context,
-            )
-        )
-    except PlanChanged as error:
-        started, changed, form.status = None, error, error.status
-    if started:
-        return _back(organization, "The move has begun.")
-    planned: Plan | None = plan_move(organization, wish) if wish else None
-    form.plan.data = planned.planned.dumps() if planned else ""
+    if request.method == "GET" and open_request(organization):
+        return redirect(url_for(".approve", organization_id=organization.id), 303)
+    form = StartForm()
+
+    def start() -> Move:
+        planned = Planned.loads(form.plan.data or "")
+        return starting.start_move(organization, planned, form.options, operator.context)
+
+    return _start_page(operator, organization, form, start)
+
+
+@blueprint.route("/approve", methods=["GET", "POST"])
+@with_organization("console.act")
+@reauthenticated
+def approve(operator: Operator, organization: Organization) -> ResponseReturnValue:
+    form, requested = ApproveForm(), open_request(organization)
+    if requested is None and not form.is_submitted():
+        return _back(organization)
+
+    def start() -> Move:
+        asked = open_move(organization, form.move.data)
+        planned = Planned.loads(form.plan.data or "")
+        options = form.options_for(asked)
+        return starting.approve_move(str(asked.id), planned, options, operator.context)
+
+    return _start_page(operator, organization, form, start, requested)
+
+
+@blueprint.route("/decline", methods=["GET", "POST"])
+@with_organization("console.act")
+def decline(operator: Operator, organization: Organization) -> ResponseReturnValue:
+    form = DeclineForm()
+
+    def end() -> Move:
+        asked = open_move(organization, form.move.data)
+        return starting.decline_move(str(asked.id), form.reason.data or "", operator.context)
+
+    if form.submit(end):
+        return _back(organization, "The request is declined. Its owners are told by mail.")
+    requested = open_request(organization)
+    if requested is None:
+        return _back(organization)
+    form.move.data = str(requested.id)
     return render_page(
-        "operators/organizations/plan_move.html",
+        "operators/organizations/decline_move.html",
         operator,
         organization,
         form,
-        plan=planned,
-        wish=wish,
-        changed=changed,
-        strategies=list(Strategy),
-        clusters=[cluster.name for cluster in known_clusters() if not cluster.lost_at],
+        requested=requested,
+        place=place_in_words(requested.target),
     )
 
 
@@ -153,13 +214,46 @@ def _do(
     return _back(organization, words)
 
 
-def _back(organization: Organization, words: str) -> ResponseReturnValue:
+def _start_page(
+    operator: Operator,
+    organization: Organization,
+    form: StartForm,
+    start: Callable[[], Move],
+    requested: Move | None = None,
+) -> ResponseReturnValue:
+    wish, changed = _wish(requested), None
+    try:
+        started = form.submit(start)
+    except PlanChanged as error:
+        started, changed, form.status = None, error, error.status
+    if started:
+        return _back(organization, "The move has begun.")
+    planned: Plan | None = plan_move(organization, wish) if wish else None
+    form.plan.data = planned.planned.dumps() if planned else ""
+    if requested:
+        form.move.data = str(requested.id)
+    return render_page(
+        "operators/organizations/plan_move.html",
+        operator,
+        organization,
+        form,
+        plan=planned,
+        wish=wish,
+        changed=changed,
+        requested=requested,
+        place=place_in_words(requested.target) if requested else None,
+        strategies=list(Strategy),
+        clusters=[cluster.name for cluster in known_clusters() if not cluster.lost_at],
+    )
+
+
+def _back(organization: Organization, words: str = "") -> ResponseReturnValue:
     return see_other(".show", words, organization_id=organization.id)
 
 
-def _wish(organization: Organization) -> Wish | None:
-    """The target, as the address says; ``None`` until it was chosen."""
+def _wish(requested: Move | None) -> Wish | None:
+    """The target, as the address says, or as owners have asked; ``None`` until it was chosen."""
     strategy, cluster = request.args.get("strategy", ""), request.args.get("cluster", "")
-    if strategy not in list(Strategy) or not cluster:
-        return None
-    return Wish(Strategy(strategy), cluster)
+    if strategy in list(Strategy) and cluster:
+        return Wish(Strategy(strategy), cluster)
+    return wish_of(requested) if requested else None

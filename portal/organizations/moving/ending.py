@@ -31,7 +31,7 @@ from portal.organizations.credentials.travelling import end_users_at
 from portal.organizations.lifecycle.moves import held, internal_of, is_at, place_of
 from portal.organizations.lifecycle.moving import record_places
 from portal.organizations.lifecycle.naming import name_as_target
-from portal.organizations.moving.mails import WAY_BACK_LOST
+from portal.organizations.moving.mails import MOVE_DECLINED, WAY_BACK_LOST
 from portal.tenants.births import forestall
 from portal.tenants.collections import (
     CollectionElsewhere,
@@ -147,14 +147,16 @@ def _write_given_up(move: Move, reason: str, now: datetime) -> None:
     given_up = begun.update_one(
         set__state=MoveState.ENDING, set__due_at=now, unset__paused=True, **changes
     )
-    given_up = given_up or open_move.filter(state=MoveState.REQUESTED).update_one(
+    declined = not given_up and open_move.filter(state=MoveState.REQUESTED).update_one(
         set__state=MoveState.DONE,
         set__ended_at=now,
         unset__open=True,
         unset__due_at=True,
         **changes,
     )
-    if given_up:
+    if declined:
+        email_owners(MOVE_DECLINED, Organization(id=move.organization), move=move.id)
+    if given_up or declined:
         _record(move, "organization.move_given_up", reason=reason)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from portal.documents.moves import MoveState
 from portal.errors import Conflict, Invalid, NotFound
 
 
@@ -39,9 +40,16 @@ class MoveOpen(Conflict):
     code = "move_open"
     title = "It has a move already"
     message = (
-        "{name} has the move {id}, which is {state}. One is open at a time: wait for its end, "
-        "abort it, or end its way back. Nothing was changed."
+        "{name} has the move {id}, which is {state}. One is open at a time: {way_out}. Nothing was "
+        "changed."
     )
+
+    @property
+    def way_out(self) -> str:
+        """What to do first."""
+        if self.state == MoveState.REQUESTED:
+            return "have that request approved, declined or withdrawn first"
+        return "wait for its end, abort it, or end its way back"
 
 
 @dataclass
@@ -120,6 +128,14 @@ class InvalidMoveCluster(InvalidMoveOption):
 
     code = "invalid_cluster"
     field = "cluster"
+
+
+class DeclineReasonNeeded(Invalid):
+    """No reason why a request is declined, or a long one."""
+
+    code = "reason_needed"
+    field = "reason"
+    message = "Say why, in 500 characters at most: the owners read it"
 
 
 class MovesNotOffered(Conflict):

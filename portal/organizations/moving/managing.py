@@ -26,7 +26,6 @@ from portal.organizations.moving.ending import AT_ONCE
 from portal.organizations.moving.errors import WrongMoveState
 from portal.organizations.moving.finding import find_move
 from portal.organizations.moving.options import Switch, Throttle, check_throttle, setting, switching
-from portal.organizations.moving.starting import end_request
 from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key
 
@@ -62,13 +61,14 @@ def abort_move(move: str, reason: str | None, context: RequestContext) -> Move:
     """Have a move end before its switch: the source is as before, and the target goes. While it is
     fenced it is asked for, and done unless the switch comes first. May be called again.
 
-    Raises MoveNotFound, WrongMoveState from ``switched`` on: then there may be a way back.
+    Raises MoveNotFound; WrongMoveState from ``switched`` on, since then there may be a way back,
+    and for a request, which is declined.
     """
     found = find_move(move)
     if found.outcome == Outcome.ABORTED:
         return found
     if found.state == MoveState.REQUESTED:
-        return end_request(found, "aborted", context, reason=reason)
+        raise WrongMoveState(str(found.id), "a request", "aborted: decline it")
     if found.way_back_of and found.state == MoveState.SHADOW:
         raise WrongMoveState(str(found.id), "a way back", "aborted: end it, or go back")
     if not RULES[MoveState(found.state)].may_abort:

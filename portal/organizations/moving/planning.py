@@ -252,6 +252,11 @@ def _plan(organization: Organization, wish: Wish) -> Plan:
     )
 
 
+def wish_of(requested: Move) -> Wish:
+    """The place that owners have asked for."""
+    return Wish(Strategy(requested.target.strategy), requested.target.cluster)
+
+
 def target_of(organization: Organization, wish: Wish) -> Placement:
     """The placement that a wish means, with a pool where it will be in one. Raises
     PoolUnavailable."""

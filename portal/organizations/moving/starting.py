@@ -3,6 +3,7 @@
 Each of these is one transaction that also writes the audit event. None does anything to documents.
 """
 
+from dataclasses import replace
 from datetime import datetime
 
 from bson import ObjectId
@@ -32,6 +33,7 @@ from portal.organizations.moving.changes import (
 )
 from portal.organizations.moving.ending import AT_ONCE
 from portal.organizations.moving.errors import (
+    DeclineReasonNeeded,
     MoveImpossible,
     MoveNotFound,
     MoveOpen,
@@ -53,6 +55,8 @@ from portal.organizations.moving.planning import Plan, Planned, plan_move, targe
 from portal.placement.clusters import placeable_clusters, regions_offered
 from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key
+
+LONGEST_REASON = 500
 
 
 def start_move(
@@ -97,14 +101,18 @@ def request_move(access: Access, region: str, day: datetime, context: RequestCon
         raise _open_already(organization) from error
 
 
+def on_requested_day(requested: Move, options: Options) -> Options:
+    """The options with the switch on the day that owners asked for, if they named one."""
+    day = requested.requested_for
+    return replace(options, switch=Switch.AT, at=day) if day else options
+
+
 def approve_move(move: str, planned: Planned, options: Options, context: RequestContext) -> Move:
-    """Start a requested move as ``planned``, which switches on the requested day unless ``options``
-    say otherwise. Raises MoveNotFound, WrongMoveState, and what ``start_move`` raises."""
+    """Start a requested move as ``planned``. Owners are told by mail. Raises MoveNotFound,
+    WrongMoveState, and what ``start_move`` raises."""
     requested = find_move(move)
     check_state(requested, (MoveState.REQUESTED,), "approved")
     organization = Organization.objects.get(id=requested.organization)
-    if options == Options() and requested.requested_for:
-        options = Options(switch=Switch.AT, at=requested.requested_for)
     plan = _plan_as(planned, organization, options)
     approved = _new_move(organization, plan, context)
     set_options(approved, options)
@@ -135,9 +143,13 @@ def approve_move(move: str, planned: Planned, options: Options, context: Request
 
 
 def decline_move(move: str, reason: str, context: RequestContext) -> Move:
-    """End a requested move; owners read the ``reason``. Raises MoveNotFound, WrongMoveState."""
+    """End a requested move; owners read the ``reason`` in a mail. Raises DeclineReasonNeeded,
+    MoveNotFound, WrongMoveState."""
+    words = " ".join("".join(c if c.isprintable() else " " for c in reason).split())
+    if not words or len(words) > LONGEST_REASON:
+        raise DeclineReasonNeeded
     requested = find_move(move)
-    return end_request(requested, "declined", context, reason=reason)
+    return _end_request(requested, "declined", context, reason=words)
 
 
 def withdraw_request(access: Access, context: RequestContext) -> Move:
@@ -147,10 +159,10 @@ def withdraw_request(access: Access, context: RequestContext) -> Move:
     requested = open_move_of(access.organization)
     if requested is None:
         raise MoveNotFound(access.organization.slug)
-    return end_request(requested, "withdrawn", context, access=access)
+    return _end_request(requested, "withdrawn", context, access=access)
 
 
-def end_request(
+def _end_request(
     move: Move,
     done: str,
     context: RequestContext,

@@ -6,6 +6,7 @@ import pytest
 
 from portal import clock
 from portal.clusters.managing import Changes, change_cluster
+from portal.documents.mails import Mail
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Strategy
 from portal.organizations.lifecycle.trashing import purge_organization
@@ -22,12 +23,13 @@ from portal.organizations.moving.errors import (
     WrongMoveState,
 )
 from portal.organizations.moving.finding import find_move
-from portal.organizations.moving.managing import switch_move, throttle_move
+from portal.organizations.moving.managing import give_moves_up, switch_move, throttle_move
 from portal.organizations.moving.options import Options, Switch, Throttle
 from portal.organizations.moving.planning import Planned, Wish, plan_move
 from portal.organizations.moving.starting import (
     approve_move,
     decline_move,
+    on_requested_day,
     request_move,
     start_move,
     withdraw_request,
@@ -38,6 +40,7 @@ from portal.tenants.moving import verifying
 from portal.web.context import RequestContext
 from tests.clusters.conftest import europe, there  # noqa: F401
 from tests.factories import a_context, an_access, an_organization, fresh
+from tests.moving.records import a_move
 from tests.organizations.moving.carrying import begin, move, now, run_due_movers, run_movers
 from tests.placement.conftest import in_force  # noqa: F401
 
@@ -199,7 +202,8 @@ def test_an_owner_asks_and_an_operator_approves(acme, offered):
     with pytest.raises(MoveOpen):
         request_move(an_access(acme), "eu-central", day, a_context())
     planned = plan_move(acme, Wish(Strategy.COLLECTION, "europe")).planned
-    approve_move(str(asked.id), planned, Options(), a_context())
+    options = on_requested_day(asked, Options(way_back_days=2))
+    approve_move(str(asked.id), planned, options, a_context())
     run_due_movers(1)
     approved = now(asked)
     assert (approved.state, approved.switch_at) == (MoveState.READY, approved.requested_for)
@@ -216,6 +220,14 @@ def test_a_request_is_declined_or_withdrawn(acme, offered):
     again = request_move(an_access(acme), "eu-central", day, a_context())
     assert withdraw_request(an_access(acme), a_context()).id == again.id
     assert not Move.objects(open=True)
+
+
+def test_owners_are_told_where_their_request_ends_with_a_cluster(acme):
+    asked = a_move(acme, MoveState.REQUESTED, due_at=None)
+    assert give_moves_up("europe") == 1
+    assert (now(asked).open, now(asked).outcome) == (None, Outcome.GIVEN_UP)
+    [told] = Mail.objects(ids__move=asked.id)
+    assert told.kind == "move_declined"
 
 
 @pytest.mark.parametrize("days", [-2, 400])
