@@ -67,8 +67,9 @@ class BulkAction(MasterDocument):
 
 class BulkItem(MasterDocument):
     """An organization in a bulk action, as it was when that was planned, and what became of it.
-    One whose cluster didn't answer ``tries`` times is ``waiting`` behind those that were asked less
-    often."""
+    ``facts`` and ``documents`` are what a plan of the action on it alone goes by, if there is one;
+    earlier versions wrote none. One whose cluster didn't answer ``tries`` times is ``waiting``
+    behind those that were asked less often."""
 
     bulk = fields.ObjectIdField(required=True)
     number = fields.IntField(required=True)
@@ -77,6 +78,8 @@ class BulkItem(MasterDocument):
     slug = fields.StringField(required=True)
     state = fields.StringField(required=True)
     version = fields.IntField(required=True)
+    facts = fields.MapField(fields.StringField(), default=None)
+    documents = fields.IntField()
     outcome = fields.StringField(
         required=True, choices=tuple(BulkOutcome), default=BulkOutcome.WAITING
     )

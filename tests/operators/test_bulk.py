@@ -16,6 +16,7 @@ from portal.documents.accounts import Account, OperatorRole
 from portal.documents.bulk_actions import BulkAction, BulkItem, BulkOutcome, BulkState
 from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.jobs import Job, JobState
+from portal.documents.memberships import Role
 from portal.documents.moves import Move, MoveState
 from portal.documents.organization_notes import OrganizationNote
 from portal.documents.organizations import Organization, OrganizationState, Restriction
@@ -35,8 +36,18 @@ from portal.operators.listing import feeding
 from portal.operators.listing.errors import InvalidFilter
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import trash_organization
+from portal.organizations.planning import set_plan
+from portal.organizations.storage import tenant_of
 from portal.web.context import OPERATOR, AuditActor, RequestContext
-from tests.factories import a_context, a_suspension, an_operator, an_organization, fresh
+from tests.factories import (
+    a_context,
+    a_key,
+    a_member,
+    a_suspension,
+    an_operator,
+    an_organization,
+    fresh,
+)
 from tests.moving.records import a_move
 
 BY_OPERATOR = RequestContext(OPERATOR)
@@ -176,7 +187,68 @@ def test_what_was_changed_since_is_left_alone_and_told(three):
     assert states(three) == ["trashed", "active", "trashed"]
     refused = BulkItem.objects.get(organization=three[1].id)
     assert refused.outcome == BulkOutcome.FAILED
-    assert "somebody has changed it" in refused.reason
+    assert "the name is Kestrel Freight, and was Kestrel" in refused.reason
+
+
+def joined_by_a_viewer(organization):
+    a_member(organization, Role.VIEWER)
+
+
+def writes_many(organization):
+    tenant_of(organization).insert_many([{"n": n} for n in range(1001)])
+
+
+@pytest.mark.attack("O6")
+@pytest.mark.each_case
+@pytest.mark.parametrize(
+    ("action", "change", "told"),
+    [
+        ("purge", joined_by_a_viewer, "the number of members is 2, and was 1"),
+        ("trash", a_key, "the number of API keys is 1, and was 0"),
+        ("restore", joined_by_a_viewer, "the number of members is 2, and was 1"),
+        ("purge", writes_many, "there are 1,001 documents, and were 0"),
+        ("purge", lambda one: set_plan(one.id, BY_OPERATOR, plan="large"), "somebody has changed"),
+    ],
+    ids=["a member", "a key", "a member in the trash", "documents", "the plan"],
+)
+def test_what_the_single_action_refuses_as_outdated_the_bulk_action_does(
+    three, action, change, told
+):
+    prepare(action, three)
+    bulk = managing.plan_these(action, {}, ids(three), BY_OPERATOR)
+    change(three[1])
+    start(bulk)
+    run_jobs()
+    assert outcomes(bulk) == [
+        ("Acme Corp", "done"),
+        ("Kestrel", "failed"),
+        ("Verdant Grocers", "done"),
+    ]
+    assert told in BulkItem.objects.get(organization=three[1].id).reason
+
+
+def test_organizations_that_are_planned_together_cost_no_reads_each(three, commands):
+    """But for their documents, of which a purge tells the number of now."""
+    for action, sizes in (("trash", 0), ("purge", 3)):
+        managing.plan_these(action, {}, ids(three[:1]), BY_OPERATOR)
+        commands.clear()
+        managing.plan_these(action, {}, ids(three), BY_OPERATOR)
+        assert commands.count("dataSize") == sizes
+        assert commands.count("aggregate") == 4  # people twice, API keys, slugs
+
+
+def test_a_purge_tells_the_documents_of_now(three):
+    writes_many(three[0])
+    assert managing.plan_these("purge", {}, ids(three), BY_OPERATOR).documents == 1001
+
+
+def test_what_an_earlier_version_planned_by_less_is_planned_again(three):
+    bulk = managing.plan_these("purge", {}, ids(three), BY_OPERATOR)
+    BulkItem.objects(bulk=bulk.id).update(unset__facts=True, unset__documents=True)
+    start(bulk)
+    run_jobs()
+    assert states(three) == ["active"] * 3
+    assert "an earlier version planned it" in BulkItem.objects.first().reason
 
 
 def test_each_refusal_is_told_and_stops_no_other(three):

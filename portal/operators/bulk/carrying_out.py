@@ -105,7 +105,7 @@ def _carry_out(bulk: BulkAction, kind: BulkKind, item: BulkItem, job: Job) -> st
         if organization is None:
             outcome, reason = BulkOutcome.FAILED, "It is gone."
         else:
-            reason = kind.act(organization, item.version, dict(bulk.arguments), context)
+            reason = kind.act(organization, bulk, item, context)
     except PortalError as error:
         # What was done before may be why it is refused now.
         if find_record(context.idempotency_key) is None:

@@ -15,7 +15,10 @@ from portal.documents.figures import OrganizationFigures
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, OrganizationState
 from portal.jobs.running import JobKind, Run
+from portal.operators.bulk.kinds import kind_named
 from portal.operators.listing.filters import OrganizationFilter
+from portal.operators.organizations.planning import DOCUMENTS_GO, PlannedAction, facts_of_each
+from portal.operators.organizations.reading import sizes_of_each
 
 AT_ONCE = 1000
 
@@ -29,8 +32,9 @@ def freeze(
     totals: Counter[str] = Counter()
     states: Counter[str] = Counter()
     digest = hashlib.sha256(json.dumps([bulk.action, dict(bulk.arguments)]).encode())
+    planned = kind_named(bulk.action).planned
     for batch in _batches(ids):
-        rows = list(_described(batch))
+        rows = list(_described(batch, planned))
         items = [_item(bulk, totals["total"] + number, row) for number, row in enumerate(rows)]
         if items:
             BulkItem._get_collection().insert_many(items)
@@ -105,12 +109,20 @@ def _batches(ids: Iterable[ObjectId]) -> Iterator[list[ObjectId]]:
         yield batch
 
 
-def _described(ids: list[ObjectId]) -> Iterator[dict[str, Any]]:
-    """The organizations of these that aren't purged, in this order, with their figures."""
+_SHOWN = ("name", "slug", "state", "version", "operation.kind", "held")
+_PLANNED_BY = (*_SHOWN, "restricted", "placement", "credentials")
+
+
+def _described(ids: list[ObjectId], planned: PlannedAction | None) -> Iterator[dict[str, Any]]:
+    """The organizations of these that aren't purged, in this order, with their figures, and with
+    the facts of a plan where the action is one that is planned."""
     among = {"$in": ids}
     wanted = {"_id": among, "state": {"$ne": OrganizationState.PURGED}}
-    shown = dict.fromkeys(("name", "slug", "state", "version", "operation.kind", "held"), 1)
+    shown = dict.fromkeys(_PLANNED_BY if planned else _SHOWN, 1)
     found = {row["_id"]: row for row in Organization._get_collection().find(wanted, shown)}
+    organizations = [Organization._from_son(row) for row in found.values()] if planned else []
+    facts = facts_of_each(organizations)
+    sizes = sizes_of_each(organizations) if planned in DOCUMENTS_GO else {}
     figures = {
         row["_id"]: row
         for row in OrganizationFigures._get_collection().find(
@@ -135,7 +147,9 @@ def _described(ids: list[ObjectId]) -> Iterator[dict[str, Any]]:
     for organization_id in ids:
         if row := found.get(organization_id):
             known = {**figures.get(organization_id, {}), **people.get(organization_id, {})}
-            yield {**none, **known, **row}
+            if size := sizes.get(organization_id):
+                known |= {"measured": 1, "documents": size[0], "bytes": size[1]}
+            yield {**none, **known, **row, "facts": facts.get(organization_id)}
 
 
 def _state_of(row: dict[str, Any]) -> str:
@@ -147,7 +161,9 @@ def _state_of(row: dict[str, Any]) -> str:
 
 def _item(bulk: BulkAction, number: int, row: dict[str, Any]) -> dict[str, Any]:
     """A ``BulkItem`` as it is stored: of a million, documents would take most of the time."""
+    documents = {"documents": row["documents"]} if row["measured"] else {}
     return {
+        **({"facts": row["facts"], **documents} if row["facts"] else {}),
         "bulk": bulk.id,
         "number": number,
         "organization": row["_id"],

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from portal.database.clusters import find_cluster
+from portal.documents.bulk_actions import BulkAction, BulkItem
 from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import Organization, OrganizationState, Restriction, Strategy
 from portal.documents.restrictions import Cause, Suspension
@@ -11,7 +12,7 @@ from portal.errors import PortalError
 from portal.operators.bulk.errors import InvalidBulkArgument, NoSuchSuspension
 from portal.operators.organizations import notes
 from portal.operators.organizations.errors import PlanOutdated
-from portal.operators.organizations.planning import PlannedAction, check_possible
+from portal.operators.organizations.planning import Planned, PlannedAction, check_possible
 from portal.operators.usage.forms import parse_limit
 from portal.organizations import planning
 from portal.organizations.lifecycle import renaming, trashing
@@ -32,7 +33,7 @@ from portal.web.counting import counted
 from portal.web.idempotency import find_record
 
 Arguments = Mapping[str, str]
-Act = Callable[[Organization, int, Arguments, RequestContext], str | None]
+Act = Callable[[Organization, BulkAction, BulkItem, RequestContext], str | None]
 
 NO_LIMIT = "none"
 """The word for a limit that is taken away."""
@@ -49,8 +50,9 @@ class BulkKind:
     """A kind of action: its ``words`` as on a button, the names of its ``arguments``, the
     ``states`` of organizations that it is for. ``act`` carries it out on one, and returns in words
     what goes on after that. One that goes ``as_planned`` leaves alone what was changed since, by
-    its version. One that ``destroys`` is confirmed by the number of organizations; ``mails`` tells
-    that their owners get one. ``waits_for`` tells what the next one has to wait for."""
+    its version; one that is a ``planned`` action also by what that plan goes by. One that
+    ``destroys`` is confirmed by the number of organizations; ``mails`` tells that their owners get
+    one. ``waits_for`` tells what the next one has to wait for."""
 
     name: str
     words: str
@@ -59,6 +61,7 @@ class BulkKind:
     states: tuple[str, ...] = (_ACTIVE, _TRASHED)
     needs_any: bool = False
     as_planned: bool = False
+    planned: PlannedAction | None = None
     destroys: bool = False
     mails: bool = False
     waits_for: Callable[[], str | None] = lambda: None
@@ -88,51 +91,40 @@ def parse_arguments(kind: BulkKind, typed: Arguments) -> dict[str, str]:
     return given
 
 
-def _as_planned(version: int) -> Callable[[Organization], None]:
-    """A check, in the transaction of the intent, that only that has changed the version."""
-
-    def check(written: Organization) -> None:
-        if written.version != version + 1:
-            raise PlanOutdated(written.name, ["somebody has changed it"])
-
-    return check
-
-
 def _goes_on(organization: Organization) -> str | None:
     return "it goes on: the portals finish it" if organization.operation else None
 
 
-def _trash(
-    organization: Organization, version: int, arguments: Arguments, context: RequestContext
-) -> str | None:
-    check_possible(organization, PlannedAction.TRASH)
-    check = _as_planned(version)
-    return _goes_on(trashing.trash_organization(organization, None, context, check=check))
+def _applying(action: PlannedAction, service: Callable[..., Organization]) -> Act:
+    """The act that applies a plan of the action on one, as was frozen."""
 
+    def act(
+        organization: Organization, bulk: BulkAction, item: BulkItem, context: RequestContext
+    ) -> str | None:
+        check_possible(organization, action)
+        if item.facts is None:
+            raise PlanOutdated(organization.name, ["an earlier version planned it, by less"])
+        planned = Planned(action, organization.id, item.documents, dict(item.facts))
+        planned.check_documents(organization)
 
-def _restore(
-    organization: Organization, version: int, arguments: Arguments, context: RequestContext
-) -> str | None:
-    check_possible(organization, PlannedAction.RESTORE)
-    check = _as_planned(version)
-    return _goes_on(renaming.restore_organization(organization, None, context, check=check))
+        def check(written: Organization) -> None:
+            planned.check(written)
+            # The intent alone has changed the version, which grows by plan and region, too.
+            if written.version != item.version + 1:
+                raise PlanOutdated(written.name, ["somebody has changed it"])
 
+        return _goes_on(service(organization, None, context, check=check))
 
-def _purge(
-    organization: Organization, version: int, arguments: Arguments, context: RequestContext
-) -> str | None:
-    check_possible(organization, PlannedAction.PURGE)
-    check = _as_planned(version)
-    return _goes_on(trashing.purge_organization(organization, None, context, check=check))
+    return act
 
 
 def _move(
-    organization: Organization, version: int, arguments: Arguments, context: RequestContext
+    organization: Organization, bulk: BulkAction, item: BulkItem, context: RequestContext
 ) -> str | None:
-    if organization.version != version:
+    if organization.version != item.version:
         raise PlanOutdated(organization.name, ["somebody has changed it"])
-    strategy = Strategy(arguments["strategy"] or organization.placement.strategy)
-    plan = plan_move(organization, Wish(strategy, arguments["cluster"]))
+    strategy = Strategy(bulk.arguments["strategy"] or organization.placement.strategy)
+    plan = plan_move(organization, Wish(strategy, bulk.arguments["cluster"]))
     start_move(organization, plan.planned, Options(), context)
     return "its move has begun: the portals carry it out"
 
@@ -144,32 +136,35 @@ def _moves_at_work() -> str | None:
 
 
 def _set_plan(
-    organization: Organization, version: int, arguments: Arguments, context: RequestContext
+    organization: Organization, bulk: BulkAction, item: BulkItem, context: RequestContext
 ) -> str | None:
-    return _goes_on(planning.set_plan(organization.id, context, plan=arguments["plan"] or None))
+    return _goes_on(
+        planning.set_plan(organization.id, context, plan=bulk.arguments["plan"] or None)
+    )
 
 
 def _set_limits(
-    organization: Organization, version: int, arguments: Arguments, context: RequestContext
+    organization: Organization, bulk: BulkAction, item: BulkItem, context: RequestContext
 ) -> str | None:
     wanted = {
         LimitKind(name): None if typed == NO_LIMIT else parse_limit(LimitKind(name), typed)
-        for name, typed in arguments.items()
+        for name, typed in bulk.arguments.items()
         if typed
     }
     return _goes_on(set_limits(organization, wanted, context))
 
 
 def _note(
-    organization: Organization, version: int, arguments: Arguments, context: RequestContext
+    organization: Organization, bulk: BulkAction, item: BulkItem, context: RequestContext
 ) -> str | None:
-    notes.add_note(organization.id, arguments["text"], context)
+    notes.add_note(organization.id, bulk.arguments["text"], context)
     return None
 
 
 def _suspend(
-    organization: Organization, version: int, arguments: Arguments, context: RequestContext
+    organization: Organization, bulk: BulkAction, item: BulkItem, context: RequestContext
 ) -> str | None:
+    arguments = bulk.arguments
     reason = Reason(
         Cause(arguments["cause"]), arguments["contact"], arguments["message"] or None, None
     )
@@ -178,14 +173,14 @@ def _suspend(
 
 
 def _lift(
-    organization: Organization, version: int, arguments: Arguments, context: RequestContext
+    organization: Organization, bulk: BulkAction, item: BulkItem, context: RequestContext
 ) -> str | None:
     """All of its suspensions for the cause. The last one claims the idempotency key, so whoever was
     killed before it lifts the rest."""
-    for_cause = {"organization": organization.id, "cause": arguments["cause"], "open": True}
+    for_cause = {"organization": organization.id, "cause": bulk.arguments["cause"], "open": True}
     open_ids = list(Suspension.objects(**for_cause).order_by("id").scalar("id"))
     if not open_ids and find_record(context.idempotency_key) is None:
-        raise NoSuchSuspension(arguments["cause"])
+        raise NoSuchSuspension(bulk.arguments["cause"])
     for suspension_id in open_ids:
         last = suspension_id == open_ids[-1]
         claiming = context if last else replace(context, idempotency_key=None)
@@ -263,10 +258,31 @@ KINDS = {
         ),
         BulkKind("lift", "Lift suspensions", _lift, arguments=("cause",), mails=True),
         BulkKind(
-            "trash", "Delete", _trash, states=(_ACTIVE,), as_planned=True, destroys=True, mails=True
+            "trash",
+            "Delete",
+            _applying(PlannedAction.TRASH, trashing.trash_organization),
+            states=(_ACTIVE,),
+            as_planned=True,
+            planned=PlannedAction.TRASH,
+            destroys=True,
+            mails=True,
         ),
-        BulkKind("restore", "Restore", _restore, states=(_TRASHED,), as_planned=True),
-        BulkKind("purge", "Purge", _purge, as_planned=True, destroys=True),
+        BulkKind(
+            "restore",
+            "Restore",
+            _applying(PlannedAction.RESTORE, renaming.restore_organization),
+            states=(_TRASHED,),
+            as_planned=True,
+            planned=PlannedAction.RESTORE,
+        ),
+        BulkKind(
+            "purge",
+            "Purge",
+            _applying(PlannedAction.PURGE, trashing.purge_organization),
+            as_planned=True,
+            planned=PlannedAction.PURGE,
+            destroys=True,
+        ),
     )
 }
 """Every kind of action on many organizations, by name."""

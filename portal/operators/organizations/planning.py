@@ -6,7 +6,7 @@ that begins the action, so what was shown is what happens, or nothing does.
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from bson import ObjectId
 from humanize import intcomma, naturalsize
+from mongoengine import QuerySet
 
 from portal import settings
 from portal.audit.errors import UnderHold
@@ -53,7 +54,9 @@ class PlannedAction(StrEnum):
     PURGE = "purge"
 
 
-_DOCUMENTS_GO = (PlannedAction.PURGE,)
+DOCUMENTS_GO = (PlannedAction.PURGE,)
+"""The actions of whose plans the number of documents is part."""
+
 _LOCKS_OUT = (PlannedAction.TRASH, PlannedAction.PURGE)
 
 
@@ -151,7 +154,7 @@ class Planned:
 
     def check_documents(self, organization: Organization) -> None:
         """Raise PlanOutdated where a purge would delete many more documents than were shown."""
-        if self.action not in _DOCUMENTS_GO or self.documents is None:
+        if self.action not in DOCUMENTS_GO or self.documents is None:
             return
         now = figures_of(organization).documents
         if now and now > max(self.documents * _GROWN, self.documents + _GROWN_BY_FEW):
@@ -218,7 +221,15 @@ def check_possible(organization: Organization, action: PlannedAction) -> None:
 
 def facts_of(organization: Organization) -> dict[str, str]:
     """The facts that a plan goes by, by name, in words."""
-    return _Facts.of(organization).as_told(organization)
+    return facts_of_each([organization])[organization.id]
+
+
+def facts_of_each(organizations: Sequence[Organization]) -> dict[ObjectId, dict[str, str]]:
+    """The facts that a plan of each goes by, by its id, read for all of them together."""
+    if not organizations:
+        return {}
+    facts = _Facts.of_each(organizations)
+    return {one.id: facts[one.id].as_told(one) for one in organizations}
 
 
 def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -229,30 +240,50 @@ def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]
     ]
 
 
+_IS_OWNER = {"$eq": ["$role", Role.OWNER]}
+_PEOPLE = {
+    "members": {"$sum": 1},
+    "owners": {"$sum": {"$cond": [_IS_OWNER, 1, 0]}},
+    "latest_member": {"$max": "$_id"},
+}
+_NUMBER = {"number": {"$sum": 1}}
+
+
+def _grouped(found: QuerySet, values: Mapping[str, Any]) -> dict[ObjectId, dict[str, Any]]:
+    """These values of what was found, by organization."""
+    rows = found.aggregate([{"$group": {"_id": "$organization", **values}}])
+    return {row.pop("_id"): row for row in rows}
+
+
 @dataclass(frozen=True, slots=True)
 class _Facts:
     members: int
     owners: int
-    latest_member: str
+    latest_member: ObjectId | None
     keys: int
     credentials: int
     old_slugs: int
 
     @classmethod
     def of(cls, organization: Organization) -> Self:
-        rows = list(
-            Membership.objects(organization=organization.id).aggregate(
-                [{"$group": {"_id": "$role", "n": {"$sum": 1}, "latest": {"$max": "$_id"}}}]
+        return cls.of_each([organization])[organization.id]
+
+    @classmethod
+    def of_each(cls, organizations: Sequence[Organization]) -> dict[ObjectId, Self]:
+        among = {"organization": {"$in": [one.id for one in organizations]}}
+        people = _grouped(Membership.objects(__raw__=among), _PEOPLE)
+        keys = _grouped(ApiKey.objects(__raw__=among), _NUMBER)
+        old_slugs = _grouped(Slug.objects(__raw__={**among, "state": SlugState.OLD}), _NUMBER)
+        nobody = {"members": 0, "owners": 0, "latest_member": None}
+        return {
+            one.id: cls(
+                **{**nobody, **people.get(one.id, {})},
+                keys=keys.get(one.id, {}).get("number", 0),
+                credentials=one.credentials or 0,
+                old_slugs=old_slugs.get(one.id, {}).get("number", 0),
             )
-        )
-        return cls(
-            members=sum(row["n"] for row in rows),
-            owners=sum(row["n"] for row in rows if row["_id"] == Role.OWNER),
-            latest_member=str(max((row["latest"] for row in rows), default="none")),
-            keys=ApiKey.objects(organization=organization.id).count(),
-            credentials=organization.credentials or 0,
-            old_slugs=Slug.objects(organization=organization.id, state=SlugState.OLD).count(),
-        )
+            for one in organizations
+        }
 
     def as_told(self, organization: Organization) -> dict[str, str]:
         placement = organization.placement
@@ -266,7 +297,7 @@ class _Facts:
             "the place is": f"{placement.strategy} on {placement.cluster}, {collection}",
             "the number of members is": str(self.members),
             "the number of owners is": str(self.owners),
-            "the last member to come is": self.latest_member,
+            "the last member to come is": str(self.latest_member or "none"),
             "the number of API keys is": str(self.keys),
             "the number of MongoDB users is": str(self.credentials),
             "the number of earlier addresses is": str(self.old_slugs),

@@ -1,13 +1,18 @@
 """Read models of one organization, of what is kept about it and never of its documents."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from bson import ObjectId
+from pymongo.errors import OperationFailure, PyMongoError
+
+from portal.database.clusters import database_of
 from portal.database.errors import ClusterUnavailable
 from portal.documents.figures import OrganizationFigures
 from portal.documents.organizations import Organization, OrganizationState, Strategy
-from portal.errors import PortalError
+from portal.errors import PortalError, Unavailable
 from portal.organizations.directory import details_of
 from portal.organizations.storage import Stored, stored_by
 from portal.organizations.usage.limits import LimitKind, limits_of
@@ -61,6 +66,28 @@ def figures_of(organization: Organization) -> Figures:
         return Figures(Stored(), measured, measured_at, error.words)
     except PortalError:  # it is being purged just now
         return Figures(Stored(), measured, measured_at)
+
+
+def sizes_of_each(organizations: Iterable[Organization]) -> dict[ObjectId, tuple[int, int]]:
+    """The documents and bytes of each now, by a command each that opens no file; of those that
+    share a collection, change just now, or are on a cluster that doesn't answer, none."""
+    sizes: dict[ObjectId, tuple[int, int]] = {}
+    away: set[str] = set()
+    for one in organizations:
+        place = one.placement
+        if place.strategy == Strategy.SHARED or one.operation or place.cluster in away:
+            continue
+        try:
+            database = database_of(place)
+            namespace = f"{database.name}.{place.collection}"
+            found = database.command("dataSize", namespace, estimate=True)
+        except OperationFailure:  # of this one alone
+            continue
+        except (PyMongoError, Unavailable):
+            away.add(place.cluster)
+            continue
+        sizes[one.id] = int(found["numObjects"]), int(found["size"])
+    return sizes
 
 
 def limits_shown(organization: Organization, figures: Figures) -> list[ShownLimit]:
