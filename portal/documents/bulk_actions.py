@@ -67,9 +67,9 @@ class BulkAction(MasterDocument):
 
 class BulkItem(MasterDocument):
     """An organization in a bulk action, as it was when that was planned, and what became of it.
-    ``facts`` and ``documents`` are what a plan of the action on it alone goes by, if there is one;
-    earlier versions wrote none. One whose cluster didn't answer ``tries`` times is ``waiting``
-    behind those that were asked less often."""
+    ``facts`` and ``documents`` are what a plan of the action on it alone goes by, if there is one,
+    ``suspensions`` those that are to be lifted; earlier versions wrote none. One whose cluster
+    didn't answer ``tries`` times is ``waiting`` behind those that were asked less often."""
 
     bulk = fields.ObjectIdField(required=True)
     number = fields.IntField(required=True)
@@ -80,6 +80,7 @@ class BulkItem(MasterDocument):
     version = fields.IntField(required=True)
     facts = fields.MapField(fields.StringField(), default=None)
     documents = fields.IntField()
+    suspensions = fields.ListField(fields.ObjectIdField(), default=None)
     outcome = fields.StringField(
         required=True, choices=tuple(BulkOutcome), default=BulkOutcome.WAITING
     )

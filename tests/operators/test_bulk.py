@@ -35,6 +35,7 @@ from portal.operators.bulk.kinds import KINDS
 from portal.operators.listing import feeding
 from portal.operators.listing.errors import InvalidFilter
 from portal.organizations.lifecycle.renaming import rename_organization
+from portal.organizations.lifecycle.restricting import lift_suspension
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.planning import set_plan
 from portal.organizations.storage import tenant_of
@@ -243,12 +244,16 @@ def test_a_purge_tells_the_documents_of_now(three):
 
 
 def test_what_an_earlier_version_planned_by_less_is_planned_again(three):
-    bulk = managing.plan_these("purge", {}, ids(three), BY_OPERATOR)
-    BulkItem.objects(bulk=bulk.id).update(unset__facts=True, unset__documents=True)
-    start(bulk)
-    run_jobs()
+    prepare("lift", three)
+    for action, arguments in (("purge", {}), ("lift", {"cause": "abuse"})):
+        bulk = managing.plan_these(action, arguments, ids(three), BY_OPERATOR)
+        less = {"unset__facts": True, "unset__documents": True, "unset__suspensions": True}
+        BulkItem.objects(bulk=bulk.id).update(**less)
+        start(bulk)
+        run_jobs()
+        assert "an earlier version planned it" in BulkItem.objects(bulk=bulk.id).first().reason
     assert states(three) == ["active"] * 3
-    assert "an earlier version planned it" in BulkItem.objects.first().reason
+    assert Suspension.objects(open=True).count() == 3
 
 
 def test_each_refusal_is_told_and_stops_no_other(three):
@@ -473,6 +478,24 @@ def test_suspensions_are_lifted_for_one_cause_and_others_stay(three):
     assert [fresh(one).restricted for one in three] == ["read-only", None, None]
     refused = BulkItem.objects.get(organization=verdant.id)
     assert "no suspension for this cause (abuse)" in refused.reason
+
+
+@pytest.mark.attack("O1")
+@pytest.mark.attack("O4")
+def test_a_suspension_that_comes_after_the_plan_stays(three):
+    """Also where the first one has been lifted since."""
+    acme, kestrel, _ = three
+    for one in (acme, kestrel):
+        a_suspension(one, Restriction.READ_ONLY, Cause.ABUSE)
+    bulk = managing.plan_these("lift", {"cause": "abuse"}, ids(three[:2]), BY_OPERATOR)
+    first = Suspension.objects.get(organization=kestrel.id)
+    lift_suspension(fresh(kestrel), first.id, BY_OPERATOR)
+    for one in (acme, kestrel):
+        a_suspension(one, Restriction.LOCKED, Cause.ABUSE)
+    start(bulk)
+    run_jobs()
+    assert [outcome for _, outcome in outcomes(bulk)] == ["done", "failed"]
+    assert [fresh(one).restricted for one in (acme, kestrel)] == ["locked", "locked"]
 
 
 @pytest.mark.attack("O6")

@@ -14,6 +14,7 @@ from portal.documents.bulk_actions import BulkAction, BulkItem, BulkOutcome, Bul
 from portal.documents.figures import OrganizationFigures
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.restrictions import Suspension
 from portal.jobs.running import JobKind, Run
 from portal.operators.bulk.kinds import kind_named
 from portal.operators.listing.filters import OrganizationFilter
@@ -32,9 +33,11 @@ def freeze(
     totals: Counter[str] = Counter()
     states: Counter[str] = Counter()
     digest = hashlib.sha256(json.dumps([bulk.action, dict(bulk.arguments)]).encode())
-    planned = kind_named(bulk.action).planned
+    kind = kind_named(bulk.action)
     for batch in _batches(ids):
-        rows = list(_described(batch, planned))
+        rows = list(_described(batch, kind.planned))
+        if kind.lifts:
+            _add_suspensions(rows, bulk.arguments["cause"])
         items = [_item(bulk, totals["total"] + number, row) for number, row in enumerate(rows)]
         if items:
             BulkItem._get_collection().insert_many(items)
@@ -109,6 +112,16 @@ def _batches(ids: Iterable[ObjectId]) -> Iterator[list[ObjectId]]:
         yield batch
 
 
+def _add_suspensions(rows: list[dict[str, Any]], cause: str) -> None:
+    """Add to each its suspensions for the cause that are open now."""
+    by_id = {row["_id"]: row for row in rows}
+    for row in rows:
+        row["suspensions"] = []
+    open_ones = Suspension.objects(organization__in=list(by_id), open=True, cause=cause)
+    for suspension_id, organization_id in open_ones.scalar("id", "organization"):
+        by_id[organization_id]["suspensions"].append(suspension_id)
+
+
 _SHOWN = ("name", "slug", "state", "version", "operation.kind", "held")
 _PLANNED_BY = (*_SHOWN, "restricted", "placement", "credentials")
 
@@ -164,6 +177,7 @@ def _item(bulk: BulkAction, number: int, row: dict[str, Any]) -> dict[str, Any]:
     documents = {"documents": row["documents"]} if row["measured"] else {}
     return {
         **({"facts": row["facts"], **documents} if row["facts"] else {}),
+        **({"suspensions": row["suspensions"]} if "suspensions" in row else {}),
         "bulk": bulk.id,
         "number": number,
         "organization": row["_id"],

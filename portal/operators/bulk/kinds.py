@@ -50,9 +50,10 @@ class BulkKind:
     """A kind of action: its ``words`` as on a button, the names of its ``arguments``, the
     ``states`` of organizations that it is for. ``act`` carries it out on one, and returns in words
     what goes on after that. One that goes ``as_planned`` leaves alone what was changed since, by
-    its version; one that is a ``planned`` action also by what that plan goes by. One that
-    ``destroys`` is confirmed by the number of organizations; ``mails`` tells that their owners get
-    one. ``waits_for`` tells what the next one has to wait for."""
+    its version; one that is a ``planned`` action also by what that plan goes by. One that ``lifts``
+    suspensions lifts those that were open then. One that ``destroys`` is confirmed by the number of
+    organizations; ``mails`` tells that their owners get one. ``waits_for`` tells what the next one
+    has to wait for."""
 
     name: str
     words: str
@@ -62,6 +63,7 @@ class BulkKind:
     needs_any: bool = False
     as_planned: bool = False
     planned: PlannedAction | None = None
+    lifts: bool = False
     destroys: bool = False
     mails: bool = False
     waits_for: Callable[[], str | None] = lambda: None
@@ -95,6 +97,10 @@ def _goes_on(organization: Organization) -> str | None:
     return "it goes on: the portals finish it" if organization.operation else None
 
 
+def _planned_by_less(organization: Organization) -> PlanOutdated:
+    return PlanOutdated(organization.name, ["an earlier version planned it, by less"])
+
+
 def _applying(action: PlannedAction, service: Callable[..., Organization]) -> Act:
     """The act that applies a plan of the action on one, as was frozen."""
 
@@ -103,7 +109,7 @@ def _applying(action: PlannedAction, service: Callable[..., Organization]) -> Ac
     ) -> str | None:
         check_possible(organization, action)
         if item.facts is None:
-            raise PlanOutdated(organization.name, ["an earlier version planned it, by less"])
+            raise _planned_by_less(organization)
         planned = Planned(action, organization.id, item.documents, dict(item.facts))
         planned.check_documents(organization)
 
@@ -175,10 +181,12 @@ def _suspend(
 def _lift(
     organization: Organization, bulk: BulkAction, item: BulkItem, context: RequestContext
 ) -> str | None:
-    """All of its suspensions for the cause. The last one claims the idempotency key, so whoever was
-    killed before it lifts the rest."""
-    for_cause = {"organization": organization.id, "cause": bulk.arguments["cause"], "open": True}
-    open_ids = list(Suspension.objects(**for_cause).order_by("id").scalar("id"))
+    """Its suspensions for the cause that were open when it was planned, by their ids. The last one
+    claims the idempotency key, so whoever was killed before it lifts the rest."""
+    if item.suspensions is None:
+        raise _planned_by_less(organization)
+    planned = Suspension.objects(id__in=item.suspensions, open=True)
+    open_ids = list(planned.order_by("id").scalar("id"))
     if not open_ids and find_record(context.idempotency_key) is None:
         raise NoSuchSuspension(bulk.arguments["cause"])
     for suspension_id in open_ids:
@@ -256,7 +264,7 @@ KINDS = {
             destroys=True,
             mails=True,
         ),
-        BulkKind("lift", "Lift suspensions", _lift, arguments=("cause",), mails=True),
+        BulkKind("lift", "Lift suspensions", _lift, arguments=("cause",), lifts=True, mails=True),
         BulkKind(
             "trash",
             "Delete",
