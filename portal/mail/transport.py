@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import idna
 from flask import Flask, current_app
 from flask_mailman import EmailMultiAlternatives, Mail
 from flask_mailman.backends import file, smtp
@@ -140,7 +141,9 @@ def offers_smtputf8(server: str, port: int) -> bool:
 @contextmanager
 def deliver(message: EmailMultiAlternatives) -> Iterator[None]:
     """Deliver the message; inside the block the server has accepted it. Errors of closing the
-    connection afterwards are ignored. Raises smtplib's errors, which are OSErrors."""
+    connection afterwards are ignored. Raises smtplib's errors, which are OSErrors, and ValueError
+    for a recipient's domain that is none."""
+    message.to = [_with_ascii_domain(to) for to in message.to]
     connection = _mailman.get_connection()
     connection.open()
     try:
@@ -151,3 +154,10 @@ def deliver(message: EmailMultiAlternatives) -> Iterator[None]:
             connection.close()
         except OSError:
             connection.connection = None
+
+
+def _with_ascii_domain(address: str) -> str:
+    """Encode the domain by IDNA 2008, as parse_email does: Flask-Mailman would by IDNA 2003, which
+    makes straße.example strasse.example, somebody else's."""
+    local, at, domain = address.rpartition("@")
+    return address if domain.isascii() else local + at + idna.encode(domain, uts46=True).decode()

@@ -21,14 +21,14 @@ logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 
 class PostOffice:
-    """What it was handed, by which greeting, and how it answers what comes next.
+    """What it was handed, for whom, by which greeting, and how it answers what comes next.
 
     ``answers`` are replies to the next messages in turn; after them, and for ``None``, it takes
     what comes. ``taken`` is called with each message before that is acknowledged.
     """
 
     def __init__(self):
-        self.messages, self.answers = [], []
+        self.messages, self.recipients, self.answers = [], [], []
         self.refused = {}
         self.greetings = []
         self.taken = lambda message: None
@@ -47,6 +47,7 @@ class PostOffice:
         if answer:
             return answer
         self.greetings.append(session.host_name)
+        self.recipients += envelope.rcpt_tos
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         self.messages.append(message)
         self.taken(message)

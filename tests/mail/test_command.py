@@ -45,6 +45,17 @@ def test_a_test_mail_leaves_at_once(office, command):
     assert [message["To"] for message in office.messages] == [TO]
 
 
+def test_a_test_mail_goes_to_the_domain_that_was_meant(office, command):
+    assert command("mail", "test", "mara@straße.example").returncode == 0
+    assert office.recipients == ["mara@xn--strae-oqa.example"]
+
+
+def test_a_test_mail_to_no_address_says_so(office, command):
+    told = command("mail", "test", "mara@ü_.example")
+    assert told.returncode == 2
+    assert "The mail did not leave: " in told.stderr
+
+
 def test_a_test_mail_that_does_not_leave_says_why(unreachable, command):
     told = command("mail", "test", TO)
     assert told.returncode == 2

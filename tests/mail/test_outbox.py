@@ -251,6 +251,35 @@ def test_without_a_server_mails_are_files_for_their_owner_alone(app, put, settin
     assert Mail.objects.get().outcome == Outcome.SENT
 
 
+# A mail program of before 2010 takes the first two for strasse.de and βόλοσ.com, which may be
+# somebody else's (IDNA 2003).
+DOMAINS = {
+    "straße.example": "xn--strae-oqa.example",
+    "βόλος.example": "xn--nxasmm1c.example",
+    "bücher.example": "xn--bcher-kva.example",
+}
+
+
+@pytest.mark.each_case
+@pytest.mark.parametrize("local", ["mara", "jörg"])
+def test_a_mail_goes_to_the_domain_that_was_meant(app, office, put, local):
+    for domain in DOMAINS:
+        put(f"{local}@{domain}")
+    sender.send_due_mails(app)
+    meant = {f"{local}@{domain}" for domain in DOMAINS.values()}
+    assert set(office.recipients) == meant
+    assert {message["To"] for message in office.messages} == meant
+
+
+def test_a_mail_in_a_file_names_the_domain_that_was_meant(app, put, settings, tmp_path):
+    put("mara@straße.example")
+    transport.init_app(app, replace(settings, mail_directory=str(tmp_path / "mail")))
+    sender.send_due_mails(app)
+    transport.init_app(app, settings)
+    [file] = transport.stored_mails(str(tmp_path / "mail"))
+    assert file.to == "mara@xn--strae-oqa.example"
+
+
 def test_the_outbox_opens_nothing_and_names_no_secret(put, master_db):
     put()
     [stored] = master_db.mails.find()
