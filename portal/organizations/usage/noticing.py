@@ -1,7 +1,6 @@
 """Notices to owners: most of a limit is used."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.limits import LimitNotice
 from portal.documents.organizations import Organization, OrganizationState
+from portal.documents.usage import UsageHour
 from portal.organizations.access.owners import email_owners
 from portal.organizations.usage.mails import LIMIT_NEAR
 from portal.organizations.usage.metering import entitled
@@ -40,22 +40,23 @@ class Reported(Protocol):
 
 
 def notice(organizations: Mapping[ObjectId, Organization], batches: Iterable[Reported]) -> None:
-    """Tell owners of limits of which most is used, by what was just reported."""
-    operations: dict[tuple[ObjectId, datetime], int] = defaultdict(int)
-    kept: dict[tuple[ObjectId, str], int] = {}
+    """Tell owners of limits of which most is used, by what was just reported and added up."""
+    minutes: set[tuple[ObjectId, datetime]] = set()
+    used: dict[tuple[ObjectId, str], int] = {}
     for batch in batches:
         for row in batch.rows:
             one = row["organization"]
-            count = row.get("operations", 0)
-            operations[one, batch.minute] += count if isinstance(count, int) else 0
-            for kind, used in _levels(row):
-                kept[one, kind] = used
-    for (one, _), count in operations.items():
-        kept[one, OPERATIONS] = max(kept.get((one, OPERATIONS), 0), count // _MINUTE_SECONDS)
-    for (one, kind), used in kept.items():
-        organization = organizations.get(one)
-        if organization is not None and (allowed := _allowed(organization, kind)):
-            _notice_one(organization, kind, used, allowed)
+            minutes.add((one, batch.minute))
+            used.update({(one, kind): level for kind, level in _levels(row)})
+    allowed = {
+        (one, kind): limit
+        for one, organization in organizations.items()
+        for kind, limit in _allowed(organization).items()
+    }
+    used |= _operations_per_second({each for each in minutes if (each[0], OPERATIONS) in allowed})
+    for (one, kind), amount in used.items():
+        if limit := allowed.get((one, kind)):
+            _notice_one(organizations[one], kind, amount, limit)
 
 
 @within_transaction
@@ -111,6 +112,34 @@ def _levels(row: Mapping[str, Any]) -> Iterable[tuple[str, int]]:
             yield kind, level[0]
 
 
-def _allowed(organization: Organization, kind: str) -> int | None:
+def _operations_per_second(
+    minutes: Set[tuple[ObjectId, datetime]],
+) -> dict[tuple[ObjectId, str], int]:
+    """The operations per second of organizations in the busiest of these ``minutes``, by all that
+    was reported of them until now: what has just been reported is a part of a minute."""
+    if not minutes:
+        return {}
+    hours = UsageHour._get_collection().find(
+        {
+            "organization": {"$in": list({one for one, _ in minutes})},
+            "hour": {"$in": list({minute.replace(minute=0) for _, minute in minutes})},
+        },
+        ["organization", "hour", *{f"minutes.{minute.minute}.operations" for _, minute in minutes}],
+    )
+    busiest: dict[tuple[ObjectId, str], int] = {}
+    for hour in hours:
+        one = hour["organization"]
+        for number, counts in hour["minutes"].items():
+            if (one, hour["hour"].replace(minute=int(number))) in minutes:
+                per_second = counts.get("operations", 0) // _MINUTE_SECONDS
+                busiest[one, OPERATIONS] = max(busiest.get((one, OPERATIONS), 0), per_second)
+    return busiest
+
+
+def _allowed(organization: Organization) -> dict[str, int]:
+    """What the organization may use, by kind, where that is limited."""
     limits = LimitBook().limits_of(organization.id, (0, 0), entitled(organization))
-    return getattr(limits, kind) if limits else None
+    if limits is None:
+        return {}
+    of_kinds = {kind: getattr(limits, kind) for kind in (DOCUMENTS, BYTES, OPERATIONS)}
+    return {kind: limit for kind, limit in of_kinds.items() if limit}

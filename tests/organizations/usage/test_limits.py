@@ -1,8 +1,11 @@
 """Limits of organizations: set, told, in force for pages, programs and applications."""
 
+from datetime import timedelta
+
 import pymongo
 import pytest
 
+from portal import clock
 from portal.database import directory
 from portal.documents.audit import AuditEvent
 from portal.documents.figures import OrganizationFigures
@@ -184,6 +187,19 @@ def test_operations_are_told_by_those_of_all_processes(acme):
     Reporting("web-4")(row(acme, operations=380))
     roll_up()
     assert mails() == ["limit_near"]
+
+
+@pytest.mark.each_case
+@pytest.mark.parametrize(("in_ten_seconds", "told"), [(90, ["limit_near"]), (70, [])])
+def test_operations_are_told_by_whole_minutes_however_few_are_added_up_at_once(
+    acme, reporting, in_ten_seconds, told
+):
+    set_limits(acme, operations=10)
+    reporting.until = clock.now().replace(second=0, microsecond=0) - timedelta(minutes=2)
+    for _ in range(6):
+        reporting(row(acme, operations=in_ten_seconds))
+        roll_up()
+    assert mails() == told
 
 
 def test_what_the_store_measured_reaches_the_notices(acme):
