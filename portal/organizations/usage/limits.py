@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -265,9 +265,10 @@ def _details(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, A
 
 def _operations_per_second(organization_id: ObjectId) -> float | None:
     """The operations of the last whole minute, per second."""
-    now = clock.now()
-    hour = UsageHour.objects(organization=organization_id).order_by("-hour").first()
+    within = clock.now() - timedelta(minutes=1)
+    begun = UsageHour.objects(organization=organization_id, hour__lte=within)
+    hour = begun.order_by("-hour").first()
     if hour is None:
         return None
-    minute = int((now - hour.hour).total_seconds() // 60) - 1
+    minute = int((within - hour.hour).total_seconds() // 60)
     return hour.minutes.get(str(minute), {}).get("operations", 0) / 60

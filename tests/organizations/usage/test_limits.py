@@ -150,6 +150,19 @@ def test_counting_anew_tells_the_difference_and_records_it(acme):
     assert AuditEvent.objects(action="organization.counted_anew").count() == 2
 
 
+@pytest.mark.each_case
+@pytest.mark.parametrize("minute", [0, 1, 59])
+def test_operations_in_use_are_those_of_the_last_whole_minute(acme, monkeypatch, minute):
+    now = clock.now().replace(minute=minute, second=20)
+    monkeypatch.setattr(clock, "now", lambda: now)
+    for process, ago, operations in (("web-1", 80, 120), ("web-2", 20, 300)):
+        reporting = Reporting(process)
+        reporting.until = now - timedelta(seconds=ago)
+        reporting(row(acme, operations=operations))
+    roll_up()
+    assert limits.limits_of(fresh(acme))[OPERATIONS].used == 2
+
+
 # Notices
 
 
