@@ -25,6 +25,7 @@ from portal.documents.organizations import (
     Strategy,
 )
 from portal.organizations.lifecycle.moves import internal_of
+from portal.organizations.moving.ending import is_last_copy
 from portal.organizations.moving.explaining import describe, progress_of
 from portal.organizations.moving.leftovers import (
     has_open_move,
@@ -46,13 +47,15 @@ LEFT_OVER = Kind(
     "move_leftover",
     "Copies that a move left over",
     "The organization lives elsewhere, and no open move needs them. --repair removes them, as the "
-    "end of the move would have.",
+    "end of the move would have; but never the last copy of one whose cluster is lost.",
 )
 TOKEN = Kind(
     "move_token",
     "Tokens of moves that are over",
     "They would let a process write that slept over the end of its move. --repair closes them.",
 )
+
+LAST = "The last there is: its organization lives in a cluster that is lost"
 
 _OF_MOVES = re.compile(r"(?:move|moving)_([0-9a-f]{24})(?:_\d+)?")
 _OWN_DATABASE = re.compile(r"t_([0-9a-f]{24})")
@@ -117,8 +120,11 @@ def _left_over_in(database: Database, cluster: str) -> Iterator[Finding]:
             continue
         place.collection = listed[uuid]
         subject = f"{database.name}.{place.collection}"
-        words = f"of {move.slug}, cluster {cluster}"
-        repair = partial(_remove, move.organization, place)
+        words, repair = f"of {move.slug}, cluster {cluster}", None
+        if is_last_copy(move.organization, place):
+            words += f". {LAST}"
+        else:
+            repair = partial(_remove, move.organization, place)
         yield Finding(LEFT_OVER, subject, words, move.organization, repair)
 
 

@@ -12,6 +12,7 @@ from mongoengine.errors import NotUniqueError
 from portal import clock
 from portal.database.clusters import database_of
 from portal.doctor.findings import Finding, Kind, NotRepaired
+from portal.doctor.moves import LAST
 from portal.doctor.placements import reached_clusters
 from portal.documents.organizations import (
     OperationKind,
@@ -22,6 +23,7 @@ from portal.documents.organizations import (
 )
 from portal.documents.pools import Pool
 from portal.organizations.lifecycle import pools
+from portal.organizations.moving.ending import is_last_copy
 from portal.organizations.moving.leftovers import moves_in_pool, remove_left_over
 from portal.tenants import collections
 from portal.web.counting import counted
@@ -185,8 +187,11 @@ def _unowned(pool: Pool) -> Iterator[Finding]:
         yield Finding(UNOWNED, pool.collection, f"a document whose id is {misfit!r}")
     for organization_id in _tenants(pool):
         if (why := _not_there(pool, organization_id)) and _has_documents(pool, organization_id):
-            repair = _repair_of(pool, organization_id, why)
-            words = f"organization {organization_id}, which {why}"
+            repair, words = None, f"organization {organization_id}, which {why}"
+            if is_last_copy(organization_id, _place_in(pool)):
+                words += f". {LAST}"
+            else:
+                repair = _repair_of(pool, organization_id, why)
             yield Finding(UNOWNED, pool.collection, words, organization_id, repair)
 
 
@@ -204,12 +209,15 @@ def _repair_of(pool: Pool, organization_id: ObjectId, why: str) -> Callable[[], 
 def _remove_copy(pool: Pool, organization_id: ObjectId) -> str | None:
     if _not_there(pool, organization_id) != _ELSEWHERE:
         return None
-    place = Placement(
-        strategy=Strategy.SHARED, cluster=pool.cluster, database=pool.database, pool=pool.id
-    )
-    if not remove_left_over(organization_id, place):
+    if not remove_left_over(organization_id, _place_in(pool)):
         raise NotRepaired("their removal has begun, and a portal will complete it")
     return "deleted"
+
+
+def _place_in(pool: Pool) -> Placement:
+    return Placement(
+        strategy=Strategy.SHARED, cluster=pool.cluster, database=pool.database, pool=pool.id
+    )
 
 
 def _not_there(pool: Pool, organization_id: ObjectId) -> str | None:

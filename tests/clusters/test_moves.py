@@ -11,7 +11,8 @@ from portal.organizations.moving import mover
 from portal.organizations.moving.managing import switch_move
 from portal.organizations.moving.ways_back import go_back
 from portal.organizations.storage import tenant_of
-from tests.factories import a_context, an_organization, fresh
+from tests.doctor.conftest import repair  # noqa: F401
+from tests.factories import a_context, an_organization, collections_in, fresh
 from tests.organizations.moving.carrying import (
     a_ready_move,
     begin,
@@ -131,12 +132,75 @@ def move_back_and_end(organization, moved):
 
 
 @pytest.mark.usefixtures("real_limits")
-def test_where_the_source_is_lost_the_copy_is_kept(europe, tenant_db, command):
+@pytest.mark.parametrize("strategy", [Strategy.COLLECTION, Strategy.SHARED])
+def test_where_the_source_is_lost_the_copy_is_kept(
+    europe,
+    tenant_db,
+    command,
+    repair,  # noqa: F811
+    strategy,
+):
     acme = an_organization("Acme Corp", cluster="europe")
     tenant_of(acme).insert_many(SOME)
-    ready = a_ready_move(acme, Strategy.COLLECTION)
+    ready = a_ready_move(acme, strategy)
     europe.kill()
     command("clusters", "lost", "europe", "--confirm", "europe")
     run_due_movers()
     assert now(ready).outcome == Outcome.GIVEN_UP
-    assert tenant_db[f"move_{ready.id}"].count_documents({}) == 50
+    assert_kept(tenant_db, repair)
+
+
+@pytest.fixture
+def an_ending_move(monkeypatch):
+    """Makes a move without a way back whose old copy isn't removed yet."""
+
+    def make(*arguments):
+        with monkeypatch.context() as patched:
+            patched.setattr(mover, "run_endings", lambda: 0)
+            moved = move(*arguments, without_way_back=True)
+        assert (moved.state, moved.outcome) == (MoveState.ENDING, Outcome.MOVED)
+        return moved
+
+    return make
+
+
+@pytest.mark.usefixtures("real_limits")
+@pytest.mark.parametrize("strategy", [Strategy.COLLECTION, Strategy.SHARED])
+def test_where_the_new_place_is_lost_the_old_copy_is_kept(
+    europe,
+    tenant_db,
+    command,
+    repair,  # noqa: F811
+    an_ending_move,
+    strategy,
+):
+    acme = an_organization("Acme Corp", strategy=strategy)
+    tenant_of(acme).insert_many(SOME)
+    moved = an_ending_move(acme, Strategy.COLLECTION, "europe")
+    europe.kill()
+    command("clusters", "lost", "europe", "--confirm", "europe")
+    run_due_movers()
+    assert (now(moved).state, now(moved).outcome) == (MoveState.DONE, Outcome.MOVED)
+    assert_kept(tenant_db, repair)
+
+
+def assert_kept(tenant_db, repair):  # noqa: F811
+    """The documents are there, which the doctor tells, and leaves them there."""
+    told = {
+        kind: done for kind, _, done in repair() if kind in ("move_leftover", "unowned_documents")
+    }
+    assert list(told.values()) == [None]
+    counts = [tenant_db[name].count_documents({}) for name in collections_in(tenant_db)]
+    assert sum(counts) == len(SOME)
+
+
+@pytest.mark.usefixtures("real_limits")
+def test_where_the_old_place_is_lost_the_move_has_still_succeeded(europe, command, an_ending_move):
+    acme = an_organization("Acme Corp", cluster="europe")
+    tenant_of(acme).insert_many(SOME)
+    moved = an_ending_move(acme, Strategy.COLLECTION)
+    europe.kill()
+    command("clusters", "lost", "europe", "--confirm", "europe")
+    run_due_movers()
+    assert (now(moved).state, now(moved).outcome) == (MoveState.DONE, Outcome.MOVED)
+    assert documents_of(acme) == SOME

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
+from bson import ObjectId
 
 from portal.audit.deletions import Deletion, deleting, deleting_each
 from portal.database.clusters import database_of, is_lost
@@ -59,18 +60,27 @@ class Ending(Protocol):
 
 def end(run: Ending) -> None:
     """Remove what isn't wanted any more, then the move's tokens, and close its record. May be run
-    again at any point: what is gone is done. Raises UnderHold where a hold is open."""
+    again at any point: what is gone is done. A last copy is kept. Raises UnderHold where a hold is
+    open."""
     move = run.move
     unwanted = _unwanted(move)
-    if is_lost(unwanted.cluster) or _take_over(move, unwanted, run.lease):
-        if is_lost(move.source.cluster) and move.outcome == Outcome.GIVEN_UP:
-            # All that is left of the organization's documents; it isn't the portal's to decide on.
-            log.error("move.copy_kept", move=str(move.id), copy=unwanted.to_mongo().to_dict())
-        elif not is_lost(unwanted.cluster):
+    if is_last_copy(move.organization, unwanted):
+        log.error("move.copy_kept", move=str(move.id), copy=unwanted.to_mongo().to_dict())
+        end_users_at(move.organization, unwanted)
+    elif is_lost(unwanted.cluster) or _take_over(move, unwanted, run.lease):
+        if not is_lost(unwanted.cluster):
             _remove(move, unwanted, run.lease)
         end_users_at(move.organization, unwanted)
         _forget_beside(move, unwanted, run.lease)
     _close(run)
+
+
+def is_last_copy(organization_id: ObjectId, copy: Placement) -> bool:
+    """Tell whether a copy is all that is left of the organization's documents, since it lives in a
+    cluster that is lost. What becomes of that isn't the portal's to decide on."""
+    living = Organization.objects(id=organization_id, state__ne=OrganizationState.PURGED).first()
+    at_lost = living is not None and is_lost(living.placement.cluster)
+    return at_lost and not is_lost(copy.cluster)
 
 
 def _take_over(move: Move, unwanted: Placement, lease: Renewing) -> bool:
@@ -127,7 +137,8 @@ def end_shadow(move: Move, outcome: Outcome, reason: str | None = None) -> None:
 
 
 def give_up(move: Move, reason: str) -> None:
-    """Have a move from or to a cluster that is lost end."""
+    """Have a move from or to a cluster that is lost end. One that ends already keeps its outcome:
+    it goes on by itself with what isn't lost."""
     _write_given_up(move, reason, server_time())
 
 
@@ -141,7 +152,6 @@ def _write_given_up(move: Move, reason: str, now: datetime) -> None:
             MoveState.VERIFYING,
             MoveState.READY,
             MoveState.SHADOW,
-            MoveState.ENDING,
         )
     )
     given_up = begun.update_one(
