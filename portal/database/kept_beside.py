@@ -24,6 +24,7 @@ from pymongo.errors import OperationFailure
 from portal import settings
 from portal.database.clusters import client_of
 from portal.database.portal_role import internal_database
+from portal.database.write_records import COLLECTION as WRITE_RECORDS
 
 EDITS = "edits"
 """Edits of documents: who did what and why, and how far an edit of many is."""
@@ -105,13 +106,15 @@ def _drop_expiring_index(rows: Rows) -> None:
 
 
 def delete_all(cluster: str, organization: ObjectId) -> Iterator[int]:
-    """Delete all that is kept beside the organization's documents in the cluster, in small parts,
-    after each of which it yields how many rows that were. May be run again. Raises
-    ClusterUnavailable."""
-    for name in COLLECTIONS:
+    """Delete all that is kept beside the organization's documents in the cluster, and the records
+    of its idempotency keys, in small parts, after each of which it yields how many rows that were.
+    May be run again. Raises ClusterUnavailable."""
+    own: dict[str, dict[str, Any]] = {name: {"_id.o": organization} for name in COLLECTIONS}
+    own[WRITE_RECORDS] = {"organization": organization}
+    for name, which in own.items():
         rows = rows_of(cluster, name)
         while True:
-            found = rows.find({"_id.o": organization}, {"_id": 1}).limit(DELETED_AT_ONCE)
+            found = rows.find(which, {"_id": 1}).limit(DELETED_AT_ONCE)
             if not (ids := [row["_id"] for row in found]):
                 break
             yield rows.delete_many({"_id": {"$in": ids}}).deleted_count

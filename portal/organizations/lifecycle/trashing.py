@@ -226,7 +226,7 @@ def _undo_trash(organization: Organization) -> Organization:
 
 
 def _delete_beside(organization: Organization) -> Generator[None, None, Organization]:
-    """Delete edits with their before-images, and files."""
+    """Delete edits with their before-images, files, and records of idempotency keys."""
     for _ in delete_all(organization.placement.cluster, organization.id):
         yield
     return organization

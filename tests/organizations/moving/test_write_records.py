@@ -9,8 +9,10 @@ from portal import clock
 from portal.data.handles import documents_of
 from portal.data.idempotency import Progress, write_once
 from portal.database.connection import client, server_time
-from portal.database.write_records import COLLECTION, KEPT
+from portal.database.write_records import COLLECTION, KEPT, records_of
 from portal.documents.organizations import Strategy
+from portal.organizations.lifecycle.trashing import purge_organization
+from portal.organizations.moving.ways_back import end_way_back
 from portal.organizations.moving.write_records import WRITE_RECORDS, copy_records
 from portal.settings import current
 from portal.tenants.moving.errors import Overtaken
@@ -21,8 +23,8 @@ from portal.tenants.placements import COLLECTION as OWN
 from portal.web.context import IdempotencyKey
 from tests.clusters.conftest import europe  # noqa: F401
 from tests.data.conftest import DataProgram
+from tests.factories import a_context, an_organization, fresh
 from tests.factories import a_key as an_api_key
-from tests.factories import an_organization, fresh
 from tests.organizations.moving import carrying
 
 MOVE, ATTEMPT = ObjectId(), 3
@@ -163,6 +165,21 @@ def test_a_key_may_be_used_again_after_its_time(sides, acme):
     records.update_one({"_id": "key 1"}, {"$set": {"at": earlier, "progress": {"batch": 1}}})
     assert write(acme, "key 1", "second") == ({"answer": "second"}, False)
     assert "progress" not in records.find_one({"_id": "key 1"})
+
+
+def test_none_stays_at_a_cluster_that_was_left_or_behind_a_purge(acme, europe):  # noqa: F811
+    def keys(cluster):
+        return set(records_of(cluster).distinct("_id"))
+
+    write(acme, "key 1")
+    write(an_organization("Other", None), "another's")
+    moved = carrying.move(acme, Strategy.DATABASE, "europe")
+    assert (keys("main"), keys("europe")) == ({"key 1", "another's"}, {"key 1"})
+    end_way_back(str(moved.id), a_context())
+    carrying.run_due_movers()
+    assert (keys("main"), keys("europe")) == ({"another's"}, {"key 1"})
+    purge_organization(fresh(acme), None, a_context())
+    assert (keys("main"), keys("europe")) == ({"another's"}, set())
 
 
 def test_a_write_is_done_once_though_it_is_sent_again_at_another_cluster(app, acme, europe):  # noqa: F811
