@@ -2,17 +2,19 @@
 
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from bson import Binary, Decimal128, Int64, ObjectId
 from bson.binary import UuidRepresentation
 from bson.datetime_ms import DatetimeMS
 
+from portal import clock
 from portal.bidi import isolated
 from portal.data import document_ids, extended_json, queries, shell_syntax
 from portal.data.errors import InvalidDocumentId, InvalidExtendedJson, InvalidQuery
@@ -44,7 +46,10 @@ _DATE = re.compile(
     r"(?:\[(?P<zone>[\w/+-]+)\])?"
 )
 _MILLISECOND = timedelta(milliseconds=1)
-_FAR = DatetimeMS(253_402_300_800_000)  # the year 10000, which no datetime reaches
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = _EPOCH.replace(tzinfo=None)
+# The years 1 and 10000: what is outside no datetime reaches.
+_FIRST, _FAR = -62_135_596_800_000, 253_402_300_800_000
 _LEGACY = (
     UuidRepresentation.PYTHON_LEGACY,
     UuidRepresentation.JAVA_LEGACY,
@@ -82,16 +87,33 @@ def candidates(kind: str, text: str) -> list[Any]:
 
 def interval_of(text: str) -> Interval:
     """The time that a date says: a year, month, day, minute, second or millisecond, in the zone
-    that it names in brackets, else UTC. Raises InvalidQuery."""
-    found = _DATE.fullmatch(text.strip())
-    if found is None:
+    that it names in brackets, else UTC; from the first to the last where clocks there show it
+    twice. Raises InvalidQuery, also for what they skip."""
+    found = intervals_of(text)
+    return Interval(found[0].start, found[-1].end)
+
+
+def intervals_of(text: str) -> list[Interval]:
+    """The time that a date says; two such where clocks show it twice. Raises InvalidQuery."""
+    found = _date(text)
+    with _refusals(text):
+        return _intervals(found)
+
+
+def moment_of(text: str) -> datetime | DatetimeMS:
+    """The moment that a date says, the first of a day. Raises InvalidQuery, also for what clocks of
+    the zone show twice."""
+    found = _date(text)
+    with _refusals(text):
+        first, *others = _intervals(found)
+    if others:
+        zone = _zone(found)
+        offsets = (_told(each) for each in clock.offsets_of(_naive(found), zone))
         raise InvalidQuery(
-            f"“{isolated(text)}” is no date: write it as 2026-11-25 or 2026-11-25 08:00."
+            f"{zone} has this time twice: its clocks were put back. Write {' or '.join(offsets)} "
+            "behind it."
         )
-    try:
-        return _interval(found)
-    except (ValueError, KeyError) as error:
-        raise InvalidQuery(f"There is no such date: “{isolated(text)}”.") from error
+    return first.start
 
 
 def in_zone(text: str, zone: str) -> str:
@@ -130,14 +152,14 @@ def _numbers(text: str) -> list[Any]:
     exact = Decimal(text.strip())
     if exact == exact.to_integral_value() and -(2**63) <= exact < 2**63:
         return [Int64(exact)]
-    double, decimal = float(exact), Decimal128(text.strip())
+    double = float(exact)
     if Decimal(double) == exact:
         return [double]
     found: list[tuple[Decimal, Any]] = []
     if math.isfinite(double) and double:
         found.append((Decimal(double), double))
-    if decimal.to_decimal() == exact:
-        found.append((exact, decimal))
+    with suppress(ArithmeticError):  # more digits than a decimal has, or out of its range
+        found.append((exact, Decimal128(exact)))
     if not found:
         raise InvalidQuery(f"“{isolated(text)}” has more digits than MongoDB stores.")
     return [value for _, value in sorted(found, key=lambda pair: pair[0])]
@@ -198,35 +220,90 @@ _READERS = {
 }
 
 
-def _interval(found: re.Match[str]) -> Interval:
-    given = {name: int(text) for name, text in found.groupdict().items() if text and text.isdigit()}
-    zone = ZoneInfo(found["zone"]) if found["zone"] else UTC
-    fraction = (found["fraction"] or "").ljust(3, "0") if found["fraction"] else ""
-    start = datetime(
-        given["year"], given.get("month", 1), given.get("day", 1), given.get("hour", 0),
-        given.get("minute", 0), given.get("second", 0), int(fraction or 0) * 1000, tzinfo=zone,
-    )  # fmt: skip
-    if found["offset"]:
-        start = datetime.fromisoformat(f"{start:%Y-%m-%dT%H:%M:%S.%f}{found['offset']}")
+def _date(text: str) -> re.Match[str]:
+    found = _DATE.fullmatch(text.strip())
+    if found is None:
+        raise InvalidQuery(
+            f"“{isolated(text)}” is no date: write it as 2026-11-25 or 2026-11-25 08:00."
+        )
+    return found
+
+
+@contextmanager
+def _refusals(text: str) -> Iterator[None]:
     try:
-        end = _next(start, given, fraction)
-    except OverflowError:
-        return Interval(start.astimezone(UTC), _FAR)
-    return Interval(start.astimezone(UTC), end.astimezone(UTC))
+        yield
+    except clock.NotOneMoment as error:
+        raise InvalidQuery(f"{error}.") from error
+    except ValueError as error:
+        raise InvalidQuery(f"There is no such date: “{isolated(text)}”.") from error
 
 
-def _next(start: datetime, given: dict[str, int], fraction: str) -> datetime:
-    if "month" not in given:
-        return _beginning(start, start.year + 1, 1, 1)
-    if "day" not in given:
-        return _beginning(start, start.year + start.month // 12, start.month % 12 + 1, 1)
-    if "hour" not in given:
-        return start + timedelta(days=1)  # of the calendar: the zone stays
-    step = _MILLISECOND if fraction else timedelta(seconds=1 if "second" in given else 60)
-    return start.astimezone(UTC) + step
+def _intervals(found: re.Match[str]) -> list[Interval]:
+    naive, zone = _naive(found), _zone(found)
+    if found["hour"]:
+        offsets = clock.offsets_of(naive, zone)
+        if found["offset"]:
+            offsets = (_offset(found["offset"]),)
+        elif not offsets:
+            clock.offset_of(naive, zone)  # raises
+        step = 1 if found["fraction"] else 1000 if found["second"] else 60_000
+        starts = [_milliseconds(naive, offset) for offset in offsets]
+        return [Interval(_moment(start), _moment(start + step)) for start in starts]
+    # Of a midnight that is there twice the first, and of one that isn't the end of the gap.
+    begin, end = _start_of_day(naive, zone), _next(naive, found)
+    if end is None:  # beyond what Python has
+        after = _FAR - _milliseconds(naive, timedelta())
+        return [Interval(_moment(begin), _moment(begin + after))]
+    return [Interval(_moment(begin), _moment(_start_of_day(end, zone)))]
 
 
-def _beginning(start: datetime, year: int, month: int, day: int) -> datetime:
-    if year > 9999:
-        raise OverflowError(year)
-    return start.replace(year=year, month=month, day=day)
+def _naive(found: re.Match[str]) -> datetime:
+    given = {name: int(text) for name, text in found.groupdict().items() if text and text.isdigit()}
+    thousandths = int((found["fraction"] or "0").ljust(3, "0"))
+    return datetime(  # noqa: DTZ001 (of a zone's clocks)
+        given["year"], given.get("month", 1), given.get("day", 1), given.get("hour", 0),
+        given.get("minute", 0), given.get("second", 0), thousandths * 1000,
+    )  # fmt: skip
+
+
+def _zone(found: re.Match[str]) -> tzinfo:
+    name = found["zone"] or "UTC"
+    if not clock.is_zone(name):
+        raise InvalidQuery(f"There is no time zone {isolated(name[:100])}.")
+    return clock.zone_of(name)
+
+
+def _offset(text: str) -> timedelta:
+    return datetime.fromisoformat(f"2000-01-01T00:00{text}").utcoffset() or timedelta()
+
+
+def _told(offset: timedelta) -> str:
+    return datetime(2000, 1, 1, tzinfo=timezone(offset)).isoformat()[19:]
+
+
+def _start_of_day(naive: datetime, zone: tzinfo) -> int:
+    return _milliseconds(naive, naive.replace(tzinfo=zone).utcoffset() or timedelta())
+
+
+def _milliseconds(naive: datetime, offset: timedelta) -> int:
+    return (naive - _NAIVE_EPOCH - offset) // _MILLISECOND
+
+
+def _moment(milliseconds: int) -> datetime | DatetimeMS:
+    if _FIRST <= milliseconds < _FAR:
+        return _EPOCH + milliseconds * _MILLISECOND
+    return DatetimeMS(milliseconds)
+
+
+def _next(naive: datetime, found: re.Match[str]) -> datetime | None:
+    """The beginning of the next year, month or day, if Python has it."""
+    try:
+        if not found["month"]:
+            return naive.replace(year=naive.year + 1)
+        if not found["day"]:
+            year, month = naive.year + naive.month // 12, naive.month % 12 + 1
+            return naive.replace(year=year, month=month)
+        return naive + timedelta(days=1)
+    except (ValueError, OverflowError):
+        return None

@@ -16,6 +16,7 @@ from portal.data.condition_values import (
     Interval,
     candidates,
     interval_of,
+    intervals_of,
     read_as,
     without_zone,
 )
@@ -177,7 +178,8 @@ def any_of(filters: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _is(condition: Condition) -> dict[str, Any]:
     """Any of the values, each as any of the kinds meant."""
     if "date" in condition.kinds:
-        ranges = [_within(condition.field, interval_of(value)) for value in condition.values]
+        intervals = [each for value in condition.values for each in intervals_of(value)]
+        ranges = [_within(condition.field, each) for each in intervals]
         others = tuple(kind for kind in condition.kinds if kind != "date")
         texts = [without_zone(value) for value in condition.values]
         equal = [_equal(condition.field, others, texts)] if others else []

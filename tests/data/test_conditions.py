@@ -195,6 +195,56 @@ def test_a_day_is_that_of_the_reader(found):
     assert found(values, is_("date", "2026-03")) == [0, 1, 2, 3]
 
 
+def test_an_hour_that_clocks_show_twice_is_both_and_one_that_they_skip_none(found):
+    def at(hour, minute=30):
+        return datetime(2026, 10, 25, hour, minute, tzinfo=UTC)
+
+    values = [at(0, 29), at(0), at(0, 31), at(1, 29), at(1), at(1, 31), at(2)]
+    twice = "2026-10-25 02:30[Europe/Berlin]"
+    assert found(values, is_("date", twice)) == [1, 4]
+    assert found(values, is_("date", twice.replace("[", "+01:00["))) == [4]
+    assert found(values, ("is_not", ("date",), (twice,))) == [0, 2, 3, 5, 6]
+    assert found(values, ("at_least", ("date",), (twice,))) == [1, 2, 3, 4, 5, 6]
+    assert found(values, ("more_than", ("date",), (twice,))) == [5, 6]
+    assert found(values, ("less_than", ("date",), (twice,))) == [0]
+    assert found(values, ("at_most", ("date",), (twice,))) == [0, 1, 2, 3, 4]
+    assert found(values, is_("date", "2026-10-25[Europe/Berlin]")) == [0, 1, 2, 3, 4, 5, 6]
+    skipped = Condition("f", "at_least", ("date",), ("2026-03-29 02:30[Europe/Berlin]",))
+    with pytest.raises(InvalidQuery, match="Europe/Berlin has no such time"):
+        _ = skipped.filter
+
+
+def test_days_at_both_ends_of_the_years_are_those_of_the_reader(found):
+    def at(milliseconds):
+        return DatetimeMS(milliseconds)
+
+    year_1, year_10000 = -62_135_596_800_000, 253_402_300_800_000
+    berlin = (53 * 60 + 28) * 1000  # by the sun, as clocks were then
+    values = [at(year_1 - berlin - 1), at(year_1 - berlin), at(year_1 + 86_400_000 - berlin)]
+    assert found(values, is_("date", "0001-01-01[Europe/Berlin]")) == [1]
+    later = [at(year_10000 + 4 * 3_600_000), at(year_10000 + 5 * 3_600_000)]
+    assert found(later, is_("date", "9999-12-31 23:00[America/New_York]")) == [0]
+    assert found(later, is_("date", "9999[America/New_York]")) == [0]
+
+
+@pytest.mark.parametrize("zone", ["Europe", "America", "x" * 1900, "../UTC", "Mars/Base"])
+def test_a_zone_that_is_none_is_told(zone):
+    with pytest.raises(InvalidQuery):
+        _ = Condition("f", "is", ("date",), (f"2026-11-25[{zone}]",)).filter
+
+
+@pytest.mark.parametrize("text", ["1e9999", "-1e9999", "1e-9999"])
+def test_a_number_that_nothing_holds_is_told(text):
+    with pytest.raises(InvalidQuery, match="more digits than MongoDB stores"):
+        _ = Condition("f", "is", ("number",), (text,)).filter
+
+
+def test_a_number_of_more_digits_than_a_decimal_has_is_the_nearest_double(found):
+    long = "123456789012345678901234567890123456789"
+    assert found([float(long), Decimal128(long[:34] + "00000"), 1], is_("number", long)) == [0]
+    assert found([0.5], ("less_than", ("number",), (f"0.{'5' * 40}",))) == [0]
+
+
 def test_a_range_of_days_has_its_last_day(found):
     values = [datetime(2020, 5, 31, 23, 59, tzinfo=UTC), datetime(2020, 6, 1, tzinfo=UTC),
               datetime(2020, 6, 30, 23, 59, 59, 999000, tzinfo=UTC), datetime(2020, 7, 1, tzinfo=UTC)]  # fmt: skip

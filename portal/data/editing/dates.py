@@ -3,6 +3,8 @@
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
+from portal import clock
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400_000
 _WITHIN_PYTHON = (-62_135_596_800_000 + 2 * _DAY, 253_402_300_799_999 - 2 * _DAY)
@@ -42,7 +44,7 @@ def utc_text(milliseconds: int) -> str:
 
 def parse_date(text: str, zone: tzinfo) -> int | None:
     """The milliseconds of a date as it is typed, in ``zone`` unless it says its own; ``None`` for
-    what is no date, or a time that the zone's clocks skip."""
+    what is no date. Raises NotOneMoment."""
     found = _TEXT.fullmatch(text.strip())
     if found is None:
         return None
@@ -73,14 +75,11 @@ def _with_offset(wall: int, offset: str) -> int:
     return wall - (1 if offset[0] == "+" else -1) * minutes * 60_000
 
 
-def _in_zone(wall: int, zone: tzinfo) -> int | None:
+def _in_zone(wall: int, zone: tzinfo) -> int:
     if not is_within_years(wall):
         return wall
-    local = moment_of(wall).replace(tzinfo=zone)
-    back = local.astimezone(UTC)
-    if back.astimezone(zone).replace(tzinfo=None) != local.replace(tzinfo=None):
-        return None
-    return (back - _EPOCH) // timedelta(milliseconds=1)
+    offset = clock.offset_of(moment_of(wall).replace(tzinfo=None), zone)
+    return wall - offset // timedelta(milliseconds=1)
 
 
 def _days_of(year: int, month: int) -> int:

@@ -162,9 +162,12 @@ def _read_decimal(typed: Typed) -> bytes:
 
 
 def _read_date(typed: Typed) -> bytes:
-    milliseconds = dates.parse_date(typed.text, clock.zone_of(typed.zone))
+    try:
+        milliseconds = dates.parse_date(typed.text, clock.zone_of(typed.zone))
+    except clock.NotOneMoment as error:
+        raise NotOfKind(f"in UTC: {error}") from error
     if milliseconds is None:
-        raise NotOfKind("as a date like 2026-11-25T08:00, at a time that the zone has")
+        raise NotOfKind("as a date like 2026-11-25T08:00")
     return bson.encode({"": bson.DatetimeMS(milliseconds)})
 
 

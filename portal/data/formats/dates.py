@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from portal import clock
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -84,10 +86,13 @@ def milliseconds_reader(layout: str, zone: str) -> Callable[[str], int]:
         if found is None:
             raise NoDate(f"Not a date like {example(layout)}")
         moment, has_offset = _moment(found.groupdict())
-        if not has_offset:
-            moment = moment.replace(tzinfo=local)
-            _check_clock(moment, zone)
-        return (moment - EPOCH) // _MILLISECOND
+        if has_offset:
+            return (moment - EPOCH) // _MILLISECOND
+        try:
+            offset = clock.offset_of(moment, local)
+        except clock.NotOneMoment as error:
+            raise NoDate(str(error)) from error
+        return (moment - _NAIVE_EPOCH - offset) // _MILLISECOND
 
     return read
 
@@ -140,15 +145,6 @@ def _hour(parts: dict[str, str | None]) -> int:
     if half is None:
         return hour
     return hour % 12 + (12 if half.upper() == "PM" else 0)
-
-
-def _check_clock(moment: datetime, zone: str) -> None:
-    if moment.utcoffset() == moment.replace(fold=1).utcoffset():
-        return
-    there = moment.astimezone(UTC).astimezone(moment.tzinfo)
-    if there.replace(tzinfo=None) != moment.replace(tzinfo=None):
-        raise NoDate(f"{zone} has no such time: its clocks were put forward")
-    raise NoDate(f"{zone} has this time twice: its clocks were put back")
 
 
 def example(layout: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import bson
 
 from portal.data import extended_json, shell_syntax
-from portal.data.condition_values import in_zone, interval_of
+from portal.data.condition_values import in_zone, moment_of
 from portal.data.conditions import check_field
 from portal.data.edits import Refusal
 from portal.data.errors import FieldExists, InvalidExtendedJson, InvalidQuery, PathNotFound
@@ -219,6 +219,8 @@ def read_value(kind: str, text: str, zone: str = "") -> bytes:
     try:
         return reader(in_zone(text, zone) if kind == "date" else text)
     except (InvalidExtendedJson, InvalidQuery) as error:
+        if kind == "date" and isinstance(error, InvalidQuery):
+            raise InvalidChange(error.reason) from error
         raise InvalidChange(f"“{text[:40]}” is no {KINDS[kind]}.") from error
 
 
@@ -287,7 +289,7 @@ _READERS: dict[str, Callable[[str], bytes]] = {
     "int64": _typed("$numberLong"),
     "double": _typed("$numberDouble"),
     "decimal": _typed("$numberDecimal"),
-    "date": lambda text: bson.encode({"": interval_of(text).start}),
+    "date": lambda text: bson.encode({"": moment_of(text)}),
     "boolean": _one_of("true", "false"),
     "null": lambda text: framed(b"\x0a\0"),
     "objectid": _typed("$oid"),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from portal.clock import NotOneMoment
 from portal.data.editing.dates import local_text, offset_words, parse_date, utc_text
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -43,9 +44,19 @@ def test_what_is_no_date_is_not_guessed(text):
     assert parse_date(text, UTC) is None
 
 
-def test_an_hour_that_a_zone_skips_is_no_time_there():
-    assert parse_date("2026-03-29T02:30", BERLIN) is None
-    assert parse_date("2026-03-29T02:30", UTC) is not None
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("2026-03-29T02:30", "Europe/Berlin has no such time: its clocks were put forward"),
+        ("2026-10-25T02:45", "Europe/Berlin has this time twice: its clocks were put back"),
+    ],
+    ids=["skipped", "twice"],
+)
+def test_an_hour_that_a_zone_skips_or_has_twice_is_not_guessed(text, words):
+    with pytest.raises(NotOneMoment, match=words):
+        parse_date(text, BERLIN)
+    assert parse_date(text, UTC) == parse_date(f"{text}Z", BERLIN)
+    assert parse_date(f"{text}+02:00", BERLIN) == parse_date(f"{text}Z", UTC) - 7_200_000
 
 
 def test_the_offset_is_that_of_the_day():

@@ -114,6 +114,28 @@ def test_a_date_is_set_in_the_zone_of_the_reader_which_stands_beside_it(visitor,
     assert bson.decode(stored, CODEC)["due"] == datetime(2026, 11, 25, 7, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (
+            "2026-10-25 02:45",
+            "has this time twice: its clocks were put back. Write +02:00 or +01:00",
+        ),
+        ("2026-03-29 02:30", "has no such time: its clocks were put forward."),
+        ("soon", "is no date: write it as 2026-11-25 or 2026-11-25 08:00."),
+    ],
+    ids=["twice", "skipped", "none"],
+)
+def test_a_date_that_is_no_moment_is_not_set(visitor, desk, typed, words):
+    change = {
+        "changes-0-field": "due", "changes-0-action": "set", "changes-0-kind": "date",
+        "changes-0-value": typed, "zone": "Europe/Berlin",
+    }  # fmt: skip
+    page = visitor.post(f"{DATA}/bulk", change)
+    assert (page.status, words in page.html.select_one(".error-summary").text) == (422, True)
+    assert page.html.select_one("#value-hint span").text == "Europe/Berlin"
+
+
 def test_many_are_deleted_by_what_was_shown_and_come_back(visitor, desk):
     desk.insert(*({"_id": n, "status": "waiting", "n": n} for n in range(5)), {"_id": 7})
     before = desk.stored()
