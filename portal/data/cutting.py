@@ -88,7 +88,9 @@ def list_cut(
             {"$limit": limit + 1},
         ]
         found = _read(access, handle, stages, way, comment)
-    more = len(found) > limit
+        more = len(found) > limit
+        if more and not cursor:
+            plans.check_sortable(access.organization, handle, query, ordered, comment)
     found = found[:limit]
     if backwards:
         found.reverse()

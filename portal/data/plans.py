@@ -11,6 +11,7 @@ from pymongo.errors import OperationFailure
 
 from portal.data.errors import IndexNeeded, NeedsOwnPlacement, QueryTooSlow
 from portal.data.lacking_indexes import note_refused, note_slow
+from portal.data.queries import lists_on, unsortable
 from portal.database.clusters import database_of
 from portal.documents.organizations import Organization, Strategy
 from portal.tenants import Tenant
@@ -60,6 +61,28 @@ def check_aggregate(
         _check(organization, command, query, sort)
 
 
+def check_sortable(
+    organization: Organization,
+    handle: Tenant,
+    query: Mapping[str, Any],
+    sort: Mapping[str, int],
+    comment: str | None = None,
+) -> None:
+    """Raise InvalidQuery where a document that matches has a list in what is sorted by.
+
+    MongoDB sorts a list by one of its elements, and the bounds of a page compare the list: it would
+    be on two pages, or on none. An index that gives the order knows whether it has any. Without
+    one, documents are looked at one by one, as they were for the sort.
+    """
+    lists = lists_on(sort)
+    names = [name for name in sort if name != "_id"]
+    if not lists or _knows_no_lists(organization, query, sort, names):
+        return
+    wanted = {"$and": [query, lists]} if query else lists
+    if any(True for _ in handle.find(wanted, {"_id": 1}, limit=1, comment=comment)):
+        raise unsortable(" or ".join(names))
+
+
 @contextmanager
 def noting_slow(
     organization: Organization, query: Mapping[str, Any], sort: Mapping[str, int]
@@ -94,6 +117,26 @@ def index_of(
     if organization.placement.strategy == Strategy.SHARED:
         return None
     return _index_in(_stages(_explain(organization, {"find": "", "filter": query, "sort": sort})))
+
+
+def _knows_no_lists(
+    organization: Organization,
+    query: Mapping[str, Any],
+    sort: Mapping[str, int],
+    names: Sequence[str],
+) -> bool:
+    if organization.placement.strategy == Strategy.SHARED:
+        return False
+    stages = _stages(_explain(organization, {"find": "", "filter": query, "sort": sort}))
+    sources = [each for each in stages if "inputStage" not in each and "inputStages" not in each]
+    return bool(sources) and all(
+        source["stage"] == "IXSCAN"
+        and set(names) <= set(source["keyPattern"])
+        and not any(
+            source.get("multiKeyPaths", {}).get(name, source["isMultiKey"]) for name in names
+        )
+        for source in sources
+    )
 
 
 def _conditions(query: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -108,9 +108,7 @@ def cursor_of_values(values: Mapping[str, bytes]) -> str:
     for index, (name, value) in enumerate(values.items()):
         kind = value[4]
         if kind in (_ARRAY, _UNDEFINED, _DB_POINTER):
-            raise InvalidQuery(
-                f"Documents with a list or DBPointer in {name} can’t be sorted by it."
-            )
+            raise unsortable(name)
         parts.append(value[4:5] + str(index).encode() + b"\0" + value[6:-1])
     encoded = framed(b"".join(parts))
     try:
@@ -118,6 +116,20 @@ def cursor_of_values(values: Mapping[str, bytes]) -> str:
     except BSONError as error:
         raise NoCursor from error
     return base64.urlsafe_b64encode(encoded).rstrip(b"=").decode()
+
+
+def lists_on(sort: Mapping[str, int]) -> dict[str, Any]:
+    """The filter of documents with a list in a field that is sorted by, or on the way to it; empty
+    where there are none, as in ``_id``."""
+    ways = [name.split(".") for name in sort if name != "_id"]
+    paths = [".".join(way[:depth]) for way in ways for depth in range(1, len(way) + 1)]
+    either = [{path: {"$type": "array"}} for path in dict.fromkeys(paths)]
+    return {"$or": either} if either else {}
+
+
+def unsortable(name: str) -> InvalidQuery:
+    """The refusal of a sort by a field of this name."""
+    return InvalidQuery(f"Documents with a list or DBPointer in {name} can’t be sorted by it.")
 
 
 def first_page(

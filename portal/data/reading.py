@@ -93,6 +93,8 @@ def list_documents(access: DocumentAccess, query: Query, comment: str | None) ->
             comment=comment,
         )
         documents = [bytes(document.raw) for document in found]
+        if query.after is None and len(documents) > query.limit:
+            plans.check_sortable(access.organization, handle, query.filter, sort, comment)
     documents, following = first_page(
         documents, query.limit, lambda document: cursor_of(document, sort)
     )

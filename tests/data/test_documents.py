@@ -207,10 +207,39 @@ def test_pages_of_a_search_for_words_or_places_have_every_document_once(writer, 
     assert len(writer.ids(filter=json.dumps(query), limit=4)) == 9
 
 
-def test_a_list_cannot_be_paged_by(writer, stored):
-    stored.insert_many({"a": [n, n + 1]} for n in range(3))
-    refused = writer.get(ACME, query_string={"sort": '{"a": 1}', "limit": 1})
-    assert fault(refused)[:2] == (422, "invalid_query")
+LISTS = {
+    "lost, down": ([{"a": 5}, {"a": 4}, {"a": [1]}], {"a": -1}),
+    "twice, up": ([{"a": 1}, {"a": [2]}, {"a": 3}, {"a": 4}], {"a": 1}),
+    "on the way": ([{"a": {"b": 1}}, {"a": {"b": 2}}, {"a": [{"b": 3}]}], {"a.b": 1}),
+    "an empty one": ([{"n": 1, "a": 1}, {"n": 1, "a": 2}, {"n": 2, "a": []}], {"n": 1, "a": -1}),
+}
+
+
+@pytest.mark.parametrize(("documents", "sort"), LISTS.values(), ids=LISTS)
+def test_what_has_a_list_somewhere_is_not_paged_by_it(writer, stored, documents, sort):
+    stored.insert_many({"_id": n, **each} for n, each in enumerate(documents))
+    sorted_by = {"sort": json.dumps(sort)}
+    for _ in ("without an index", "with one"):
+        refused = writer.get(ACME, query_string={**sorted_by, "limit": 2})
+        assert fault(refused)[:2] == (422, "invalid_query")
+        assert "list" in refused.json["error"]["message"]
+        whole = writer.ids(**sorted_by, limit=len(documents), json="relaxed")
+        in_order = [*sort.items(), ("_id", next(reversed(sort.values())))]
+        assert whole == [each["_id"] for each in stored.find(sort=in_order)]
+        others = {"filter": '{"_id": {"$lt": 1}}'}
+        assert writer.ids(**sorted_by, **others, limit=1, json="relaxed") == [0]
+        stored.create_index(in_order)
+
+
+def test_an_index_tells_that_nothing_is_a_list(writer, stored, commands):
+    stored.insert_many({"_id": n, "a": n, "tags": ["x"]} for n in range(30))
+    stored.create_index([("a", 1), ("_id", 1), ("tags", 1)])
+    for looked_at in ("explain", "find"):
+        commands.clear()
+        assert writer.get(ACME, query_string={"sort": '{"a": 1}', "limit": 10}).json["next"]
+        assert commands[-1] == looked_at
+        stored.drop_indexes()
+    assert len(writer.ids(sort='{"a": 1}', limit=10)) == 30
 
 
 def test_nothing_goes_on_for_ever_behind_an_id_that_a_query_cannot_carry(writer):

@@ -262,6 +262,9 @@ class DocumentReader:
             access.mask.check_sort(self.sort)
             access.mask.check_filter(self.query, lambda: text_paths(self.handle))
             plans.check_find(access.organization, self.handle, self.query, self.sort)
+            if after is None:
+                with pymongo.timeout(PAGE_SECONDS):
+                    plans.check_sortable(access.organization, self.handle, self.query, self.sort)
         while True:
             page, size_bytes = self._page(after, limit)
             if not page:

@@ -8,7 +8,7 @@ from bson import Decimal128, Int64, ObjectId, Timestamp
 
 from portal.data import plans
 from portal.data.access import document_access
-from portal.data.errors import IndexNeeded
+from portal.data.errors import IndexNeeded, InvalidQuery
 from portal.data.formats.options import Format, WriteOptions
 from portal.data.queries import Query
 from portal.data.transfer import exports
@@ -93,6 +93,14 @@ def test_equal_values_are_neither_missed_nor_repeated(seen, stored):
     made = export(seen, WriteOptions(Format.BSON), Query({}, {"same": -1}))
     found = [each["_id"] for each in bson.decode_all(content(seen, made))]
     assert sorted(found) == list(range(40))
+
+
+def test_what_has_a_list_somewhere_is_not_exported_in_its_order(seen, stored):
+    stored.insert_many({"_id": n, "a": [n] if n == 9 else n} for n in range(20))
+    with pytest.raises(InvalidQuery, match="a list"):
+        export(seen, WriteOptions(Format.BSON), Query({}, {"a": 1}))
+    made = export(seen, WriteOptions(Format.BSON), Query({"_id": {"$gt": 9}}, {"a": 1}))
+    assert made.written.documents == 10
 
 
 def test_killed_it_goes_on_and_is_whole(seen, stored, monkeypatch):
