@@ -8,6 +8,7 @@ from marshmallow import fields
 from portal.api.schemas import Body, Response, Success
 from portal.data.formats.options import ColumnType, Empty, Format
 from portal.data.indexes.listing import MOST_INDEXES, READY
+from portal.data.selections import MOST_COLUMNS
 from portal.data.transfer.files import LARGEST_BYTES
 from portal.data.transfer.mapping import Earlier, proposed
 from portal.data.transfer.plans import STOPS_PER_MILLE, USUAL_STOP, WHICH_HEADING, Existing
@@ -92,6 +93,32 @@ class ExportBody(Body):
         validate=ma.validate.OneOf([kind.value for kind in Format]),
     )
     gzip = fields.Boolean(load_default=False, truthy={True}, falsy={False})
+    typed = fields.Boolean(
+        load_default=True,
+        truthy={True},
+        falsy={False},
+        metadata={"description": "CSV with types in its heading, as an import reads it"},
+    )
+    guarded = fields.Boolean(
+        load_default=True,
+        truthy={True},
+        falsy={False},
+        metadata={"description": "CSV cells that would be formulas begin with '"},
+    )
+    spreadsheet = fields.Boolean(
+        load_default=False,
+        truthy={True},
+        falsy={False},
+        metadata={"description": "CSV with `;` between cells, and a byte order mark"},
+    )
+    fields_ = fields.List(
+        fields.String(validate=ma.validate.Length(1, 500)),
+        load_default=[],
+        data_key="fields",
+        attribute="fields",
+        validate=ma.validate.Length(max=MOST_COLUMNS),
+        metadata={"description": "columns of CSV without types, not all", "example": ["due"]},
+    )
     filter = fields.Dict(metadata={"example": {"title": "First"}})
     sort = fields.Dict(metadata={"example": {"_id": -1}})
 
@@ -185,6 +212,15 @@ class ExportInfo(Response):
         metadata={"description": "why it failed", "example": "Some documents are sensitive now."},
     )
     documents = fields.Integer(required=True, metadata=_COUNT)
+    left_out = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        required=True,
+        metadata={
+            "description": "the documents whose field isn't in a CSV file without types, by field",
+            "example": {"note": 12},
+        },
+    )
     size = fields.Integer(required=True, metadata={"example": 21_400_000})
     until = fields.AwareDateTime(required=True, metadata={"example": "2026-12-06T14:10:02+00:00"})
 

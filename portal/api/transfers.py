@@ -24,13 +24,14 @@ from portal.api.replay import PARAMETER, REFUSALS, takes_key
 from portal.data.access import DocumentAccess, program_access
 from portal.data.errors import InvalidIndex, TooManyIndexes
 from portal.data.formats.error_files import ErrorFile
-from portal.data.formats.options import Format, WriteOptions
+from portal.data.formats.options import Format
 from portal.data.masks.errors import FieldMasked
 from portal.data.queries import Query
 from portal.data.transfer import exports, files, imports, showing
 from portal.data.transfer.dump_indexes import begin_builds, indexes_of_dump
 from portal.data.transfer.errors import (
     ChunkRefused,
+    ColumnsRefused,
     ExportNotDone,
     FileGone,
     FileTooLarge,
@@ -304,7 +305,9 @@ def discard_import(name: str, file_id: str) -> dict[str, Any]:
     return {}
 
 
-@transfers.post(_EXPORTS, refusals=(*OF_READING, *REFUSALS, FieldMasked, TooMuchKept))
+@transfers.post(
+    _EXPORTS, refusals=(*OF_READING, *REFUSALS, FieldMasked, TooMuchKept, ColumnsRefused)
+)
 @takes_json(schemas.ExportBody, PARAMETER)
 @logged_in
 @transfers.response(202, schemas.ExportAnswer)
@@ -312,12 +315,20 @@ def begin_export(name: str) -> tuple[dict[str, Any], int]:
     """Have documents exported
 
     All, or those of a filter, into a file that a job makes: read the export until its `state` is
-    `done`. One that can't be whole fails. For a stream at once, read documents with
-    `Accept: application/x-ndjson`.
+    `done`. One that can't be whole fails. CSV is read again by an import as the same documents;
+    with `typed` false it is for people, and what no column has is told by `left_out`. For a stream
+    at once, read documents with `Accept: application/x-ndjson`.
     """
     seen = _seen(name, "documents.read")
     body = body_query(schemas.ExportBody)
-    options = WriteOptions(Format(body["format"]), gzip=body["gzip"])
+    options = exports.options_of(
+        Format(body["format"]),
+        gzip=body["gzip"],
+        typed=body["typed"],
+        guarded=body["guarded"],
+        spreadsheet=body["spreadsheet"],
+        fields=body["fields"],
+    )
     asked = Query(body.get("filter", {}), body.get("sort", {}))
     words = "the documents of a filter" if asked.filter else "all documents"
     key = key_for(seen.organization, "exports", bodies.read())
@@ -429,6 +440,7 @@ def _shown_export(found: exports.Export) -> dict[str, Any]:
         "state": found.job.state if found.job else "failed",
         "reason": found.job.reason if found.job else None,
         "documents": found.written.documents,
+        "left_out": found.written.left_out,
         "size": found.file.size_bytes,
         "until": found.file.content_until,
     }

@@ -17,17 +17,17 @@ from portal.cli.running import CommandFailed, on_database, plain, refusals
 from portal.data import queries
 from portal.data.access import DocumentAccess, operator_access
 from portal.data.formats.error_files import ErrorFile
-from portal.data.formats.options import Column, Format, WriteOptions
+from portal.data.formats.options import Column, Format
 from portal.data.formats.surveying import Survey
 from portal.data.formats.writing import Writer
 from portal.data.transfer import imports
 from portal.data.transfer.dump_indexes import begin_builds, indexes_of_dump
 from portal.data.transfer.errors import TransferNotFound
-from portal.data.transfer.exports import DocumentReader
+from portal.data.transfer.exports import DocumentReader, options_of
 from portal.data.transfer.files import CHUNK_BYTES, StoredFile, pieces_of, put_stream
 from portal.data.transfer.mapping import earlier_plans
 from portal.data.transfer.plans import Existing, Plan
-from portal.data.transfer.showing import errors_of, tried_words
+from portal.data.transfer.showing import errors_of, left_out_words, tried_words
 from portal.data.transfer.stages import Import, find_import
 from portal.documents.jobs import JobState
 from portal.jobs.errors import JobEnded
@@ -44,9 +44,27 @@ _FORMATS = click.Choice([kind.value for kind in Format])
 @click.option("--format", "kind", default="jsonl", show_default=True, type=_FORMATS)
 @click.option("--filter", "text", default="{}", help="A filter, as Extended JSON.")
 @click.option("--gzip", is_flag=True, help="Pack it.")
+@click.option(
+    "--typed/--untyped", default=True, help="CSV with types in its heading, as an import reads it."
+)
+@click.option(
+    "--guarded/--unguarded", default=True, help="CSV cells that would be formulas begin with '."
+)
+@click.option("--spreadsheet", is_flag=True, help="CSV with ; between cells, and a mark.")
+@click.option("--field", "fields", multiple=True, help="A column of untyped CSV, in place of all.")
 @with_appcontext
 @on_database
-def export_documents(slug: str, kind: str, text: str, *, gzip: bool) -> None:
+def export_documents(
+    slug: str,
+    kind: str,
+    text: str,
+    fields: tuple[str, ...],
+    *,
+    gzip: bool,
+    typed: bool,
+    guarded: bool,
+    spreadsheet: bool,
+) -> None:
     """Write the documents of the organization with this SLUG to the standard output.
 
     All of them, or those that match; an import reads them again as they were. Where it breaks off
@@ -55,8 +73,15 @@ def export_documents(slug: str, kind: str, text: str, *, gzip: bool) -> None:
     with refusals():
         access = operator_access(planning.find_organization(slug))
         reader = DocumentReader(access, queries.parse_query(text), {})
-        options = WriteOptions(Format(kind), gzip=gzip)
-        if options.format == Format.CSV:
+        options = options_of(
+            Format(kind),
+            gzip=gzip,
+            typed=typed,
+            guarded=guarded,
+            spreadsheet=spreadsheet,
+            fields=fields,
+        )
+        if options.format == Format.CSV and not options.columns:
             options = replace(options, columns=_columns(reader))
         writer = Writer(options)
         sys.stdout.buffer.write(writer.begin())
@@ -65,6 +90,8 @@ def export_documents(slug: str, kind: str, text: str, *, gzip: bool) -> None:
         sys.stdout.buffer.write(writer.end())
         sys.stdout.buffer.flush()
     click.echo(f"{writer.written.documents:,} documents are exported.", sys.stderr)
+    if left_out := left_out_words(writer.written):
+        click.echo(plain(left_out), sys.stderr)
 
 
 @click.command("import")

@@ -19,6 +19,7 @@ from portal.tenants.queries import check_filter
 
 MOST_CONDITIONS = 20
 MOST_COLUMNS = 100
+NEWEST_FIRST = {"_id": -1}
 
 
 class Args(Protocol):
@@ -49,6 +50,19 @@ class Selection:
                 check_filter(given)
             parts += [given] if given else []
         return _all_of(parts)
+
+    @property
+    def order(self) -> dict[str, int]:
+        """The sort, or the one that pages have without any."""
+        return dict(self.sort) or NEWEST_FIRST
+
+    def sort_words(self) -> str:
+        """The sort in words."""
+        told = [
+            f"{isolated(name)} {'descending' if way < 0 else 'ascending'}"
+            for name, way in self.order.items()
+        ]
+        return f"by {', then '.join(told)}"
 
     def words(self) -> str:
         """The filter in words."""

@@ -14,11 +14,10 @@ from portal.data.errors import (
 )
 from portal.data.masks.errors import FieldMasked
 from portal.data.reading import Count
-from portal.data.selections import Selection
+from portal.data.selections import NEWEST_FIRST, Selection
 from portal.documents.organizations import Strategy
 from portal.errors import PortalError
 
-NEWEST_FIRST = {"_id": -1}
 SAMPLED = 100
 _FEWER = 5
 _REFUSALS = (FieldMasked, IndexNeeded, InvalidQuery, NeedsOwnPlacement, QueryTooSlow)
@@ -93,7 +92,7 @@ def _asked_or_newest(
     newest: Newest,
 ) -> Browsed:
     query = selection.filter
-    asked = dict(selection.sort) or NEWEST_FIRST
+    asked = selection.order
     if newest.page and not query and asked == NEWEST_FIRST and not (after or before):
         return Browsed(newest.page.first(limit), asked, milliseconds=newest.milliseconds)
     try:

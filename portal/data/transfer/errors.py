@@ -53,6 +53,18 @@ class TooMuchKept(Conflict):
 
 
 @dataclass
+class ColumnsRefused(Invalid):
+    """Fields that can't be the columns of a file."""
+
+    reason: str
+
+    code = "columns_refused"
+    field = "fields"
+    title = "These columns can’t be"
+    message = "{reason}"
+
+
+@dataclass
 class ChunkRefused(Invalid):
     """A part of an upload that is empty, too large, or comes after its end."""
 

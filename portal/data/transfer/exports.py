@@ -5,7 +5,7 @@ The file is made in pieces; with each stands how far it is, so a job that died g
 that can't come to its end has failed: there is no shorter file.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,17 +16,20 @@ from bson import Binary, ObjectId
 from portal.data import plans
 from portal.data.access import DocumentAccess
 from portal.data.errors import IndexNeeded, InvalidQuery, QueryTooSlow
-from portal.data.formats.options import Format, WriteOptions
+from portal.data.formats.mapping import check_mapping
+from portal.data.formats.options import Column, Format, WriteOptions
 from portal.data.formats.surveying import Survey
 from portal.data.formats.writing import Writer
 from portal.data.formats.written import Written
 from portal.data.handles import documents_of
+from portal.data.history.errors import MoreMatch
+from portal.data.literal_fields import names_in
 from portal.data.masks.errors import FieldMasked
 from portal.data.queries import CODEC, Query, beyond, check_sort, cursor_of
-from portal.data.reading import READ_SECONDS, count_documents, list_documents, text_paths
+from portal.data.reading import READ_SECONDS, Count, count_documents, list_documents, text_paths
 from portal.data.server_errors import reading
 from portal.data.transfer import files
-from portal.data.transfer.errors import ExportNotDone, MaskedSince, NotYours
+from portal.data.transfer.errors import ColumnsRefused, ExportNotDone, MaskedSince, NotYours
 from portal.data.transfer.files import (
     Purpose,
     StoredFile,
@@ -80,24 +83,68 @@ class Export:
         return Written.of(self.file.details["reached"]["written"])
 
 
+def options_of(
+    kind: Format,
+    *,
+    gzip: bool = False,
+    typed: bool = True,
+    guarded: bool = True,
+    spreadsheet: bool = False,
+    fields: Collection[str] = (),
+) -> WriteOptions:
+    """The options of an export; ``fields`` are the columns of a CSV file without types, as
+    conditions name them, in place of all. Raises ColumnsRefused."""
+    if fields and (typed or kind != Format.CSV):
+        raise ColumnsRefused("Only CSV without types has some of the fields: choose that, or all.")
+    columns = tuple(
+        Column(name, names_in(name) or tuple(name.split("."))) for name in dict.fromkeys(fields)
+    )
+    for fault in check_mapping(columns) if columns else ():
+        raise ColumnsRefused(f"{columns[fault.index].header}: {fault.reason}")
+    return WriteOptions(
+        kind,
+        gzip=gzip,
+        columns=columns,
+        typed=typed,
+        guarded=guarded,
+        delimiter=";" if spreadsheet else ",",
+        spreadsheet=spreadsheet,
+    )
+
+
+def count_matching(access: DocumentAccess, query: dict[str, Any]) -> Count | None:
+    """The number of documents that match; ``None`` where counting takes too long. Raises
+    InvalidQuery, FieldMasked, IndexNeeded."""
+    try:
+        with pymongo.timeout(READ_SECONDS):
+            return count_documents(access, query, None)
+    except QueryTooSlow:
+        return None
+
+
 def start_export(
     access: DocumentAccess,
     query: Query,
     options: WriteOptions,
     words: str,
     *,
+    expected: int | None = None,
     key: IdempotencyKey | None = None,
 ) -> Export:
     """Have the documents that match exported, once for a ``key``; ``words`` say which. Raises what
-    ``list_documents`` raises, TooMuchKept, IdempotencyKeyReused."""
+    ``list_documents`` raises, MoreMatch where more match than ``expected``, TooMuchKept,
+    IdempotencyKeyReused."""
     with pymongo.timeout(READ_SECONDS):
         list_documents(access, Query(query.filter, query.sort, limit=1), None)
+    count = count_matching(access, query.filter)
+    if expected is not None and count is not None and count.count > expected:
+        raise MoreMatch(count.count, expected)
     asked = bson.encode({"filter": query.filter, "sort": query.sort}, codec_options=CODEC)
     details = {
         "query": Binary(asked),
         "words": words,
         "options": options.stored(),
-        "surveyed": options.format != Format.CSV,
+        "surveyed": options.format != Format.CSV or bool(options.columns),
         "masked": sorted(access.mask.paths),
         "reached": {
             "batch": 0,
@@ -117,7 +164,7 @@ def start_export(
         f"Export as {options.format.label}",
         access.context,
         organization=access.organization.id,
-        total=_total(access, query.filter),
+        total=0 if count is None or count.more else count.count,
         parameters={"file": file.id, "sees_all": not access.mask},
     )
     return find_export(access.organization, file.id)
@@ -285,13 +332,6 @@ class DocumentReader:
                 if size_bytes >= _MOST_PAGE_BYTES:
                     break
         return page, size_bytes
-
-
-def _total(access: DocumentAccess, query: dict[str, Any]) -> int:
-    """The number of documents, as far as it is counted fast; 0 where it isn't known."""
-    with pymongo.timeout(READ_SECONDS):
-        count = count_documents(access, query, None)
-    return 0 if count.more else count.count
 
 
 def _check_owner(access: DocumentAccess, asked: Export) -> None:

@@ -8,9 +8,10 @@ from bson import ObjectId
 from humanize import intcomma, naturalsize
 
 from portal.bidi import isolated
-from portal.data.access import DocumentAccess
 from portal.data.formats.options import Format
-from portal.data.reading import count_documents
+from portal.data.formats.written import Written
+from portal.data.literal_fields import words_of_field
+from portal.data.reading import Count
 from portal.data.transfer.exports import Export
 from portal.data.transfer.passes import Reached
 from portal.data.transfer.plans import reading_chosen
@@ -30,6 +31,9 @@ _ENDED = {
     JobState.PAUSED: "{work} is paused",
 }
 _NOUNS = {Stage.EXAMINE: "The examination", Stage.CHECK: "The check", Stage.WRITE: "The import"}
+
+
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +160,33 @@ def shown_export(found: Export) -> ShownJob | None:
     return shown_job(found.job, title)
 
 
-def count_words(access: DocumentAccess, query: dict) -> str:
-    """The number of documents that match, in words."""
-    found = count_documents(access, query, None)
+def count_words(found: Count | None, *, are_all: bool) -> str:
+    """A number of documents in words."""
+    if found is None:
+        return "not counted: that takes more than 4 seconds"
     number = counted(found.count, "document")
-    return f"More than {number}" if found.more else f"All {number}" if not query else number
+    return f"More than {number}" if found.more else f"All {number}" if are_all else number
+
+
+def fields_words(fields: Sequence[str]) -> str:
+    """Some fields in words, of many the first."""
+    named = ", ".join(isolated(words_of_field(name)) for name in fields[:_MOST_NAMED])
+    more = len(fields) - _MOST_NAMED
+    return f"{named} and {more} more" if more > 0 else named
+
+
+def left_out_words(written: Written) -> str | None:
+    """The fields that have no column in the file, with the number of documents that have each;
+    ``None`` where there is none."""
+    if not written.left_out:
+        return None
+    most = sorted(written.left_out.items(), key=lambda each: -each[1])
+    named = [
+        f"{isolated(name)} of {counted(number, 'document')}" for name, number in most[:_MOST_NAMED]
+    ]
+    more = len(most) - _MOST_NAMED
+    rest = [f"{counted(more, 'more field')}"] if more > 0 else []
+    return f"Not in the file: {', '.join([*named, *rest])}."
 
 
 def _title(found: Import) -> str:

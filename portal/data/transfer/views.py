@@ -261,15 +261,24 @@ def errors(access: Access, file_id: str) -> ResponseReturnValue:
 @with_access("documents.read")
 def export(access: Access) -> ResponseReturnValue:
     """Asks how what the URL selects is exported, and has it done."""
-    seen, form = _seen(access), ExportForm()
-    selection = selection_from(request.args)
-    words = selection.words()
-    asked = Query(selection.filter, dict(selection.sort))
-    done = form.submit(lambda: exports.start_export(seen, asked, form.options, words))
+    seen, selection = _seen(access), selection_from(request.args)
+    form, words = ExportForm(selection.columns), selection.words()
+    asked = Query(selection.filter, selection.order)
+    done = form.submit(
+        lambda: exports.start_export(seen, asked, form.options, words, expected=form.known)
+    )
     if done:
         return redirect(_export_page(access, done.file), 303)
-    count = showing.count_words(seen, selection.filter)
-    return render_page("transfer/export_new.html", access, form, words=words, count=count)
+    count = exports.count_matching(seen, asked.filter)
+    form.show(count)
+    return render_page(
+        "transfer/export_new.html",
+        access,
+        form,
+        words=words,
+        order=selection.sort_words(),
+        count=showing.count_words(count, are_all=not asked.filter),
+    )
 
 
 @blueprint.get("/exports/<export_id>")
@@ -277,8 +286,15 @@ def export(access: Access) -> ResponseReturnValue:
 def show_export(access: Access, export_id: str) -> ResponseReturnValue:
     found = _own_export(access, export_id)
     form = TransferForm()
-    shown = showing.shown_export(found)
-    return render_page("transfer/export.html", access, form, found=found, shown=shown)
+    return render_page(
+        "transfer/export.html",
+        access,
+        form,
+        found=found,
+        shown=showing.shown_export(found),
+        fields=showing.fields_words([each.header for each in found.options.columns]),
+        left_out=showing.left_out_words(found.written),
+    )
 
 
 @blueprint.post("/exports/<export_id>/delete")

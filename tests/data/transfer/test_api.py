@@ -103,6 +103,31 @@ def test_an_export_is_made_and_fetched_by_who_asked_alone(app, acme, writer, sto
     assert writer.get(one).status_code == 404
 
 
+def test_an_export_may_be_csv_without_types_or_guard(writer, stored):
+    stored.insert_many([{"_id": 1, "text": "=1", "a.b": 2}, {"_id": 2, "text": "x", "note": 1}])
+
+    def exported(**body):
+        asked = json.dumps({"format": "csv", **body})
+        made = writer.send("POST", EXPORTS, asked).json["export"]
+        runner.run_due_jobs()
+        one = f"{EXPORTS}/{made['id']}"
+        return writer.get(f"{one}/file").text, writer.get(one).json["export"]["left_out"]
+
+    plain = {"typed": False, "guarded": False}
+    assert exported(**plain, fields=["text", '["a.b"]']) == (
+        "text,a\\.b\r\n=1,2\r\nx,\r\n",
+        {"_id": 2, "note": 1},
+    )
+    assert exported(**plain, spreadsheet=True) == (
+        '\ufeff"_id";"text";"note";"a\\.b"\r\n1;=1;;2\r\n2;x;1;\r\n',
+        {},
+    )
+    assert exported(typed=False)[0].startswith("_id,text,note,a\\.b\r\n1,'=1,,2")
+    for body in ({"fields": ["a"]}, {"fields": ["a", "a.b"], "typed": False}):
+        refused = writer.send("POST", EXPORTS, json.dumps({"format": "csv", **body}))
+        assert fault(refused)[:2] == (422, "columns_refused")
+
+
 @pytest.mark.parametrize(
     ("content", "code"), [(b"%PDF-1", "file_unreadable"), (b"", "file_unreadable")]
 )

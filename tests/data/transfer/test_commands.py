@@ -35,6 +35,17 @@ def test_an_export_may_have_a_filter(acme, stored, app):
     assert bson.decode_all(told.stdout_bytes) == [{"_id": 2}]
 
 
+def test_csv_may_be_without_types_and_guard(acme, stored, command):
+    stored.insert_one({"_id": 1, "text": "=1", "note": "x"})
+    export = ("data", "export", "acme-corp", "--format", "csv", "--untyped")
+    assert command(*export).stdout == "_id,text,note\n1,'=1,x\n"
+    told = command(*export, "--unguarded", "--field", "text")
+    assert told.stdout == "text\n=1\n"
+    assert "Not in the file: _id of 1 document, note of 1 document." in told.stderr
+    refused = command("data", "export", "acme-corp", "--format", "bson", "--field", "text")
+    assert refused.returncode == 2
+
+
 def test_a_dry_run_tells_and_writes_nothing(acme, stored, command, tmp_path):
     file = tmp_path / "orders.jsonl"
     file.write_bytes(lines({"_id": 1}) + b"[1]\n")

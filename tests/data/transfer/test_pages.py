@@ -4,7 +4,8 @@ import io
 
 import pytest
 
-from portal.data.transfer import files
+from portal.data.errors import QueryTooSlow
+from portal.data.transfer import exports, files
 from portal.data.transfer.views import OCTETS
 from portal.documents.organizations import Organization
 from portal.jobs import runner
@@ -45,6 +46,79 @@ def test_an_export_is_made_and_fetched(mara, entries):
     assert file.headers["Content-Disposition"] == "attachment; filename=acme-corp.jsonl"
     mara.post(f"{page}/delete", form_at=page)
     assert mara.client.get(f"{page}/file").status_code == 404
+
+
+def exported(mara, asked, **fields):
+    """The file of an export by the form, and its page."""
+    answer = mara.post(asked, {"format": "csv", "fields": "typed", **fields})
+    assert answer.status == 303, answer.fault("fields")
+    runner.run_due_jobs()
+    return mara.client.get(f"{answer.location}/file").text, mara.get(answer.location)
+
+
+def test_an_export_has_order_and_columns_of_the_page_and_says_what_is_left_out(mara, entries):
+    entries.insert_many(
+        [
+            {"_id": 1, "due": 1, "site": {"x": 1}, "a.b": "=1", "note": "n"},
+            {"_id": 2, "due": 2, "site": {"x": 2}, "note": "n", "status": "done"},
+        ]
+    )
+    columns = "column=due&column=site.x&column=%5B%22a.b%22%5D"
+    asked = f"{EXPORTS}?sort=-due&{columns}"
+    page = mara.get(asked)
+    assert "by due descending" in page.text
+    assert "All 2 documents" in page.text
+    assert "The columns you saw, without types: _id, due, site.x, “a.b”" in page.text
+    text, done = exported(mara, asked, fields="chosen", guarded="y")
+    assert text == "_id,due,site.x,a\\.b\r\n2,2,2,\r\n1,1,1,'=1\r\n"
+    assert "Not in the file: note of 2 documents, status of 1 document." in done.text
+    assert "CSV, without types" in done.text
+    text, done = exported(mara, asked, fields="untyped")
+    assert text.startswith("_id,due,site.x,a\\.b,note,status\r\n2,2,2,,n,done\r\n1,1,1,=1,n,")
+    assert "Not in the file" not in done.text
+    text, _ = exported(mara, f"{EXPORTS}?{columns}")
+    assert text.startswith("_id.int32()")
+    refused = mara.post(asked, {"format": "jsonl", "fields": "chosen"})
+    assert refused.status == 422
+    assert "Only CSV without types" in refused.fault("fields")
+    refused = mara.post(f"{asked}&column=site", {"format": "csv", "fields": "chosen"})
+    assert "site.x: Another column becomes site" in refused.fault("fields")
+    assert mara.post(EXPORTS, {"format": "csv", "fields": "chosen"}).status == 422
+
+
+def test_an_export_without_a_sort_is_in_the_order_of_the_page(mara, entries):
+    entries.insert_many([{"_id": 1}, {"_id": 2}])
+    text, _ = exported(mara, EXPORTS, fields="untyped")
+    assert text == "_id\r\n2\r\n1\r\n"
+    assert "by _id descending" in mara.get(EXPORTS).text
+
+
+def test_an_export_of_more_than_was_shown_is_asked_for_again(mara, entries):
+    entries.insert_many([{"a": 1}, {"a": 1}, {"a": 2}])
+    asked = f"{EXPORTS}?filter=%7B%22a%22%3A1%7D"
+    shown = mara.hidden(asked)
+    assert shown["expected"] == "2"
+    entries.insert_one({"a": 1})
+    refused = mara.send(asked, {**shown, "format": "jsonl", "fields": "typed"})
+    assert refused.status == 409
+    assert "3 documents match now, 2 did when you looked" in refused.text
+    assert refused.html.find("input", {"name": "expected"})["value"] == "3"
+    assert not mara.get(asked).html.find("input", {"name": "growing"})
+    growing = {**shown, "format": "jsonl", "fields": "typed", "growing": "y"}
+    assert refused.html.find("input", {"name": "growing"})
+    assert mara.send(asked, growing).status == 303
+
+
+def test_what_takes_too_long_to_count_is_exported_uncounted(mara, entries, monkeypatch):
+    entries.insert_one({"_id": 1})
+
+    def slow(access, query, comment):
+        raise QueryTooSlow
+
+    monkeypatch.setattr(exports, "count_documents", slow)
+    assert "not counted" in mara.get(EXPORTS).text
+    text, _ = exported(mara, EXPORTS)
+    assert text.startswith("_id.int32()")
 
 
 def test_a_script_uploads_in_parts_and_goes_on_where_it_broke_off(mara, entries, monkeypatch):
