@@ -122,8 +122,9 @@ def open_edit(
     chosen before, such as one in a job's parameters, has it opened once: it is found again as it
     is.
 
-    ``plan`` is what its work goes by, kept here since it may have values of documents. With
-    ``has_event`` it gets an event in the audit trail, where one with a job has those of that.
+    ``plan`` is what its work goes by, kept here since it may have values of documents, and until
+    it is done. With ``has_event`` it gets an event in the audit trail, where one with a job has
+    those of that.
     """
     found = edit_id and find_edit(handle, access.organization.id, edit_id)
     if found:
@@ -181,7 +182,12 @@ def append(
     }
     row = _edits(handle).find_one_and_update(
         {"_id": edit.key, "batch": edit.batch, "state": EditState.OPEN},
-        {"$inc": added, "$set": {"position": position, "state": state}, **CHANGED},
+        {
+            "$inc": added,
+            "$set": {"position": position, "state": state},
+            **(_NO_PLAN if state == EditState.DONE else {}),
+            **CHANGED,
+        },
         return_document=ReturnDocument.AFTER,
         session=handle.session,
     )
@@ -197,8 +203,11 @@ def close_edit(organization: Organization, edit_id: ObjectId) -> None:
     """Close an edit of many, of which all batches are appended."""
     edits_of(documents_of(organization)).update_one(
         {"_id": {"o": organization.id, "i": edit_id}},
-        {"$set": {"state": EditState.DONE}, "$inc": {"rev": 1}, **CHANGED},
+        {"$set": {"state": EditState.DONE}, "$inc": {"rev": 1}, **_NO_PLAN, **CHANGED},
     )
+
+
+_NO_PLAN = {"$unset": {"plan": ""}}
 
 
 def assign_job(organization: Organization, edit_id: ObjectId, job: ObjectId) -> None:

@@ -299,7 +299,12 @@ def _carry_out(run: Run, access: DocumentAccess, edit_id: ObjectId) -> Edit:
     row = edits_of(handle).find_one({"_id": {"o": organization, "i": edit_id}})
     if row is None:
         raise EditNotFound
-    begun, bulk = Edit.of(row), BulkEdit.of(row["plan"])
+    begun = Edit.of(row)
+    if begun.state == EditState.DONE:
+        return begun
+    if "plan" not in row:  # an erasure came between
+        raise JobFailed("A document was erased for good meanwhile. Start the change again.", {})
+    bulk = BulkEdit.of(row["plan"])
     if begun.batch == 0:
         try:
             _check_count(handle, bulk)

@@ -125,6 +125,7 @@ def _work(run: Run) -> dict[str, Any]:
                 internal = rows_of(cluster, EDITS).database
                 erased += _erase_images(internal, organization.id, row["document"], run.check)
                 files[cluster] = _delete_files(internal, organization.id, run.check)
+                _forget_plans(internal, organization.id)
             close_edit(organization, edit_id)
             known, organization = there, access_of(run.job).organization
     return {"images": erased, "files": files.total()}
@@ -183,12 +184,12 @@ def _in_transaction(
     erase: Callable[[Database, Any, ClientSession], int],
 ) -> int:
     """Erase in a row, and change its edit, which an undo of that changes too: so of the two one
-    sees what the other did. What the edit went by may have values, too."""
+    sees what the other did."""
 
     def write(session: ClientSession) -> int:
         internal[EDITS].update_one(
             {"_id": {"o": row_id["o"], "i": row_id["e"]}},
-            {"$inc": {"rev": 1}, "$unset": {"plan": ""}, **CHANGED},
+            {"$inc": {"rev": 1}, **CHANGED},
             session=session,
         )
         return erase(internal, row_id, session)
@@ -248,6 +249,14 @@ def _erase_place(
     changed |= {"$inc": {"rev": 1}, **CHANGED}
     images = internal[BEFORE_IMAGES]
     return images.update_one({"_id": row["_id"]}, changed, session=session).modified_count
+
+
+def _forget_plans(internal: Database, organization: ObjectId) -> None:
+    """Forget what edits of many went by, which may have values of the document: of those that came
+    to no end, and that an earlier version left at the end."""
+    own = {"_id.o": organization, "plan": {"$exists": True}}
+    with deleting(organization, Deletion.ERASURE):
+        internal[EDITS].update_many(own, {"$unset": {"plan": ""}, "$inc": {"rev": 1}, **CHANGED})
 
 
 def _delete_files(internal: Database, organization: ObjectId, check: Callable[[], None]) -> int:

@@ -4,18 +4,22 @@ from concurrent.futures import ThreadPoolExecutor
 
 import bson
 import pytest
+from bson import ObjectId
 
 from portal.data.edits import Refusal
 from portal.data.history import erasing, undoing
+from portal.data.history.changing import BulkEdit, start_change
 from portal.data.history.entries import outcomes_of
 from portal.data.history.erasing import erase_document
 from portal.data.history.errors import OthersRunning
+from portal.data.history.field_changes import FieldChanges, RemoveField, SetField
 from portal.data.history.undoing import undo_edit
 from portal.database.connection import server_time
 from portal.database.kept_beside import COLLECTIONS, FILE_CHUNKS, rows_of
 from portal.documents.moves import Outcome
 from portal.documents.organizations import Strategy
 from portal.jobs import runner
+from portal.jobs.managing import find_job
 from tests.clusters.conftest import europe  # noqa: F401
 from tests.factories import fresh
 from tests.organizations.moving import carrying
@@ -56,6 +60,41 @@ def test_nothing_of_it_is_kept_but_that_it_was_erased(desk):
     undo = desk.undo(bulk)
     assert (undo.documents, undo.left) == (1, 1)
     assert bson.decode(desk.stored()[2]) == {"_id": 2, "name": "other"}
+
+
+def test_what_edits_of_many_went_by_is_forgotten(desk):
+    """Also where they changed nothing of it, came to no end, or an earlier version left it."""
+    desk.insert({"_id": 1, "name": CANARY, "status": "done"})
+    bulk = BulkEdit(
+        {"name": CANARY}, FieldChanges((SetField("status", bson.encode({"": "done"})),)), 1
+    )
+    done, failed, old = ObjectId(), ObjectId(), ObjectId()
+    start_change(desk.access, bulk, done)
+    runner.run_due_jobs()
+    assert desk.entry(type("Edit", (), {"id": done})).documents == 0
+    assert CANARY.encode() not in bson.encode({"rows": desk.rows("edits")})
+    start_change(desk.access, bulk, failed)
+    desk.insert({"_id": 2, "name": CANARY})
+    runner.run_due_jobs()
+    assert CANARY.encode() in bson.encode({"rows": desk.rows("edits")})
+    key = {"o": desk.organization.id, "i": old}
+    edits = desk.beside("edits")
+    row = edits.find_one({"_id.i": done})
+    edits.insert_one({**row, "_id": key, "plan": bson.Binary(bulk.stored())})
+    erase(desk, 1)
+    erase(desk, 2)
+    assert CANARY.encode() not in kept_of(desk)
+
+
+def test_a_change_whose_filter_an_erasure_took_fails_with_the_reason(desk):
+    desk.insert({"_id": 1, "n": 1})
+    edit_id = ObjectId()
+    bulk = BulkEdit({"n": 1}, FieldChanges((RemoveField("n"),)), 1)
+    job = start_change(desk.access, bulk, edit_id)
+    desk.beside("edits").update_one({"_id.i": edit_id}, {"$unset": {"plan": ""}})
+    runner.run_due_jobs()
+    assert "erased for good meanwhile" in find_job(job.id).reason
+    assert bson.decode(desk.stored()[1]) == {"_id": 1, "n": 1}
 
 
 def test_an_inserted_one_is_erased_among_others(desk):
