@@ -40,7 +40,7 @@ _USUAL_DATE = re.compile(
     r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
 ).fullmatch
-_BOOLEANS = {"true": True, "false": False}
+_BOOLEANS = {"true": True, "false": False, "1": True, "0": False}  # as mongoimport has them
 _DIGITS_OF_A_DOUBLE = 15  # as many always come back
 
 Convert = Callable[[str], Any]
@@ -180,12 +180,10 @@ def _boolean(column: Column) -> Convert:
     words = column.words and "Neither " + " nor ".join(list(column.words)[:2])
 
     def read(cell: str) -> bool:
-        if cell in _BOOLEANS and not words:
-            return _BOOLEANS[cell]
-        text = cell.strip().lower()
-        if words or text not in ("true", "false"):
+        value = None if words else _BOOLEANS.get(cell.strip().lower())
+        if value is None:
             raise Unfit(words or "Neither true nor false")
-        return text == "true"
+        return value
 
     return read
 

@@ -209,8 +209,8 @@ def test_the_dialect_of_old_mongoexports_is_told():
 def test_headings_of_mongoimport_with_types_need_no_mapping():
     text = (
         b"_id.objectid(),age.int32(),born.date(2006-01-02),at.date_ms(yyyy-MM-dd HH:mm:ss),"
-        b"who.name.string(),raw.binary(hex),tags.0.string()\n"
-        b"65f0c2d4e8b7a913c0f55e10,7,2001-02-03,2001-02-03 04:05:06,Ann,00ff,x\n"
+        b"who.name.string(),raw.binary(hex),tags.0.string(),ok.boolean(),paid.boolean()\n"
+        b"65f0c2d4e8b7a913c0f55e10,7,2001-02-03,2001-02-03 04:05:06,Ann,00ff,x,1,0\n"
     )
     found = detect(text, "x.csv")
     assert found.typed
@@ -219,7 +219,7 @@ def test_headings_of_mongoimport_with_types_need_no_mapping():
     assert {name: str(value) for name, value in document.items()} == {
         "_id": "65f0c2d4e8b7a913c0f55e10", "age": "7", "born": "2001-02-03 00:00:00",
         "at": "2001-02-03 04:05:06", "who": "{'name': 'Ann'}", "raw": "b'\\x00\\xff'",
-        "tags": "['x']",
+        "tags": "['x']", "ok": "True", "paid": "False",
     }  # fmt: skip
     assert not detect(b"a.string(),b\n1,2\n", "x.csv").typed
     assert not detect(b"a.auto(),b.string()\n1,2\n", "x.csv").typed
