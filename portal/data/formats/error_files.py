@@ -16,8 +16,8 @@ class ErrorFile:
     """Writes the error file of an import, in pieces: ``begin``, then any number of ``encode``.
 
     CSV has the input's columns and then ``$line``, ``$record`` and ``$reason``, in the input's
-    dialect and UTF-8. Any other format becomes JSON lines, in which a line ``{"$error": …}`` stands
-    before each refused document. The readers pass over both.
+    dialect, its line ``sep=`` included, and UTF-8. Any other format becomes JSON lines, in which a
+    line ``{"$error": …}`` stands before each refused document. The readers pass over both.
     """
 
     def __init__(self, options: ReadOptions) -> None:
@@ -34,8 +34,10 @@ class ErrorFile:
         """The start of the file."""
         if self.format != Format.CSV:
             return b""
-        columns = self._options.columns
-        return self._row([each.header or path_text(each.path) for each in columns], ERROR_COLUMNS)
+        columns, dialect = self._options.columns, self._options.dialect
+        told = f"sep={dialect.delimiter}\r\n".encode() if dialect.separator_line else b""
+        names = [each.header or path_text(each.path) for each in columns]
+        return told + self._row(names, ERROR_COLUMNS)
 
     def encode(self, refused: Iterable[tuple[Record, Fault]]) -> bytes:
         """The refused records, by the reader's fault or by the caller's (a duplicate, a rule)."""

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import bson
 import pytest
@@ -172,6 +173,22 @@ def test_an_error_file_has_the_inputs_columns_and_is_imported_after_mending():
     first, many, *_ = read([mended], options)
     assert bson.decode(first.document) == {"name": "B;b", "n": 2, "text": ""}
     assert many.fault.reason == "More cells than columns"
+
+
+@pytest.mark.parametrize("delimiter", ["^", "~", " ", "¦", ";"])
+def test_an_error_file_of_a_file_that_says_its_separator_says_it_too(delimiter):
+    text = "sep=;\r\nname;n;text\r\nAnn;1;x\r\nB^b;two;y~z\r\n".replace(";", delimiter)
+    found = detect(text.encode(), "x.csv")
+    assert found.options.dialect.delimiter == delimiter
+    options = replace(found.options, columns=COLUMNS)
+    refused = [(each, each.fault) for each in read([text.encode()], options) if each.fault]
+    assert refused
+    file = ErrorFile(options)
+    mended = (file.begin() + file.encode(refused)).replace(b"two", b"2")
+    again = detect(mended, "errors.csv")
+    assert again.options.dialect == found.options.dialect
+    assert again.headers == ("name", "n", "text", "$line", "$record", "$reason")
+    assert again.dialects == ()
 
 
 def test_an_error_file_of_a_typed_file_is_typed():
