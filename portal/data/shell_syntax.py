@@ -3,8 +3,10 @@
 They are written anew as Extended JSON. No code runs: only the names of types are known.
 """
 
+import base64
 import json
 import re
+import struct
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
@@ -14,16 +16,19 @@ Result = TypeVar("Result")
 
 LONGEST_TEXT = 1024 * 1024
 _NAME = r"[A-Za-z_$][\w$]*"
-_STRING = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
+_STRING = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`"""
 _TYPES = (
-    "ObjectId|ISODate|Date|NumberInt|Int32|NumberLong|Long|NumberDecimal|Decimal128|Double|UUID"
-    "|BinData|Timestamp|MinKey|MaxKey|RegExp"
+    "ObjectId|ISODate|Date|NumberInt|Int32|NumberLong|Long|NumberDecimal|Decimal128|Double|UUID|MD5"
+    r"|BinData|HexData|Binary(?:\.\w+)?|Timestamp|MinKey|MaxKey|RegExp|BSONRegExp|BSONSymbol|Code"
+    "|DBRef"
 )
+# What may stand between the parentheses of a type: other types are one level deep.
+_INSIDE = rf"[^()\"'`]|{_STRING}"
 _TOKEN = re.compile(
     rf"""
     (?P<space>\s+|//[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)
-    |(?P<string>{_STRING})
-    |(?P<call>(?:new\s+)?(?P<type>{_TYPES})\s*\((?P<given>(?:[^()"']|{_STRING})*)\))
+    |(?P<string>(?:{_STRING})(?:\s*\+\s*(?:{_STRING}))*)
+    |(?P<call>(?:new\s+)?(?P<type>{_TYPES})\s*\((?P<given>(?:{_INSIDE}|\((?:{_INSIDE})*\))*)\))
     |(?P<key>{_NAME}|[0-9]+)(?=\s*:)
     |(?P<word>true|false|null|MinKey|MaxKey)\b
     |(?P<constant>NaN|-?Infinity)\b
@@ -34,7 +39,12 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_PIECE = re.compile(_STRING, re.DOTALL)
 _GIVEN = re.compile(rf"\s*({_STRING}|-?[0-9]+(?:\.[0-9]+)?)\s*(?:,|$)|\s*$")
+_BUFFER = re.compile(
+    rf"""\s*Buffer\.from\(\s*({_STRING})\s*,\s*["'](hex|base64)["']\s*\)\s*(?:,|$)"""
+)
+_NUMBERS = re.compile(r"\s*(?:new\s+)?\w+Array\s*\(\s*(\[[^()]*\])\s*\)\s*")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ZONED = re.compile(r".*(?:Z|[+-][0-9]{2}:?[0-9]{2})", re.DOTALL)
 
@@ -74,7 +84,7 @@ def as_extended_json(text: str) -> str | None:
             return None
         try:
             written.append(_written(found))
-        except (ValueError, IndexError, KeyError):
+        except (ValueError, IndexError, KeyError, TypeError, struct.error, OverflowError):
             return None
         position = found.end()
     return "".join(written)
@@ -86,6 +96,8 @@ def _no_constant(text: str) -> NoReturn:
 
 def _written(found: re.Match[str]) -> str:
     text = found[0]
+    if text == "-0":  # of a double alone
+        return _json("$numberDouble", "-0.0")
     if found.lastgroup in ("mark", "number"):
         return text
     if found.lastgroup == "word":
@@ -100,24 +112,46 @@ def _arguments(given: str) -> list[str]:
         if each is None:
             raise ValueError(given)
         if each[1]:
-            found.append(each[1] if each[1][0] not in "\"'" else _unquoted(each[1]))
+            found.append(each[1] if each[1][0] not in "\"'`" else _unquoted(each[1]))
         position = each.end()
     return found
 
 
 def _unquoted(quoted: str) -> str:
-    """The characters of a string in quotes of either kind."""
+    """The characters of a string in quotes of any kind; no code is in them."""
+    if quoted[0] == "`" and "${" in quoted:
+        raise ValueError(quoted)
 
     def escaped(each: re.Match[str]) -> str:
-        return {"\\'": "'", '"': '\\"'}.get(each[0], each[0])
+        if each[0].startswith("\\x"):
+            return f"\\u00{each[0][2:]}"
+        return {"\\'": "'", "\\`": "`", '"': '\\"'}.get(each[0], each[0])
 
-    inner = re.sub(r"""\\.|["]""", escaped, quoted[1:-1], flags=re.DOTALL)
+    inner = re.sub(r"""\\x[0-9a-fA-F]{2}|\\.|["]""", escaped, quoted[1:-1], flags=re.DOTALL)
     text: str = json.loads(f'"{inner}"')
     return text
 
 
 def _json(name: str, value: Any) -> str:
     return json.dumps({name: value})
+
+
+def _joined(found: re.Match[str]) -> str:
+    """A string, which the shell prints in pieces where it has several lines."""
+    return json.dumps("".join(_unquoted(each[0]) for each in _PIECE.finditer(found[0])))
+
+
+def _values(given: str) -> list[Any]:
+    """The arguments of a type that takes other types."""
+    return list(json.loads(as_extended_json(f"[{given}]") or "", object_pairs_hook=_once,
+                           parse_float=lambda text: {"$numberDouble": text}))  # fmt: skip
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a key twice")
+    return made
 
 
 def _as(name: str) -> Callable[[list[str]], str]:
@@ -152,9 +186,62 @@ def _binary(given: list[str]) -> str:
     return _json("$binary", {"base64": content, "subType": f"{int(subtype):02x}"})
 
 
-def _timestamp(given: list[str]) -> str:
-    seconds, count = given
-    return _json("$timestamp", {"t": int(seconds), "i": int(count)})
+def _hex_binary(given: list[str]) -> str:
+    subtype, content = given
+    return _binary([subtype, base64.b64encode(bytes.fromhex(content)).decode()])
+
+
+def _created(write: Callable[[list[str]], str]) -> Callable[[list[str]], str]:
+    """Binary data whose subtype comes last, or isn't told."""
+
+    def written(given: list[str]) -> str:
+        content, *subtype = given
+        return write([*(subtype or ["0"]), content])
+
+    return written
+
+
+def _from_buffer(given: str) -> str:
+    """Binary data as the shell printed it before 2.0."""
+    found = _BUFFER.match(given)
+    if found is None:
+        raise ValueError(given)
+    write = _hex_binary if found[2] == "hex" else _binary
+    return _created(write)([_unquoted(found[1]), *_arguments(given[found.end() :])])
+
+
+def _vector(kind: int, form: str) -> Callable[[str], str]:
+    """A vector, whose first bytes are its kind, and how many of its last bits are none."""
+
+    def written(given: str) -> str:
+        found = _NUMBERS.fullmatch(given)
+        if found is None:
+            raise ValueError(given)
+        numbers = json.loads(found[1])
+        content = struct.pack(f"<BB{len(numbers)}{form}", kind, 0, *numbers)
+        return _binary(["9", base64.b64encode(content).decode()])
+
+    return written
+
+
+def _timestamp(given: str) -> str:
+    match _values(given):
+        case [{"t": int(seconds), "i": int(count), **others}] if not others:
+            return _json("$timestamp", {"t": seconds, "i": count})
+        case [int(seconds), int(count)]:
+            return _json("$timestamp", {"t": seconds, "i": count})
+    raise ValueError(given)
+
+
+def _reference(given: str) -> str:
+    collection, document, *database = _values(given)
+    named = dict(zip(("$db",)[: len(database)], database, strict=True))
+    return json.dumps({"$ref": collection, "$id": document, **named})
+
+
+def _code(given: str) -> str:
+    code, *scope = _values(given)
+    return json.dumps({"$code": code, **dict(zip(("$scope",)[: len(scope)], scope, strict=True))})
 
 
 def _literal_pattern(text: str) -> str:
@@ -179,19 +266,38 @@ _TYPED: Mapping[str, Callable[[list[str]], str]] = {
     "Decimal128": _as("$numberDecimal"),
     "Double": _as("$numberDouble"),
     "UUID": _as("$uuid"),
+    "MD5": lambda given: _hex_binary(["5", *given]),
     "BinData": _binary,
-    "Timestamp": _timestamp,
+    "HexData": _hex_binary,
+    "Binary.createFromBase64": _created(_binary),
+    "Binary.createFromHexString": _created(_hex_binary),
     "MinKey": lambda given: _json("$minKey", 1),
     "MaxKey": lambda given: _json("$maxKey", 1),
     "RegExp": _pattern,
+    "BSONRegExp": _pattern,
+    "BSONSymbol": _as("$symbol"),
+}
+# Types that take other types.
+_COMPOSED: Mapping[str, Callable[[str], str]] = {
+    "Binary": _from_buffer,
+    "Binary.fromInt8Array": _vector(0x03, "b"),
+    "Binary.fromFloat32Array": _vector(0x27, "f"),
+    "Binary.fromPackedBits": _vector(0x10, "B"),
+    "Timestamp": _timestamp,
+    "DBRef": _reference,
+    "Code": _code,
 }
 
 _WRITTEN: Mapping[str, Callable[[re.Match[str]], str]] = {
     "space": lambda found: " ",
     "end": lambda found: " ",
-    "string": lambda found: json.dumps(_unquoted(found[0])),
+    "string": _joined,
     "key": lambda found: json.dumps(found[0]),
     "constant": lambda found: _json("$numberDouble", found[0]),
     "regex": lambda found: _literal_pattern(found[0]),
-    "call": lambda found: _TYPED[found["type"]](_arguments(found["given"])),
+    "call": lambda found: (
+        _COMPOSED[found["type"]](found["given"])
+        if found["type"] in _COMPOSED
+        else _TYPED[found["type"]](_arguments(found["given"]))
+    ),
 }

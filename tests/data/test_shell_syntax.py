@@ -4,7 +4,8 @@ import time
 
 import bson
 import pytest
-from bson import Binary, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson import Binary, Code, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson.binary import BinaryVectorDtype
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.datetime_ms import DatetimeMS
 
@@ -41,6 +42,29 @@ def value_of(text):
         ('UUID("00112233-4455-6677-8899-aabbccddeeff")',
          Binary(bytes.fromhex("00112233445566778899aabbccddeeff"), 4)),
         ("Timestamp(7, 1)", Timestamp(7, 1)),
+        ("Timestamp({ t: 1412180887, i: 1 })", Timestamp(1412180887, 1)),
+        ("Binary.createFromBase64('AAEC', 0)", b"\0\1\2"),
+        ("Binary.createFromBase64('AAEC')", b"\0\1\2"),
+        ("Binary.createFromBase64('AAEC', 128)", Binary(b"\0\1\2", 128)),
+        ("Binary.createFromHexString('0001ff', 6)", Binary(b"\0\1\xff", 6)),
+        ('Binary(Buffer.from("0001ff", "hex"), 0)', b"\0\1\xff"),
+        ('HexData(0, "0001ff")', b"\0\1\xff"),
+        ("MD5('0123456789abcdef0123456789abcdef')",
+         Binary(bytes.fromhex("0123456789abcdef0123456789abcdef"), 5)),
+        ("Binary.fromInt8Array(new Int8Array([ 1, -2, 3 ]))", Binary(b"\3\0\1\xfe\3", 9)),
+        ("Binary.fromPackedBits(new Uint8Array([\n 1, 255 ]))", Binary(b"\x10\0\1\xff", 9)),
+        ("Binary.fromFloat32Array(new Float32Array([ 1.5, 1.100000023841858 ]))",
+         Binary.from_vector([1.5, 1.100000023841858], BinaryVectorDtype.FLOAT32)),
+        (f"DBRef('c', ObjectId('{OID}'), 'd')", DBRef("c", ObjectId(OID), "d")),
+        ("DBRef('c', 'x(y)')", DBRef("c", "x(y)")),
+        ("BSONRegExp('(?-i)AA_', 'im')", Regex("(?-i)AA_", "im")),
+        ("BSONSymbol('abc')", "abc"),
+        ("Code('f()')", Code("f()")),
+        ("Code('f()', { a: Int32(1), b: 'x' })", Code("f()", {"a": 1, "b": "x"})),
+        ("'one\\n' +\n    'two'", "one\ntwo"),
+        ("`it's \"so\"`", 'it\'s "so"'),
+        ("'\\x1B[0m \\x00'", "\x1b[0m \0"),
+        ("-0", -0.0),
         ("MinKey()", MinKey()),
         ("MaxKey", MaxKey()),
         ("-Infinity", float("-inf")),
@@ -70,6 +94,22 @@ def test_types_are_read_in_the_shells_words(text, value):
         "{a: 1 + 1}",
         "{a: 1, a: 2}",
         "{a: BinData('x', 'AAEC')}",
+        "{a: Timestamp({ t: 1 })}",
+        "{a: Timestamp({ t: 1, i: 1, x: 1 })}",
+        "{a: Timestamp({ t: 1, i: f(1) })}",
+        "{a: Binary.createFromBase64()}",
+        "{a: Binary.createFromHexString('0')}",
+        "{a: Binary.subtype_uuid(1)}",
+        "{a: Binary.fromInt8Array(new Int8Array([ 128 ]))}",
+        "{a: Binary.fromFloat32Array(new Float32Array([ 1e300 ]))}",
+        "{a: Binary.fromFloat32Array(new Float32Array([ {} ]))}",
+        "{a: DBRef('c')}",
+        "{a: DBRef('c', {x: 1, x: 2})}",
+        "{a: DBRef('c', 1, 'd', 'e')}",
+        "{a: Code()}",
+        "{a: `${x}`}",
+        "{a: 'x' + y}",
+        "{a: 'x' +}",
     ],
 )
 def test_what_is_no_value_is_refused_as_it_was_typed(text):
@@ -97,7 +137,11 @@ def test_what_the_page_shows_as_json_is_read_as_the_same_bytes():
     assert read(extended_json.parse, text) == document
 
 
-@pytest.mark.parametrize("part", ["/*", "//", "'", '"', "/", "ObjectId(", "{a:", "[", "a", "\\"])
+@pytest.mark.parametrize(
+    "part",
+    ["/*", "//", "'", '"', "/", "ObjectId(", "{a:", "[", "a", "\\", "`", "''+", "'a' + ", "Code((",
+     "Code()(", "DBRef(''", "Binary.", "Binary.a"],
+)  # fmt: skip
 def test_a_hostile_text_is_read_in_no_more_than_its_length(part):
     began = time.process_time()
     as_extended_json(part * (LONGEST_TEXT // 10 // len(part)))
