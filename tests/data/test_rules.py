@@ -282,6 +282,34 @@ def test_a_shared_collection_has_no_rules(app):
             attempt()
 
 
+ADDITIONAL = (
+    ('{"properties": {"p": {"items": [{"bsonType": "int"}], "additionalItems": false}}}',
+     {"p": [1, 2]}, {"p": ["x"]}, "additionalItems"),
+    ('{"properties": {"p": {"items": {"items": [{}, {}], "additionalItems": {"type": "string"}}}}}',
+     {"p": [[1, 2, 3]]}, {"p": [[1, 2, "x"]]}, "additionalItems"),
+    ('{"properties": {"_id": {}, "p": {"bsonType": "int"}}, "patternProperties": {"^x": '
+     '{"bsonType": "int"}}, "additionalProperties": false}',
+     {"p": 1, "q": 1}, {"p": "x", "xs": "x"}, "additionalProperties"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "broken", "others", "keyword"), ADDITIONAL)
+def test_what_is_additional_breaks_its_own_clause_alone(
+    seen, stored, text, broken, others, keyword
+):
+    stored.delete_many({})
+    stored.insert_many([{"_id": 1, **broken}, {"_id": 2, **others}])
+    broken_by = {
+        clause.keyword: [each["_id"] for each in stored.find(clause.breaking, {"_id": 1})]
+        for clause in clauses_of(parse_schema(text))
+    }
+    assert broken_by.pop(keyword) == [1]
+    assert not any(1 in each for each in broken_by.values())
+    [example] = [each for each in try_rules(seen, parse_schema(text)).examples
+                 if each.clause.keyword == keyword]  # fmt: skip
+    assert example.documents == 1
+
+
 def test_a_schema_reads_back_from_its_lines():
     text = "\n".join(line.text for line in lines_of(SCHEMA))
     assert parse_schema(text) == SCHEMA

@@ -87,6 +87,7 @@ _WORDS: dict[str, Callable[[Clause, _Value], str]] = {
     "maxLength": lambda clause, value: f"has {value.length}, more than {clause.value}",
     "maxItems": lambda clause, value: f"has {value.length}, more than {clause.value}",
     "additionalProperties": lambda clause, value: "has fields that the rules don’t name",
+    "additionalItems": lambda clause, value: "has elements beyond those that the rules describe",
 }
 
 

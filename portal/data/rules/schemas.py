@@ -19,7 +19,11 @@ MOST_DEPTH = 20
 _DESCRIBING = frozenset({"title", "description"})
 # Mean something only together.
 _PAIRS = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
-_WITH_PROPERTIES = ("additionalProperties", "patternProperties")
+# What is additional, only these beside it tell, whatever they say of it.
+_BESIDE = {
+    "additionalProperties": ("properties", "patternProperties"),
+    "additionalItems": ("items",),
+}
 ITEMS = ""
 """The step of a clause's path into the elements of a list."""
 
@@ -102,14 +106,7 @@ def clauses_of(schema: Schema, path: tuple[str, ...] = ()) -> Iterator[Clause]:
                 alone = _around(path, {"required": [name]})
                 yield Clause((*path, str(name)), "required", name, alone)
         else:
-            part = {keyword: value}
-            for other, main in _PAIRS.items():
-                if main == keyword and other in schema:
-                    part[other] = schema[other]
-            if keyword in _WITH_PROPERTIES:
-                part = {name: schema[name] for name in _WITH_PROPERTIES if name in schema}
-                part["properties"] = {name: {} for name in schema.get("properties", {})}
-            yield Clause(path, keyword, value, _around(path, part))
+            yield Clause(path, keyword, value, _around(path, _alone(schema, keyword)))
 
 
 def lines_of(schema: Schema) -> list[Line]:
@@ -125,6 +122,27 @@ def line_of(lines: list[Line], clause: Clause) -> int:
     of_path = [line for line in lines if line.path == within]
     exact = next((line for line in of_path if line.keyword == clause.keyword), None)
     return (exact or of_path[0]).number if of_path else 1
+
+
+def _alone(schema: Schema, keyword: str) -> dict[str, Any]:
+    """The schema with one keyword, and with what that means nothing without."""
+    pairs = [other for other, main in _PAIRS.items() if main == keyword]
+    return (
+        {keyword: schema[keyword]}
+        | {other: schema[other] for other in pairs if other in schema}
+        | {
+            other: _without_demands(schema[other])
+            for other in _BESIDE.get(keyword, ())
+            if other in schema
+        }
+    )
+
+
+def _without_demands(value: Any) -> Any:
+    """The names or places that a keyword's value tells, each of which anything may take."""
+    if isinstance(value, list):
+        return [{} for _ in value]
+    return {name: {} for name in value} if isinstance(value, dict) else value
 
 
 def _around(path: tuple[str, ...], part: dict[str, Any]) -> dict[str, Any]:
