@@ -241,6 +241,8 @@ class Evidence:
             order = "Day" if layout.find("D") < layout.find("M") else "Month"
             found = (f"{order} first: line {broken.line:,} has {shown(broken.broken_by or '')}. "
                      "One order for all rows.",)  # fmt: skip
+        if not change["zone"] and self._zone != "UTC" and not layout.endswith("Z"):
+            found = (*found, f"Each is 00:00 UTC, and shown and found by the time of {self._zone}.")
         if "YYYY" not in layout:
             text = Choice("text", {"type": ColumnType.STRING, "layout": "", "zone": ""})
             words = f"Years have two digits, as in {shown(self.first)}. Are they …"

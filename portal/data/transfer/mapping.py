@@ -294,8 +294,8 @@ def describe_type(column: Column) -> str:
     words = [column.type.label]
     if column.layout:
         words.append(column.layout)
-    if column.zone:
-        words.append(column.zone)
+    if column.zone or (column.type == ColumnType.DATE and not column.layout.endswith("Z")):
+        words.append(column.zone or "UTC")
     if column.point == ",":
         words.append("comma")
     return ", ".join(words)

@@ -132,6 +132,18 @@ def test_one_order_of_day_and_month_is_decided_over_all_rows():
     assert proposal_of("31/01/2026").column.zone == ""
 
 
+def test_it_is_told_that_a_day_begins_in_utc():
+    for cell in ("2026-01-31", "31/01/2026"):
+        proposal = proposal_of(cell, zone="America/New_York")
+        assert (proposal.column.type, proposal.column.zone) == ("date", "")
+        assert proposal.found[-1] == (
+            "Each is 00:00 UTC, and shown and found by the time of America/New_York."
+        )
+        assert "UTC" not in str(proposal_of(cell, zone="UTC").found)
+    for cell in ("2026-01-31 17:30", "2026-01-31T17:30:00Z"):
+        assert "UTC" not in str(proposal_of(cell, zone="America/New_York").found)
+
+
 def test_words_that_look_like_null_stay_and_are_counted():
     assert proposal_of("NA", "DE", "NA").found == ("NA, 2 times, stays the text NA.",)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from portal.documents.accounts import Account
 from portal.jobs import runner
 from tests.data.transfer.conftest import upload
 
@@ -128,6 +129,21 @@ def test_what_a_number_or_a_date_means_is_asked_for_whichever_type_is_chosen(mar
     assert asked == {"#q1-0", "#q2-0", "#q2-1", "#q3-0"}  # that it is text is no answer for a date
     left = decided(mara, amounts, t1="string", t2="string", t3="string")
     assert "#q" not in str(left.html.select(".error-summary"))
+
+
+def test_a_date_says_its_zone(mara, entries):
+    Account.objects.update(time_zone="America/New_York")
+    rows = b"day,at,sent\n2026-01-31,2026-01-31 17:30,2026-01-31T17:30:00Z\n"
+    page = upload(mara, rows, "days.csv").location
+    runner.run_due_jobs()
+    shown = mara.get(page)
+    types = [tag.text for tag in shown.html.select("select[name^=t] option[selected]")]
+    assert types == [
+        "date, YYYY-MM-DD, UTC",
+        "date, YYYY-MM-DD HH:mm, America/New_York",
+        "date, YYYY-MM-DDTHH:mm:ssZ",
+    ]
+    assert "Each is 00:00 UTC, and shown and found by the time of America/New_York." in shown.text
 
 
 def test_whether_a_dot_leads_inside_is_asked_for_whichever_type_is_chosen(mara, orders, entries):
