@@ -11,7 +11,7 @@ import pytest
 from portal import clock
 from portal.documents.figures import OrganizationFigures
 from portal.documents.listing import ListedOrganization
-from portal.documents.memberships import Role
+from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, Strategy
 from portal.operators.listing.errors import InvalidFilter
 from portal.operators.listing.feeding import feed_marked
@@ -334,6 +334,27 @@ def test_more_hits_than_a_page_looks_at_are_told_and_all_are_matched(app, monkey
     ids = list(wanted.matching_ids())
     assert len(ids) == len(set(ids)) == 8
     assert len(list(OrganizationFilter("ver ver", created_to=date(2999, 1, 1)).matching_ids())) == 8
+
+
+def test_all_organizations_of_a_member_are_matched_and_more_than_a_page_looks_at_told(
+    app, desk, monkeypatch
+):
+    for module in ("searching.MOST_HITS", "searching._AT_ONCE"):
+        monkeypatch.setattr(f"portal.operators.listing.{module}", 3)
+    teo = an_account("teo@verdant.example")
+    those = [a_shared(f"Verdant {n}") for n in range(8)]
+    for there in those:
+        Membership(organization=there.id, account=teo.id, role="viewer", since=clock.now()).save()
+    feed_marked()
+    wanted = OrganizationFilter(teo.email)
+    page = read_page(wanted, Order())
+    assert (len(page.rows), page.matching, page.first_hits) == (3, 3, True)
+    a_shared("Kestrel", f"{teo.email}.au")  # an owner's address begins so
+    ids = list(wanted.matching_ids())
+    assert len(ids) == len(set(ids)) == 9
+    assert set(ids[:8]) == {one.id for one in those}
+    lines = list(csv.reader(io.StringIO(desk.get(f"{LIST}.csv?search={teo.email}").response.text)))
+    assert len(lines) == 1 + 9
 
 
 def test_positions_that_nobody_was_given_lead_to_the_first_page(app):

@@ -5,9 +5,9 @@ first hits in the order of words; ``every_hit`` finds all.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from bson import ObjectId
@@ -35,10 +35,12 @@ _OWN_COLLECTION = "org_"
 @dataclass(frozen=True, slots=True)
 class Search:
     """A search as typed: the ``exact`` organizations that it names by id, slug, collection or a
-    member's address, and the ``words`` that others have to have."""
+    member's address, and the ``words`` that others have to have. Of a ``member``, an account, the
+    exact ones are the first, one more than MOST_HITS at most."""
 
     exact: tuple[ObjectId, ...]
     words: tuple[str, ...]
+    member: ObjectId | None = None
 
     @property
     def words_match(self) -> dict[str, Any]:
@@ -95,9 +97,10 @@ def reading_hits(text: str) -> Part[Hits]:
 def every_hit(search: Search, match: dict[str, Any], fields: list[str]) -> Iterator[dict[str, Any]]:
     """The row of each hit that matches, once, with its ``words`` and these fields; exact ones
     first. It reads them as they are asked for."""
-    exact = set(search.exact)
+    exact = dict.fromkeys(_organizations_of(search.member) if search.member else search.exact)
     fields = ["words", *fields]
-    yield from _rows(list(search.exact), match, fields)
+    for batch in _batches(exact):
+        yield from _rows(batch, match, fields)
     if not search.words:
         return
     leading, after = _rarest(search.words), None
@@ -127,7 +130,8 @@ def _reading_search(text: str) -> Part[Search]:
     typed = _unpasted(text)
     if address := find_email(typed):
         [rows] = yield [Read(Account, _of_member(address.key))]
-        return Search(tuple(row["_id"] for row in rows), (fold(address.key)[:LONGEST_WORD],))
+        own, begins = tuple(row["organization"] for row in rows), fold(address.key)[:LONGEST_WORD]
+        return Search(own, (begins,), rows[0]["account"] if rows else None)
     words = typed_words(typed)
     composed = [word for word in words if parts_of(word) != [word]]
     slugs, *begun = yield [
@@ -151,14 +155,26 @@ def _named(typed: str) -> Stages:
 
 
 def _of_member(address: str) -> Stages:
-    """The organizations of the account with this address, whatever its role in them."""
-    own: Stages = [{"$limit": MOST_HITS}, {"$project": {"_id": "$organization"}}]
+    """The memberships of the account with this address, so many that a page tells of more."""
+    own: Stages = [{"$limit": MOST_HITS + 1}, {"$project": {"organization": 1, "account": 1}}]
     return [
         {"$match": {"email_key": address}},
         join(Membership, "_id", "account", "found", own),
         {"$unwind": "$found"},
         {"$replaceWith": "$found"},
     ]
+
+
+def _organizations_of(account: ObjectId) -> Iterator[ObjectId]:
+    """All organizations of the account, whatever its role in them."""
+    own = Membership._get_collection().find({"account": account}, {"organization": 1, "_id": 0})
+    return (row["organization"] for row in own)
+
+
+def _batches(ids: Iterable[ObjectId]) -> Iterator[list[ObjectId]]:
+    """The ids in lists of _AT_ONCE at most."""
+    left = iter(ids)
+    return iter(lambda: list(islice(left, _AT_ONCE)), [])
 
 
 def _leading(words: tuple[str, ...]) -> list[str]:
