@@ -322,6 +322,25 @@ def test_a_filter_that_there_is_none_of_is_refused_and_not_left_out(desk, progra
         OrganizationFilter.from_args({"plan": "{$ne: 1}"})
 
 
+def test_days_of_creation_have_page_file_and_command_by_age(app, desk, command):
+    for name in ("Beta Corp", "Acme Corp", "Dock Corp"):
+        a_shared(name)
+    feed_marked()
+    long_ago = "created_from=2000-01-01"
+    for sort, names in (
+        ("", ["Beta Corp", "Acme Corp", "Dock Corp"]),
+        ("&sort=-name", ["Dock Corp", "Acme Corp", "Beta Corp"]),
+    ):
+        page = desk.get(f"{LIST}?{long_ago}{sort}")
+        assert names_on(page) == names
+        [by] = page.html.select("th[aria-sort]")
+        assert by.get_text(strip=True) == "Created"
+        lines = csv.DictReader(io.StringIO(desk.get(f"{LIST}.csv?{long_ago}{sort}").response.text))
+        assert [line["name"] for line in lines] == names
+    told = command("organizations", "list", "--created-from", "2000-01-01", "--json").stdout
+    assert [one["name"] for one in json.loads(told)] == ["Beta Corp", "Acme Corp", "Dock Corp"]
+
+
 def test_more_hits_than_a_page_looks_at_are_told_and_all_are_matched(app, monkeypatch):
     for module in ("searching.MOST_HITS", "searching._AT_ONCE"):
         monkeypatch.setattr(f"portal.operators.listing.{module}", 3)

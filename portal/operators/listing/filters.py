@@ -116,6 +116,13 @@ class OrganizationFilter:
         wanted |= self.open_classes
         return {**wanted, "created_at": self.created} if self.created else wanted
 
+    def order_of(self, asked: Order) -> Order:
+        """The order in which rows are read, where this one is asked for: days of creation are a
+        range of that by age, so with them it is the only one, but for the hits of a search."""
+        if self.created and not self.search:
+            return Order("created", asked.descending)
+        return asked
+
     def matching_ids(self) -> Iterator[ObjectId]:
         """The ids of all organizations that match, each once, however many: also where a list says
         “the first” or “1,001+”. What changed before the call is fed into the listing first."""
@@ -133,11 +140,12 @@ class OrganizationFilter:
         return rows.count_documents(match, limit=most, hint=index)
 
     def matching_rows(self, columns: list[str], order: Order = BY_AGE) -> Iterator[dict[str, Any]]:
-        """The rows of all organizations that match, each once, with these fields; in an order, or
-        in that of a search's words. They are read as they are asked for."""
+        """The rows of all organizations that match, each once, with these fields; in an order, as
+        ``order_of`` has it, or in that of a search's words. They are read as they are asked for."""
         if self.search:
             yield from every_hit(parse_search(self.search), self.match, columns)
             return
+        order = self.order_of(order)
         rows, field, leading = ListedOrganization._get_collection(), order.field, self.rarest_class
         shown, after = dict.fromkeys(("_id", field, *columns), 1), None
         while True:

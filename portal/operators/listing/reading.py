@@ -106,8 +106,8 @@ def read_page(
     after: str | None = None,
     size: int = ROWS_PER_PAGE,
 ) -> ListingPage:
-    """A page of the organizations that match, from a position on, with their states read now. Days
-    of creation are a range of that order, so with them it is the only one."""
+    """A page of the organizations that match, from a position on, in the order that ``order_of``
+    makes of the one that is asked for, with their states read now."""
     return read(reading_page(wanted, order, before=before, after=after, size=size))
 
 
@@ -120,8 +120,7 @@ def reading_page(
     size: int = ROWS_PER_PAGE,
 ) -> Part[ListingPage]:
     """Reads such a page: its rows, then their states."""
-    if wanted.created and not wanted.search:
-        order = Order("created", order.descending)
+    order = wanted.order_of(order)
     back = order.key_at(before) if before else None
     on = order.key_at(after) if after and back is None else None
     if wanted.search:

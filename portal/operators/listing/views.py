@@ -110,7 +110,7 @@ def show(operator: Operator) -> ResponseReturnValue:
     wanted = OrganizationFilter.from_args(request.args)
     asked = Order.parse(request.args.get("sort", ""))
     links = ListLinks(wanted, asked, _columns())
-    order = asked or Order()
+    order = wanted.order_of(asked or Order())
     before, after = request.args.get("before"), request.args.get("after")
     page, lag, filled = read(
         joined(
