@@ -530,7 +530,12 @@ FORMS = {
     "/operator/organizations/<organization_id>/hold/<hold_id>/release": ("idempotency_key",),
     "/operator/organizations/<organization_id>/notes": ("text", "idempotency_key"),
     "/operator/organizations/<organization_id>/notes/<note_id>/remove": ("idempotency_key",),
-    "/operator/organizations/<organization_id>/plan": ("plan", "region", "idempotency_key"),
+    "/operator/organizations/<organization_id>/plan": (
+        "plan",
+        "region",
+        "seen",
+        "idempotency_key",
+    ),
     "/operator/organizations/<organization_id>/metadata": (
         "external_id",
         "metadata",

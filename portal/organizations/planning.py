@@ -4,6 +4,7 @@ Whoever runs the portal sets them, by command or by a provisioning program: a pl
 customer pays for, and a region is often promised in a contract, so members only read both.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bson import ObjectId
@@ -14,6 +15,7 @@ from portal.database.transactions import transactional, within_transaction
 from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import Organization, OrganizationState, next_version
 from portal.errors import NotFound
+from portal.organizations.lifecycle.errors import ChangedMeanwhile
 from portal.organizations.usage import limits
 from portal.placement.errors import CopyOutsideRegion, OutsideRegion
 from portal.placement.identifiers import parse_plan, parse_region
@@ -46,16 +48,20 @@ def find_organization(name: str) -> Organization:
 def set_plan(
     organization_id: ObjectId,
     context: RequestContext,
+    seen: Mapping[str, str | None] | None = None,
+    /,
     *,
     plan: str | Unchanged | None = UNCHANGED,
     region: str | Unchanged | None = UNCHANGED,
 ) -> Organization:
     """Set the plan, the region, or both; ``None`` takes one away. A no-op where they are so.
+    ``seen`` is what a form showed of both.
 
     A region binds the organization: it is refused where its documents are in another one, until
     they have moved, and where a copy of them is, until its move or way back has ended. Raises
     NotFound where it was purged, InvalidPlan, InvalidRegion, OutsideRegion, CopyOutsideRegion,
-    DuplicateRequest; then nothing is changed.
+    DuplicateRequest, ChangedMeanwhile where what is to be changed isn't as ``seen``; then nothing
+    is changed.
     """
     claim_key(context, organization_id, PLAN_SET, organization_id)
     organization = Organization.objects(
@@ -70,7 +76,9 @@ def set_plan(
         organization.region = None if region is None else parse_region(region)
         if organization.region and organization.region != before["region"]:
             _check_inside(organization, organization.region)
-    if before != {"plan": organization.plan, "region": organization.region}:
+    after = {"plan": organization.plan, "region": organization.region}
+    check_seen(before, after, seen)
+    if before != after:
         organization.update(
             set__plan=organization.plan, set__region=organization.region, **next_version()
         )
@@ -86,6 +94,21 @@ def set_plan(
             region_before=before["region"],
         )
     return organization
+
+
+def check_seen(
+    before: Mapping[str, str | None],
+    after: Mapping[str, str | None],
+    seen: Mapping[str, str | None] | None,
+) -> None:
+    """Return if each value that is about to be changed is as it was ``seen``, if it was. Raises
+    ChangedMeanwhile."""
+    if not seen:
+        return
+    for name in sorted(before.keys() | after.keys()):
+        now = before.get(name)
+        if now not in (after.get(name), seen.get(name)):
+            raise ChangedMeanwhile(name, now)
 
 
 @within_transaction

@@ -159,6 +159,59 @@ def test_metadata_on_the_page_leaves_alone_what_came_meanwhile(desk, program, ac
     assert (known.external_id, dict(known.metadata)) == ("cus_1", {"crm": "B", "rep": "Jo"})
 
 
+def test_a_form_that_was_opened_before_takes_nothing_away(desk, program, acme):
+    """What somebody didn't change in it stays, whatever it has become."""
+    here = f"/operator/organizations/{acme.id}"
+    program.ask("PATCH", path(acme, "/external"), {"metadata": {"crm": "A", "tier": "2"}})
+    plan, metadata = desk.hidden(f"{here}/plan"), desk.hidden(f"{here}/metadata")
+    Organization.objects(id=acme.id).update_one(set__region="eu")
+    changed = {"external_id": "cus_1", "metadata": {"crm": "B"}}
+    program.ask("PATCH", path(acme, "/external"), changed)
+    saved = desk.send(f"{here}/plan", {**plan, "plan": "large", "region": ""})
+    assert saved.status == 303
+    typed = {"external_id": "", "metadata": "crm: A\r\ntier: 3\r\n"}
+    assert desk.send(f"{here}/metadata", {**metadata, **typed}).status == 303
+    known = fresh(acme)
+    assert (known.plan, known.region, known.external_id) == ("large", "eu", "cus_1")
+    assert dict(known.metadata) == {"crm": "B", "tier": "3"}
+
+
+@pytest.mark.parametrize(
+    ("part", "others", "typed", "field", "now"),
+    [
+        ("plan", {"plan": "team"}, {"plan": "large"}, "plan", "team"),
+        ("metadata", {"external_id": "cus_1"}, {"external_id": "c"}, "external_id", "cus_1"),
+        ("metadata", {"metadata": {"crm": "B"}}, {"metadata": "crm: C"}, "metadata", "crm"),
+    ],
+    ids=["plan", "external id", "an entry"],
+)
+def test_of_two_who_change_the_same_the_second_is_told_and_decides(
+    desk, program, acme, part, others, typed, field, now
+):
+    page = f"/operator/organizations/{acme.id}/{part}"
+    call = path(acme, "/plan" if part == "plan" else "/external")
+    hidden = desk.hidden(page)
+    assert program.ask("PATCH", call, others).status_code == 200
+    shown = {"plan": "", "region": ""} if part == "plan" else {"external_id": "", "metadata": ""}
+    before = fresh(acme).version, fresh(acme).audit_head.seq
+    told = desk.send(page, {**hidden, **shown, **typed})
+    assert told.status == 409
+    assert now in told.fault(field)
+    assert (fresh(acme).version, fresh(acme).audit_head.seq) == before
+    again = {**hidden, **shown, **typed, "seen": told.html.find(id="seen")["value"]}
+    assert desk.send(page, again).status == 303
+    stored = {"metadata": {"crm": "C"}} if field == "metadata" else typed
+    assert fresh(acme).to_mongo()[field] == stored[field]
+
+
+@pytest.mark.parametrize("seen", ["", "x", "[]", '{"plan": 1}', '{"x": "y"}', "[" * 9999])
+def test_a_form_that_carries_nothing_readable_is_carried_out_as_typed(desk, acme, seen):
+    page = f"/operator/organizations/{acme.id}"
+    for part, typed in (("plan", {"plan": "large"}), ("metadata", {"metadata": "crm: A"})):
+        assert desk.post(f"{page}/{part}", {**typed, "seen": seen}).status == 303
+    assert (fresh(acme).plan, dict(fresh(acme).metadata)) == ("large", {"crm": "A"})
+
+
 @pytest.mark.parametrize("typed", ["no colon", "a: 1\na: 2", "a.b: 1", "a:"])
 def test_a_wrong_line_of_metadata_is_told_at_the_field(desk, acme, typed):
     page = f"/operator/organizations/{acme.id}/metadata"

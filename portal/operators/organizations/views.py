@@ -131,14 +131,9 @@ def remove_note(
 def plan(operator: Operator, organization: Organization) -> ResponseReturnValue:
     form = PlanForm()
     if not form.is_submitted():
-        form.plan.data, form.region.data = organization.plan, organization.region
-    planned = form.submit(
-        lambda: planning.set_plan(
-            organization.id,
-            operator.context,
-            plan=(form.plan.data or "").strip() or None,
-            region=(form.region.data or "").strip() or None,
-        )
+        form.show(organization)
+    planned = form.submit_seen(
+        lambda seen: planning.set_plan(organization.id, operator.context, seen, **form.changes)
     )
     if planned:
         words = f"Plan {planned.plan or 'none'}, region {planned.region or 'any'}."
@@ -152,13 +147,8 @@ def metadata(operator: Operator, organization: Organization) -> ResponseReturnVa
     form = ExternalForm()
     if not form.is_submitted():
         form.show(organization)
-    changed = form.submit(
-        lambda: external.set_external(
-            organization.id,
-            operator.context,
-            external_id=form.external_id.data or None,
-            metadata=form.entries,
-        )
+    changed = form.submit_seen(
+        lambda seen: external.set_external(organization.id, operator.context, seen, **form.changes)
     )
     if changed:
         return see_other(".show", "That is how others know it now.", organization_id=changed.id)

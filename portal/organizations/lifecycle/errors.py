@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
+from portal.bidi import isolated
 from portal.errors import Conflict, Invalid, NotFound, Unavailable
 from portal.organizations.access.errors import LeadsBack
 
@@ -297,3 +298,29 @@ class SuspensionNotFound(NotFound):
     code = "suspension_not_found"
     title = "No such suspension"
     message = "This organization has no suspension with this id. Reload its list."
+
+
+@dataclass
+class ChangedMeanwhile(Conflict):
+    """A value that is to be changed isn't what a form showed; ``now`` is what is stored. The
+    ``name`` is its field's, of an entry in it ``metadata.crm``."""
+
+    name: str
+    now: str | None
+
+    code = "changed_meanwhile"
+    title = "It was changed meanwhile"
+    message = (
+        "Somebody changed {what} meanwhile: {it_is}. Nothing was changed. Send it again if yours "
+        "is right."
+    )
+
+    @property
+    def what(self) -> str:
+        """The entry that was changed, or the whole of the field."""
+        return self.name.partition(".")[2] or "it"
+
+    @property
+    def it_is(self) -> str:
+        """The value now, in words."""
+        return "it is gone now" if self.now is None else f"it is {isolated(self.now)} now"
