@@ -461,6 +461,7 @@ FORMS = {
         "bytes",
         "operations",
         "seen",
+        "planned",
         "idempotency_key",
     ),
     "/operator/organizations/<organization_id>/limits": (

@@ -2,14 +2,18 @@
 
 from typing import Any
 
+from portal.api import replay
 from portal.api.guard import ApiBlueprint
+from portal.api.operator_organization_schemas import DryRunQuery
 from portal.api.operator_usage_schemas import (
     LimitsAnswer,
     LimitsBody,
     LoudAnswer,
     LoudQuery,
+    PlanLimitsBody,
     PlansAnswer,
     RecountAnswer,
+    SetPlansAnswer,
     UsageAnswer,
     UsageQuery,
 )
@@ -25,8 +29,11 @@ from portal.documents.idempotency import IdempotencyRecord
 from portal.documents.organizations import Organization
 from portal.operators.access import Operator
 from portal.operators.organization_pages import find_organization
+from portal.operators.usage.forms import seen_in
+from portal.operators.usage.planning import plan_limits
 from portal.organizations.lifecycle.errors import TenantCollectionMissing
 from portal.organizations.usage import limits, reading
+from portal.organizations.usage.errors import LimitsChanged
 from portal.organizations.usage.limits import LimitKind, Wanted
 from portal.organizations.usage.reading import Span, Usage
 from portal.placement.errors import InvalidPlan
@@ -119,18 +126,26 @@ def list_plan_limits() -> dict[str, Any]:
     return _plans()
 
 
-@admin_usage.patch("/plans/<plan>/limits", refusals=(*OF_OPERATOR_CHANGES, InvalidPlan))
+@admin_usage.patch(
+    "/plans/<plan>/limits", refusals=(*OF_OPERATOR_CHANGES, InvalidPlan, LimitsChanged)
+)
 @by_operator("console.act")
-@takes_key
-@admin_usage.arguments(LimitsBody)
-@admin_usage.response(200, PlansAnswer)
-def set_plan_limits(operator: Operator, body: dict[str, int | None], plan: str) -> dict[str, Any]:
+@admin_usage.doc(parameters=[replay.PARAMETER, {"in": "query", "schema": DryRunQuery}])
+@admin_usage.arguments(DryRunQuery, location="query")
+@admin_usage.arguments(PlanLimitsBody)
+@admin_usage.response(200, SetPlansAnswer)
+def set_plan_limits(
+    operator: Operator, query: dict[str, bool], body: dict[str, Any], plan: str
+) -> dict[str, Any]:
     """Set limits of a plan
 
     They are those of its organizations that have none of their own.
     """
-    limits.set_plan_limits(parse_plan(plan), _wanted(body), operator.context)
-    return _plans()
+    name, seen = parse_plan(plan), seen_in(body.pop("seen", ""))
+    if query["dry_run"]:
+        return {"plans": None, "plan": plan_limits(name, _wanted(body)).as_told()}
+    limits.set_plan_limits(name, _wanted(body), operator.context, seen=seen)
+    return {**_plans(), "plan": None}
 
 
 def _limits(organization: Organization) -> dict[str, Any]:
@@ -166,13 +181,13 @@ def _replay_limits(record: IdempotencyRecord) -> Answer:
 
 
 def _replay_plans(record: IdempotencyRecord) -> Answer:
-    return _plans(), 200, {}
+    return {**_plans(), "plan": None}, 200, {}
 
 
 install_replays(
     admin_usage,
     {
         "set_limits": (LimitsAnswer, _replay_limits),
-        "set_plan_limits": (PlansAnswer, _replay_plans),
+        "set_plan_limits": (SetPlansAnswer, _replay_plans),
     },
 )

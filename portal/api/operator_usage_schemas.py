@@ -3,7 +3,7 @@
 from datetime import UTC
 
 import marshmallow as ma
-from marshmallow import fields
+from marshmallow import fields, validate
 
 from portal.api.schemas import Body, Response, Success
 from portal.organizations.usage.counts import NAMES
@@ -155,6 +155,57 @@ class PlanLimitsInfo(Response):
 
 class PlansAnswer(Success):
     plans = fields.List(fields.Nested(PlanLimitsInfo), required=True)
+
+
+class PlanLimitsBody(LimitsBody):
+    seen = fields.String(
+        validate=validate.Length(max=100),
+        metadata={
+            "description": "from a `dry_run`: refused unless the limits are still as they were",
+            "example": "10000,-,500",
+        },
+    )
+
+
+class LimitChangeInfo(Response):
+    """A limit of a plan that becomes another one, for so many organizations without one of their
+    own; those above it kept more when they were last measured."""
+
+    kind = fields.String(required=True, metadata={"example": "documents"})
+    before = fields.Integer(required=True, allow_none=True, metadata={"example": 20_000})
+    after = fields.Integer(required=True, allow_none=True, metadata={"example": 10_000})
+    organizations = fields.Integer(required=True, metadata={"example": 1203})
+    above = fields.Integer(required=True, metadata={"example": 4})
+
+
+class LoadInfo(Response):
+    """The limits of operations per second on a cluster together, as they would be, and the most
+    that it did in an hour lately."""
+
+    cluster = fields.String(required=True, metadata={"example": "main"})
+    limited = fields.Integer(required=True, metadata={"example": 60_000})
+    organizations = fields.Integer(required=True, metadata={"example": 1203})
+    most = fields.Float(required=True, allow_none=True, metadata={"example": 41_000.5})
+    overcommitted = fields.Boolean(required=True, metadata={"example": True})
+
+
+class LimitsPlanInfo(Response):
+    """What other limits of a plan will do. `more` than the organizations that were counted may
+    have it."""
+
+    plan = fields.String(required=True, metadata={"example": "team"})
+    seen = fields.String(required=True, metadata={"example": "20000,-,500"})
+    organizations = fields.Integer(required=True, metadata={"example": 1300})
+    more = fields.Boolean(required=True, metadata={"example": False})
+    changes = fields.List(fields.Nested(LimitChangeInfo), required=True)
+    clusters = fields.List(fields.Nested(LoadInfo), required=True)
+
+
+class SetPlansAnswer(Success):
+    """The limits of plans, or with `dry_run` what it will do: the other one is null."""
+
+    plans = fields.List(fields.Nested(PlanLimitsInfo), required=True, allow_none=True)
+    plan = fields.Nested(LimitsPlanInfo, required=True, allow_none=True)
 
 
 class KeptInfo(Response):

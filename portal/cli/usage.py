@@ -7,6 +7,7 @@ from flask.cli import AppGroup
 
 from portal.cli.running import on_database, refusals
 from portal.cli.tables import json_option, print_json, print_table
+from portal.operators.usage.planning import MOST_COUNTED, LimitsPlan, plan_limits
 from portal.organizations.planning import find_organization
 from portal.organizations.usage import limits as limiting
 from portal.organizations.usage import reading, rolling
@@ -153,13 +154,39 @@ def plans(as_json: bool) -> None:
 @limits.command("set-plan")
 @click.argument("plan")
 @_with_amounts
+@click.option("--dry-run", is_flag=True, help="Tell what it will do, and do nothing.")
 @json_option
 @on_database
-def set_plan(plan: str, as_json: bool, **amounts: int | None) -> None:
-    """Set limits of all organizations with this PLAN that have none of their own."""
+def set_plan(plan: str, dry_run: bool, as_json: bool, **amounts: int | None) -> None:
+    """Set limits of all organizations with this PLAN that have none of their own. What is left out
+    stays."""
+    wanted = _wanted(amounts)
     with refusals():
-        limiting.set_plan_limits(parse_plan(plan), _wanted(amounts), RequestContext(OPERATOR))
+        if dry_run:
+            _tell_planned(plan_limits(parse_plan(plan), wanted), as_json)
+            return
+        limiting.set_plan_limits(parse_plan(plan), wanted, RequestContext(OPERATOR))
     _tell_plans(as_json)
+
+
+def _tell_planned(planned: LimitsPlan, as_json: bool) -> None:
+    if as_json:
+        print_json(planned.as_told())
+        return
+    number = f"more than {MOST_COUNTED:,}" if planned.more else f"{planned.organizations:,}"
+    click.echo(f"Organizations with the plan {planned.plan}: {number}")
+    rows = [
+        (one.kind, one.before or "none", one.after or "none", one.organizations, one.above)
+        for one in planned.changes
+    ]
+    print_table(("LIMIT OF", "NOW", "THEN", "REACHES", "ABOVE"), rows)
+    for load in planned.clusters:
+        most = "nothing known" if load.most is None else f"{load.most:,.3g}"
+        click.echo(
+            f"{load.cluster}: limits of {load.limited:,} operations a second together; "
+            f"the most it did: {most}"
+        )
+    click.echo("Nothing was changed.")
 
 
 def _tell_plans(as_json: bool) -> None:

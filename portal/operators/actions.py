@@ -182,6 +182,7 @@ ACTIONS = (
         "operator_plans.set_limits",
         "set_plan_limits",
         "limits set-plan",
+        destroys=True,
     ),
     OperatorAction(
         "suspend",

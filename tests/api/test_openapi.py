@@ -190,6 +190,7 @@ def test_every_query_parameter_there_is_is_documented(document):
         "trash_organization_as_operator": {"dry_run"},
         "restore_organization_as_operator": {"dry_run"},
         "purge_organization_as_operator": {"dry_run"},
+        "set_plan_limits": {"dry_run"},
     }
 
 

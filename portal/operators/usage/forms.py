@@ -38,25 +38,38 @@ class LimitsForm(IdempotentForm):
 
     def seen_limits(self) -> Wanted | None:
         """The limits as they were when the form was shown; ``None`` where that can't be told."""
-        parts = (self.seen.data or "").split(",")
-        if len(parts) != len(LimitKind):
-            return None
-        return {
-            kind: int(part) if part.isdecimal() and len(part) <= _LONGEST_NUMBER else None
-            for kind, part in zip(LimitKind, parts, strict=True)
-        }
+        return seen_in(self.seen.data or "")
 
 
 class PlanLimitsForm(LimitsForm):
-    """Sets the limits of a plan."""
+    """Sets the limits of a plan, once it has told what that will do: ``planned`` is what was told
+    of."""
 
     plan = StringField("Plan", default="")
+    planned = HiddenField(default="")
+
+    def asked(self) -> str:
+        """What is asked for, as a text that is another one for each plan and limits."""
+        wanted = self.wanted()
+        amounts = (str(wanted[kind]) for kind in LimitKind)
+        return ",".join((self.plan.data or "", *amounts))
 
 
 def seen_of(limits: OwnLimits | None) -> str:
-    """The limits, for the hidden field."""
+    """The limits as a text, for a hidden field or an argument."""
     values = [getattr(limits, kind) if limits else None for kind in LimitKind]
     return ",".join("-" if value is None else str(value) for value in values)
+
+
+def seen_in(text: str) -> Wanted | None:
+    """The limits in such a text; ``None`` where it isn't one."""
+    parts = text.split(",")
+    if len(parts) != len(LimitKind):
+        return None
+    return {
+        kind: int(part) if part.isdecimal() and len(part) <= _LONGEST_NUMBER else None
+        for kind, part in zip(LimitKind, parts, strict=True)
+    }
 
 
 def parse_limit(kind: LimitKind, typed: str) -> int | None:

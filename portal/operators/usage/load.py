@@ -1,5 +1,6 @@
 """The sum of limits on a cluster, against what it has done."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -28,9 +29,9 @@ class Load:
         return self.most is not None and self.limited > self.most
 
 
-def load_of(cluster: str) -> Load:
-    """The limits of a cluster's organizations, added up. Costs a read of those that have limits of
-    their own, and counts by index."""
+def load_of(cluster: str, instead: Mapping[str, int | None] | None = None) -> Load:
+    """The limits of a cluster's organizations, added up; ``instead`` has others of plans.
+    Costs a read of those that have limits of their own, and counts by index."""
     there = {"placement.cluster": cluster, "state": OrganizationState.ACTIVE}
     organizations = Organization._get_collection()
     own = next(
@@ -49,11 +50,13 @@ def load_of(cluster: str) -> Load:
         {"sum": 0, "count": 0},
     )  # fmt: skip
     limited, having = own["sum"], own["count"]
-    for plan in PlanLimits.objects(limits__operations__gt=0):
-        by_plan = organizations.count_documents(
-            {"plan": plan.id, "limits.operations": None, **there}
-        )
-        limited += by_plan * plan.limits.operations
+    with_limits = PlanLimits.objects(limits__operations__gt=0)
+    of_plans = {plan.id: plan.limits.operations for plan in with_limits} | dict(instead or {})
+    for plan, operations in of_plans.items():
+        if not operations:
+            continue
+        by_plan = organizations.count_documents({"plan": plan, "limits.operations": None, **there})
+        limited += by_plan * operations
         having += by_plan
     busiest = (
         ClusterUsage.objects(cluster=cluster, hour__gte=clock.now() - _LOOKED_BACK)

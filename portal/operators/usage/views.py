@@ -13,7 +13,9 @@ from portal.operators.guards import with_operator
 from portal.operators.organization_pages import install, render_page, with_organization
 from portal.operators.usage.forms import LimitsForm, PlanLimitsForm
 from portal.operators.usage.load import load_of
+from portal.operators.usage.planning import MOST_COUNTED, LimitsPlan, plan_limits
 from portal.organizations.usage import limits, reading, showing
+from portal.organizations.usage.errors import LimitsChanged
 from portal.organizations.usage.measuring import Kept
 from portal.placement.identifiers import parse_plan
 from portal.web import replay
@@ -125,18 +127,35 @@ def set_plan_limits(operator: Operator) -> ResponseReturnValue:
         form.plan.data = plan
         form.show(known.limits if known else None)
 
-    def write() -> bool:
-        plan = parse_plan(form.plan.data or "")
-        limits.set_plan_limits(plan, form.wanted(), operator.context)
-        return True
+    def apply() -> LimitsPlan | None:
+        """The plan, unless that was told; then it is carried out."""
+        plan, wanted = parse_plan(form.plan.data or ""), form.wanted()
+        if form.planned.data != form.asked():
+            return plan_limits(plan, wanted)
+        limits.set_plan_limits(plan, wanted, operator.context, seen=form.seen_limits())
+        return None
 
-    if form.submit(write):
+    planned, outdated = None, None
+    try:
+        planned = form.submit(apply)
+    except LimitsChanged as error:
+        planned, outdated, form.status = (
+            plan_limits(form.plan.data or "", form.wanted()),
+            error,
+            409,
+        )
+    if planned:
+        form.planned.data, form.seen.data = form.asked(), planned.seen
+    elif form.succeeded:
         return see_other("operator_plans.set_limits", "The limits of the plan were changed.")
     page = render_template(
         "operators/usage/plans.html",
         operator=operator,
         form=form,
         plans=plans,
+        planned=planned,
+        outdated=outdated,
+        most_counted=MOST_COUNTED,
         kinds=limits.LimitKind,
         amount=showing.amount,
     )

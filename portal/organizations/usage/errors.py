@@ -1,5 +1,6 @@
 """Errors of limits, and their words."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -71,11 +72,17 @@ class InvalidLimit(Invalid):
         return self.kind
 
 
+@dataclass
 class LimitsChanged(Conflict):
-    """Somebody changed the limits meanwhile."""
+    """Somebody changed the limits meanwhile; ``differences`` are in words."""
+
+    differences: Sequence[str]
 
     code = "limits_changed"
     title = "The limits were changed meanwhile"
-    message = (
-        "Somebody else changed them since you opened the form. Nothing was changed: look again."
-    )
+    message = "Somebody else changed them meanwhile: {listed}. Nothing was changed: look again."
+
+    @property
+    def listed(self) -> str:
+        """The differences in a phrase."""
+        return "; ".join(self.differences)

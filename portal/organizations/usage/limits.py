@@ -142,11 +142,14 @@ def plans_with_limits() -> list[PlanLimits]:
     return list(PlanLimits.objects.order_by("id"))
 
 
-def set_plan_limits(plan: str, wanted: Wanted, context: RequestContext) -> PlanLimits | None:
+def set_plan_limits(
+    plan: str, wanted: Wanted, context: RequestContext, *, seen: Wanted | None = None
+) -> PlanLimits | None:
     """Set the limits of all organizations with this plan, which have none of their own: processes
-    know within seconds. Raises InvalidLimit, DuplicateRequest."""
+    know within seconds. Raises InvalidLimit, DuplicateRequest, and LimitsChanged unless they are as
+    ``seen``."""
     check_limits(wanted)
-    found = _write_plan(plan, wanted, context)
+    found = _write_plan(plan, wanted, seen, context)
     forget_plans()
     return found
 
@@ -176,8 +179,7 @@ def _write(
     if organization is None:
         raise NotFound(str(organization_id))
     before = _stored(organization.limits)
-    if seen is not None and any(before.get(kind) != value for kind, value in seen.items()):
-        raise LimitsChanged
+    _check_seen(before, seen)
     after = _changed(before, wanted)
     if after == before:
         return organization
@@ -195,10 +197,13 @@ def _write(
 
 
 @transactional
-def _write_plan(plan: str, wanted: Wanted, context: RequestContext) -> PlanLimits | None:
+def _write_plan(
+    plan: str, wanted: Wanted, seen: Wanted | None, context: RequestContext
+) -> PlanLimits | None:
     claim_key(context, INSTALLATION, PLAN_LIMITS_SET, INSTALLATION)
     subject, found = installation(), PlanLimits.objects(id=plan).first()
     before = _stored(found.limits) if found else {}
+    _check_seen(before, seen)
     after = _changed(before, wanted)
     if after == before:
         return found
@@ -247,6 +252,16 @@ def _stored(limits: OwnLimits | None) -> dict[str, int]:
     if limits is None:
         return {}
     return {kind: value for kind in LimitKind if (value := getattr(limits, kind)) is not None}
+
+
+def _check_seen(before: Mapping[str, int], seen: Wanted | None) -> None:
+    found = [
+        f"{kind} {before.get(kind, 'none')}, and was {value or 'none'}"
+        for kind, value in (seen or {}).items()
+        if before.get(kind) != value
+    ]
+    if found:
+        raise LimitsChanged(found)
 
 
 def _changed(before: Mapping[str, int], wanted: Wanted) -> dict[str, int]:

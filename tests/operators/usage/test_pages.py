@@ -9,10 +9,13 @@ from portal.database.connection import tenant_database
 from portal.documents.accounts import OperatorRole
 from portal.documents.figures import OrganizationFigures
 from portal.documents.memberships import Role
-from portal.documents.organizations import OwnLimits, Strategy
+from portal.documents.organizations import Organization, OwnLimits, Strategy
 from portal.documents.pools import Pool
+from portal.documents.usage import ClusterUsage
+from portal.operators.usage import planning
 from portal.operators.usage.forms import parse_limit, written
 from portal.operators.usage.load import load_of
+from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.usage import limits
 from portal.organizations.usage.errors import InvalidLimit
 from portal.organizations.usage.limits import LimitKind
@@ -139,9 +142,73 @@ def test_an_organization_whose_pool_is_recorded_no_more_has_pages_that_say_so(de
     assert fresh(lost).limits is None
 
 
+def a_plan(organization, plan="team", **figures):
+    """Have the organization be of this plan, with these figures as last measured."""
+    Organization.objects(id=organization.id).update_one(set__plan=plan)
+    if figures:
+        now = clock.now()
+        values = {"indexes": 1, "measured_at": now, "used_at": now, **figures}
+        OrganizationFigures(id=organization.id, **values).save()
+
+
+@pytest.mark.attack("O8")
+def test_limits_of_a_plan_are_told_first_then_set(desk, acme):
+    a_plan(acme, documents=400, bytes=5)
+    a_plan(an_organization("Kestrel"), documents=3, bytes=5)
+    own = an_organization("Verdant Grocers")
+    a_plan(own, documents=9000, bytes=5)
+    limits.set_limits(own, {LimitKind.DOCUMENTS: 10_000}, a_context())
+    a_plan(trash_organization(an_organization("Gone Ltd"), None, a_context()))
+    typed = {"plan": "team", "documents": "100"}
+    planned = desk.post("/operator/limits", typed)
+    assert planned.status == 200
+    told = {
+        row.dt.get_text(): row.dd.get_text(" ", strip=True)
+        for row in planned.html.select("#set .pairs > div")
+    }
+    assert told["Organizations with it"] == "3"
+    assert told["Documents"] == "none → 100, for 2 without a limit of their own, 1 above it"
+    assert limits.plans_with_limits() == []
+    again = {**typed, **{name: planned.html.find(id=name)["value"] for name in ("planned", "seen")}}
+    assert desk.post("/operator/limits", {**again, "documents": "101"}).status == 200
+    assert desk.post("/operator/limits", again).status == 303
+    assert limits.plans_with_limits()[0].limits.documents == 100
+
+
+def test_limits_of_a_plan_that_others_changed_are_told_and_not_set(desk):
+    typed = {"plan": "team", "documents": "100"}
+    planned = desk.post("/operator/limits", typed)
+    limits.set_plan_limits("team", {LimitKind.DOCUMENTS: 50}, a_context())
+    again = {**typed, **{name: planned.html.find(id=name)["value"] for name in ("planned", "seen")}}
+    refused = desk.post("/operator/limits", again)
+    assert refused.status == 409
+    assert "documents 50, and was none" in refused.text
+    assert "50 → 100" in refused.text
+    assert limits.plans_with_limits()[0].limits.documents == 50
+
+
+@pytest.mark.attack("O9")
+def test_limits_of_a_plan_that_add_up_beyond_a_cluster_are_told(desk, acme):
+    a_plan(acme)
+    usage = {"operations": 3600 * 10}
+    ClusterUsage(cluster="main", hour=clock.now(), total=usage, minutes={"0": usage}).save()
+    page = desk.post("/operator/limits", {"plan": "team", "operations": "500"})
+    told = page.html.select_one("#set .st.attention").get_text(" ", strip=True)
+    assert "1 organization would allow 500 operations a second" in told
+
+
+def test_of_a_large_plan_no_more_are_counted_than_are_told(acme, monkeypatch):
+    monkeypatch.setattr(planning, "MOST_COUNTED", 1)
+    for organization in (acme, an_organization("Kestrel"), an_organization("Verdant Grocers")):
+        a_plan(organization)
+    planned = planning.plan_limits("team", {LimitKind.DOCUMENTS: 5})
+    assert (planned.organizations, planned.more) == (2, True)
+
+
 def test_limits_of_plans_are_set_on_a_page(desk):
-    answer = desk.post("/operator/limits", {"plan": "team", "operations": "500"})
-    assert answer.status == 303
+    typed = {"plan": "team", "operations": "500"}
+    planned = desk.post("/operator/limits", typed).html.find(id="planned")["value"]
+    assert desk.post("/operator/limits", {**typed, "planned": planned}).status == 303
     page = desk.get("/operator/limits?plan=team")
     assert "500 / s" in page.text
     assert page.html.select_one("#operations")["value"] == "500"
@@ -186,8 +253,18 @@ def test_programs_of_operators_read_use_and_set_limits(program_of, acme):
     assert program.post(f"{path}/count", {}).json["now"] == {
         "documents": 0, "bytes": 0, "exact": True
     }  # fmt: skip
-    plans = program.ask("PATCH", "/admin/plans/team/limits", {"bytes": 7}).json["plans"]
+    a_plan(acme, documents=1, bytes=50)
+    call = "/admin/plans/team/limits"
+    dry = program.ask("PATCH", f"{call}?dry_run=true", {"bytes": 7}).json
+    assert dry["plans"] is None
+    assert dry["plan"]["changes"] == [
+        {"kind": "bytes", "before": None, "after": 7, "organizations": 1, "above": 1}
+    ]
+    body = {"bytes": 7, "seen": dry["plan"]["seen"]}
+    plans = program.ask("PATCH", call, body).json["plans"]
     assert plans == [{"plan": "team", "documents": None, "bytes": 7, "operations": None}]
+    refused = program.ask("PATCH", call, {**body, "bytes": 8})
+    assert (refused.status_code, refused.json["error"]["code"]) == (409, "limits_changed")
 
 
 def test_commands_tell_and_set(command, acme):
@@ -202,6 +279,9 @@ def test_commands_tell_and_set(command, acme):
     assert not fresh(acme).limits
     assert command("limits", "set", "acme-corp", "--documents", "-1").returncode != 0
     assert "counted" in command("limits", "count", "acme-corp").stdout
+    dry = command("limits", "set-plan", "team", "--bytes", "7", "--dry-run")
+    assert "Nothing was changed" in dry.stdout
+    assert limits.plans_with_limits() == []
     assert "team" in command("limits", "set-plan", "team", "--bytes", "7").stdout
 
 
