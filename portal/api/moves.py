@@ -13,7 +13,7 @@ from portal.documents.organizations import MAIN_CLUSTER, Organization, Placement
 from portal.organizations.access.lookup import Access
 from portal.organizations.moving import changes, finding, requesting
 from portal.organizations.moving.errors import InvalidMoveDay, MoveOpen, MovesNotOffered, NotMovable
-from portal.organizations.moving.explaining import progress_of, told_to_members
+from portal.organizations.moving.explaining import Progress, progress_of, told_to_members
 from portal.placement.errors import RegionUnavailable, UnknownRegion
 from portal.web.requests import request_context
 
@@ -26,7 +26,10 @@ _RATE = {"description": "documents a second", "example": 7120.5}
 _DIRTY = {"description": "documents written since, to be read again", "example": 2310}
 _LEFT = {"description": "seconds, about; null where it can’t be told", "example": 240.0}
 _WAITS = {"description": "who or what is waited for", "example": None}
-_LAG = {"description": "since the new place’s changes were last read", "example": 0.4}
+_LAG = {
+    "description": "what was written longer ago than that was read; null while nothing is followed",
+    "example": 0.4,
+}
 
 
 def _time(**options: Any) -> fields.AwareDateTime:
@@ -50,6 +53,7 @@ class WayBack(schemas.Response):
     going_back = fields.Boolean(required=True, metadata={"example": False})
     dirty = fields.Integer(required=True, metadata=_DIRTY)
     lag_seconds = fields.Float(required=True, allow_none=True, metadata=_LAG)
+    last_change_at = _time(required=True, allow_none=True)
     bytes = fields.Integer(required=True, metadata={"example": 5_200_000_000})
 
 
@@ -69,6 +73,8 @@ class OrganizationMove(schemas.Response):
     verified = fields.Integer(required=True, allow_none=True, metadata={"example": None})
     rate = fields.Float(required=True, allow_none=True, metadata=_RATE)
     dirty = fields.Integer(required=True, metadata=_DIRTY)
+    lag_seconds = fields.Float(required=True, allow_none=True, metadata=_LAG)
+    last_change_at = _time(required=True, allow_none=True)
     seconds_left = fields.Float(required=True, allow_none=True, metadata=_LEFT)
     waits_for = fields.String(required=True, allow_none=True, metadata=_WAITS)
     requested_for = _time(required=True, allow_none=True)
@@ -161,7 +167,7 @@ def _shown(move: Move, way_back: Move | None) -> dict[str, Any]:
         "copied": progress.copied,
         "verified": move.progress.verified,
         "rate": progress.rate,
-        "dirty": progress.dirty,
+        **_freshness(progress),
         "seconds_left": progress.seconds_left,
         "waits_for": told_to_members(move),
         "way_back": _shown_way_back(way_back) if way_back and way_back.open else None,
@@ -188,9 +194,16 @@ def _shown_way_back(move: Move) -> dict[str, Any]:
         "state": move.state,
         "until": move.until if move.state == MoveState.SHADOW else None,
         "going_back": bool(move.switch_wanted or move.outcome == Outcome.WENT_BACK),
+        **_freshness(progress),
+        "bytes": progress.bytes,
+    }
+
+
+def _freshness(progress: Progress) -> dict[str, Any]:
+    return {
         "dirty": progress.dirty,
         "lag_seconds": progress.lag and progress.lag.total_seconds(),
-        "bytes": progress.bytes,
+        "last_change_at": progress.last_change,
     }
 
 

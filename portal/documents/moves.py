@@ -38,7 +38,11 @@ class Outcome(StrEnum):
 
 class MoveProgress(MasterPart):
     """The progress of a move. ``documents`` and ``bytes`` are about what there is, ``copied`` what
-    was copied; ``dirty`` are ids that were written since, and not yet applied."""
+    was copied; ``dirty`` are ids that were written since, and not yet applied.
+
+    ``last_event_at`` is when the source's stream was last read, which was ``behind_seconds`` behind
+    then, by the source's clock. ``changed_at`` is when a change last came by it.
+    """
 
     documents = fields.IntField(required=True, default=0)
     bytes = fields.IntField(required=True, default=0)
@@ -49,6 +53,8 @@ class MoveProgress(MasterPart):
     verified = fields.IntField()
     note = fields.StringField()
     last_event_at = fields.DateTimeField()
+    behind_seconds = fields.IntField()
+    changed_at = fields.DateTimeField()
     last_written_at = fields.DateTimeField()
     moved_at = fields.DateTimeField()
 

@@ -108,6 +108,13 @@ def test_it_tells_what_changes_and_what_stays_the_same(acme, visitor):
     assert told == [["Cluster", "main", "europe"]]
 
 
+def test_a_copy_that_is_behind_its_source_says_by_how_much(acme, visitor):
+    long_ago = clock.now() - timedelta(hours=3)
+    a_move(acme, MoveState.READY, progress={"behind_seconds": 300, "changed_at": long_ago})
+    told = box_of(visitor.get(HERE))
+    assert "Behind by 5 minutes: 38 documents to come, last change 3 hours ago" in told
+
+
 def test_the_way_back_says_until_when_and_what_it_costs(acme, visitor):
     a_way_back(acme)
     page = visitor.get(HERE)

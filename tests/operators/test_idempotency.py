@@ -153,8 +153,14 @@ def cancelled():
     return there
 
 
+# A stream that was read, of which it would be told how long ago.
+_UNREAD = {"unset__progress__last_event_at": True}
+
+
 def moving():
-    return {"organization_id": a_move(an_organization()).organization}
+    there = an_organization()
+    a_move(there).update(**_UNREAD)
+    return {"organization_id": there.id}
 
 
 def asked_to_move():
@@ -165,7 +171,7 @@ def asked_to_move():
 
 def open_to_go_back():
     there = an_organization()
-    a_way_back(there).update(unset__progress__last_event_at=True)  # whose age would be told
+    a_way_back(there).update(**_UNREAD)
     return {"organization_id": there.id}
 
 

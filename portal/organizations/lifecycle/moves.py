@@ -11,6 +11,7 @@ overtaken in between.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId, Timestamp
@@ -73,6 +74,9 @@ class Attempt:
 
     brought = False
     """Set once the target was given the source's structure by this attempt."""
+
+    told_change: datetime | None = None
+    """The last change that was reported."""
 
     newest: tuple[bytes, ...] = ()
     """The ids that were written last, to be compared once more when nobody writes."""

@@ -34,7 +34,8 @@ _ABORTABLE = (MoveState.COPYING, MoveState.VERIFYING, MoveState.READY, MoveState
 @dataclass(frozen=True, slots=True)
 class Progress:
     """The figures of a move; ``None`` is not known. Times are ages at ``at``, by the database's
-    clock. ``percent`` is of the station that the move is at."""
+    clock. ``percent`` is of the station that the move is at. What was written at the source more
+    than ``lag`` ago was seen; ``last_change`` is when something was."""
 
     at: datetime
     state: str
@@ -44,7 +45,8 @@ class Progress:
     rate: float | None
     dirty: int
     seconds_left: float | None
-    last_event: timedelta | None
+    last_look: timedelta | None
+    last_change: datetime | None
     last_written: timedelta | None
     lag: timedelta | None
     bytes: int
@@ -69,7 +71,10 @@ def progress_of(move: Move) -> Progress:
     finished = _finished(move)
     left = max(progress.documents - (finished or 0), 0)
     rate = progress.rate or None
-    last_event = now - progress.last_event_at if progress.last_event_at else None
+    last_look = now - progress.last_event_at if progress.last_event_at else None
+    lag = None
+    if last_look is not None and move.open and move.state in _FOLLOWED:
+        lag = last_look + timedelta(seconds=progress.behind_seconds or 0)
     return Progress(
         at=now,
         state=move.state,
@@ -80,9 +85,10 @@ def progress_of(move: Move) -> Progress:
         dirty=progress.dirty,
         # There may be more than at the beginning: nobody knows how many.
         seconds_left=left / rate if rate and left and move.state in _WORKED_AT else None,
-        last_event=last_event,
+        last_look=last_look,
+        last_change=progress.changed_at,
         last_written=now - progress.last_written_at if progress.last_written_at else None,
-        lag=last_event if move.state in _FOLLOWED else None,
+        lag=lag,
         bytes=progress.bytes,
         pause_ms=move.pause_ms,
         standstill=_standstill_of(move, now),
@@ -144,8 +150,8 @@ def describe(move: Move) -> str:
             words += [f"about {naturaldelta(progress.seconds_left)} left"]
     if move.open and move.state in _FOLLOWED:
         words += [f"{intcomma(progress.dirty)} to be read again"]
-        if progress.last_event is not None:
-            words += [f"stream read {naturaldelta(progress.last_event)} ago"]
+        if progress.lag is not None:
+            words += [f"behind by {naturaldelta(progress.lag)}"]
     if move.until and move.open:
         words += [f"until {move.until:%Y-%m-%d %H:%M} UTC"]
     if move.open and move.waits_for:

@@ -232,6 +232,7 @@ def _copy_documents(run: Run, attempt: Attempt) -> None:
                 **(moved if far.documents or far.applied else {}),
             }
         )
+        _report_lag(run, attempt)
         return _still_held(run)
 
     source, target, follower = attempt.source, attempt.target, attempt.follower
@@ -297,8 +298,17 @@ def _keep_up(run: Run, attempt: Attempt) -> None:
 
 
 def _report_stream(run: Run, attempt: Attempt) -> None:
-    token = {"$literal": dict(attempt.follower.token)}
-    run.lease.report({"token": token, "progress.last_event_at": "$$NOW"})
+    run.lease.report({"token": {"$literal": dict(attempt.follower.token)}})
+    _report_lag(run, attempt)
+
+
+def _report_lag(run: Run, attempt: Attempt) -> None:
+    follower = attempt.follower
+    behind = {"progress.behind_seconds": follower.behind_seconds}
+    run.lease.report({"progress.last_event_at": "$$NOW", **behind})
+    if follower.last_event_at != attempt.told_change:
+        attempt.told_change = follower.last_event_at
+        run.lease.report({"progress.changed_at": "$$NOW"})
 
 
 def _verify(run: Run, attempt: Attempt) -> None:

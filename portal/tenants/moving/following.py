@@ -68,6 +68,7 @@ class Follower:
         self.renamed_to: str | None = None
         self.last_event_at: datetime | None = None
         self._place = place
+        self._pumped_at: Timestamp | None = None
         self._size_bytes = 0
         self._stream: ChangeStream | None = None
         self._seen = dict(token or {})
@@ -86,6 +87,12 @@ class Follower:
         """The time up to which changes were seen, by the source's cluster."""
         return _time_of_token(self._seen)
 
+    @property
+    def behind_seconds(self) -> int:
+        """The time from the last change that was seen to when ``pump`` was called last, both by the
+        source's cluster; 0 where all was seen then."""
+        return max(self._pumped_at.time - self.position.time, 0) if self._pumped_at else 0
+
     def pump(self, seconds: float = 0, *, skips: Callable[[bytes], bool] = lambda _: False) -> bool:
         """Take in the changes that there are now, waiting ``seconds`` for one where there is none;
         ``False`` if there may be more, since as many ids are dirty as memory has room for.
@@ -95,7 +102,8 @@ class Follower:
         """
         # What is written meanwhile may go on for ever. And a reply without changes may have come
         # before the server has looked at all there is.
-        now, begun, any_ = self._now(), time.monotonic(), False
+        self._pumped_at = now = self._now()
+        begun, any_ = time.monotonic(), False
         while not self._is_full and time.monotonic() < begun + max(seconds, _PUMP_SECONDS):
             taken = self._take(skips)
             any_ = any_ or taken

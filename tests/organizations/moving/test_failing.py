@@ -1,6 +1,7 @@
 """What goes wrong while an organization moves, and what becomes of it."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from pymongo.errors import AutoReconnect
@@ -9,10 +10,12 @@ from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Organization, Strategy
 from portal.organizations.lifecycle import engine, moves, moving
 from portal.organizations.moving import ending, exercising, managing, mover, ways_back
+from portal.organizations.moving.explaining import progress_of
 from portal.organizations.moving.managing import abort_move, switch_move
 from portal.organizations.moving.stopping import MOST_TRIES
 from portal.organizations.moving.ways_back import go_back
 from portal.organizations.storage import tenant_of
+from portal.tenants.moving import following
 from portal.tenants.moving.errors import ClusterTimeUnknown, StreamLost
 from portal.tenants.moving.following import Follower
 from portal.tenants.moving.writing import Target
@@ -28,6 +31,7 @@ from tests.organizations.moving.carrying import (
     run_due_movers,
     run_movers,
 )
+from tests.processes import wait_until
 
 SOME = [{"_id": number} for number in range(20)]
 STEPS = [step.__name__ for step in moving.MOVE.ways[Strategy.COLLECTION].forward]
@@ -251,6 +255,26 @@ def test_a_lost_way_back_ends_at_once_and_a_fresh_move_may_begin(acme, tenant_db
     assert "oplog" in now(way_back).reason
     assert left_over(tenant_db) == []
     assert move(fresh(acme), Strategy.COLLECTION).outcome == Outcome.MOVED
+
+
+def test_a_stream_that_is_read_and_is_behind_says_by_how_much(acme, monkeypatch):
+    ready = a_ready_move(acme, Strategy.DATABASE)
+    tenant_of(acme).insert_one({"_id": 20})
+    monkeypatch.setattr(following, "_PUMP_SECONDS", -1)  # nothing is taken in
+    monkeypatch.setattr(mover, "SLICE_SECONDS", 0)
+
+    def is_behind():
+        run_due_movers(1)
+        return now(ready).progress.behind_seconds
+
+    wait_until(is_behind)
+    behind = progress_of(now(ready))
+    assert behind.lag > timedelta(seconds=1)
+    assert behind.last_change is None
+    monkeypatch.undo()
+    run_due_movers(2)
+    assert now(ready).progress.behind_seconds == 0
+    assert progress_of(now(ready)).last_change
 
 
 def test_who_was_overtaken_writes_nothing(acme):
