@@ -134,6 +134,14 @@ class NewIndexBody(Body):
     default_language = fields.String(
         metadata={"description": "of an index of texts", "enum": indexes.LANGUAGES}
     )
+    deletes = fields.Boolean(
+        truthy={True},
+        falsy={False},
+        metadata={
+            "description": "true to build one that deletes documents as soon as it is there",
+            "example": False,
+        },
+    )
 
 
 class ChangedIndexBody(Body):

@@ -20,12 +20,13 @@ from portal.api.document_requests import (
 from portal.api.guard import ApiBlueprint, logged_in
 from portal.api.replay import PARAMETER, Answer, takes_key
 from portal.data import extended_json
-from portal.data.access import mask_of
-from portal.data.errors import IndexNotFound, InvalidIndex, TooManyIndexes
+from portal.data.access import mask_of, program_access
+from portal.data.errors import IndexNotFound, InvalidIndex, TooManyIndexes, WouldExpire
 from portal.data.indexes import builds as index_builds
 from portal.data.indexes import conflicts as index_conflicts
 from portal.data.indexes import listing as services
 from portal.documents.organizations import Organization
+from portal.organizations.access.lookup import Access
 from portal.web.errors import Overloaded
 from portal.web.requests import request_context
 
@@ -50,7 +51,9 @@ def list_indexes(name: str) -> dict[str, Any]:
     return {"indexes": [_shown(services.without_masked(each, mask_of(access))) for each in found]}
 
 
-@indexes.post("/<name:name>/indexes", refusals=(*_OF_CHANGES, TooManyIndexes, IndexNotFound))
+@indexes.post(
+    "/<name:name>/indexes", refusals=(*_OF_CHANGES, TooManyIndexes, IndexNotFound, WouldExpire)
+)
 @takes_json(schemas.NewIndexBody, PARAMETER)
 @logged_in
 @indexes.response(201, schemas.IndexAnswer)
@@ -60,11 +63,14 @@ def create_index(name: str) -> Answer:
 
     In the background where it takes longer than 2.5 seconds: its `state` says `building` then.
     After 10 minutes it fails. One that could not be built stays in the list until it is dropped
-    or built again. For lists sorted by a field, end the keys with `_id`.
+    or built again. For lists sorted by a field, end the keys with `_id`. One with
+    `expire_after_seconds` by which documents would be deleted at once wants `deletes: true`.
     """
     access = access_to_documents(name, "indexes.manage")
-    body = body_query(schemas.NewIndexBody)
-    index = index_builds.create_index(access, services.IndexSpec(**body), request_context())
+    spec, deletes = _asked()
+    if not deletes and spec.expire_after_seconds is not None:
+        _check_expiring(access, spec)
+    index = index_builds.create_index(access, spec, request_context())
     return {"index": _shown(index)}, 201 if index.state == services.READY else 202, {}
 
 
@@ -79,7 +85,7 @@ def check_index(name: str) -> dict[str, Any]:
     `expire_after_seconds`. It changes nothing. Whoever asks may read documents, too.
     """
     seen = document_access_to(name, "indexes.manage", tells_values=True)
-    spec = services.IndexSpec(**body_query(schemas.NewIndexBody))
+    spec, _ = _asked()
     services.check_spec(seen, spec)
     with ended_with_client() as comment:
         conflicts = index_conflicts.conflicts_of(seen, spec, comment=comment)
@@ -122,6 +128,23 @@ def drop_index(name: str, index_name: str) -> dict[str, Any]:
     return {}
 
 
+def _asked() -> tuple[services.IndexSpec, bool]:
+    """The index in the body, and whether it may delete documents at once."""
+    body = body_query(schemas.NewIndexBody)
+    deletes = body.pop("deletes", False)
+    return services.IndexSpec(**body), deletes
+
+
+def _check_expiring(access: Access, spec: services.IndexSpec) -> None:
+    """Raise WouldExpire where the index isn't there yet, and would delete documents at once."""
+    seen = program_access(access, request_context())
+    services.check_spec(seen, spec)
+    if not index_builds.is_built(access.organization, spec):
+        with ended_with_client() as comment:
+            expiring = index_conflicts.expiring_by(seen, spec, comment)
+        index_conflicts.check_expiring(spec, expiring)
+
+
 def _shown(index: services.ListedIndex) -> dict[str, Any]:
     operations, since = (index.use.operations, index.use.since) if index.use else (None, None)
     partial = index.partial_filter
@@ -136,7 +159,7 @@ def _shown(index: services.ListedIndex) -> dict[str, Any]:
 
 
 def _replay_created(organization: Organization) -> Answer:
-    wanted = services.IndexSpec(**body_query(schemas.NewIndexBody)).full_name
+    wanted = _asked()[0].full_name
     for index in index_builds.list_indexes(organization):
         if index.name == wanted:
             return {"index": _shown(index)}, 201, {}

@@ -9,9 +9,11 @@ from flask.cli import with_appcontext
 from portal.cli.running import CommandFailed, on_database, plain, refusals
 from portal.cli.tables import print_table
 from portal.data.access import operator_access
+from portal.data.errors import WouldExpire
 from portal.data.indexes import builds as index_builds
 from portal.data.indexes import conflicts as index_conflicts
 from portal.data.indexes import listing as indexes
+from portal.data.indexes.conflicts import Conflicts
 from portal.data.indexes.listing import FAILED, READY, IndexSpec, ListedIndex
 from portal.data.queries import parse_query
 from portal.data.rules import rules as services
@@ -83,6 +85,7 @@ def list_indexes(slug: str) -> None:
 @click.option("--partial", help="Only documents that match this filter, as Extended JSON.")
 @click.option("--expire-after", type=int, help="Delete documents so many seconds after a date.")
 @click.option("--check", is_flag=True, help="Only tell what stands in its way.")
+@click.option("--yes", is_flag=True, help="Build it whatever it deletes, or stands in its way.")
 @with_appcontext
 @on_database
 def create_index(
@@ -93,8 +96,12 @@ def create_index(
     partial: str | None,
     expire_after: int | None,
     check: bool,
+    yes: bool,
 ) -> None:
     """Build an index for the organization with this SLUG, on FIELDS such as status due:-1 _id.
+
+    It asks before one that would delete documents at once, and builds none that documents stand in
+    the way of.
 
     Exit status: 0 it is ready or is being built, 1 documents stand in its way.
     """
@@ -110,6 +117,8 @@ def create_index(
         if check:
             _tell_check(access, spec)
             return
+        if not (yes or index_builds.is_built(access.organization, spec)):
+            _ask(access, spec)
         made = index_builds.create_index(access, spec, RequestContext(OPERATOR))
     _tell_made(made)
 
@@ -219,6 +228,23 @@ def _tell_check(access: Access, spec: IndexSpec) -> None:
         click.echo(f"{expiring.at_once.count:,} documents would be deleted at once.")
     if conflicts is None:
         raise CommandFailed("It can’t be told in time what stands in the way.")
+    _tell_conflicts(conflicts)
+
+
+def _ask(access: Access, spec: IndexSpec) -> None:
+    """Ask before an index that would delete documents at once; exit where some stand in its way."""
+    seen = operator_access(access.organization)
+    indexes.check_spec(seen, spec)
+    conflicts = index_conflicts.conflicts_of(seen, spec)
+    if conflicts and conflicts.documents:
+        _tell_conflicts(conflicts)
+    try:
+        index_conflicts.check_expiring(spec, index_conflicts.expiring_by(seen, spec))
+    except WouldExpire as error:
+        click.confirm(f"{error.documents} would be deleted within a minute. Build it?", abort=True)
+
+
+def _tell_conflicts(conflicts: Conflicts) -> None:
     click.echo(f"{conflicts.documents:,} documents stand in the way.")
     for conflict in conflicts.largest:
         words = "none of the fields" if conflict.missing else conflict.values

@@ -291,6 +291,18 @@ class RulesNotFound(NotFound):
 
 
 @dataclass
+class WouldExpire(Conflict):
+    """An index by which documents would be deleted as soon as it is there."""
+
+    documents: str
+
+    code = "would_expire"
+    field = "deletes"
+    title = "This index would delete documents"
+    message = "{documents} would be deleted within a minute, for good. Say that you want that."
+
+
+@dataclass
 class TooManyIndexes(Conflict):
     """The organization has as many indexes as it may."""
 

@@ -343,6 +343,29 @@ def test_what_would_expire_at_once_is_told_of_dates_alone(writer, stored):
     assert fault(refused) == (422, "invalid_index", set())
 
 
+def test_an_index_that_would_delete_at_once_is_built_if_that_is_said(writer, stored):
+    body = {"keys": {"at": 1}, "expire_after_seconds": 60}
+    stored.insert_one({"at": clock.now() - timedelta(days=1)})
+    refused = create(writer, **body)
+    assert fault(refused) == (409, "would_expire", {"deletes"})
+    assert "1 document would be deleted within a minute" in refused.json["error"]["message"]
+    assert fault(create(writer, **body, deletes="yes"))[:2] == (422, "invalid_input")
+    assert set(listed(writer)) == {"_id_"}
+    key = {"Idempotency-Key": "expiring-0123456789abcdef"}
+    for _ in range(2):
+        made = writer.send("POST", INDEXES, json.dumps({**body, "deletes": True}), headers=key)
+        assert made.status_code == 201, made.text
+    assert create(writer, **body).status_code == 201  # it is there
+
+
+def test_an_index_of_which_nobody_can_tell_what_it_deletes_wants_that_said(
+    writer, stored, monkeypatch
+):
+    monkeypatch.setattr(index_conflicts, "expiring_by", lambda *_: None)
+    refused = create(writer, keys={"at": 1}, expire_after_seconds=60)
+    assert "An unknown number of documents" in refused.json["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("document", "first", "second", "words"),
     [

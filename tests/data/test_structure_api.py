@@ -1,6 +1,7 @@
 """Shape and rules by the API, and all of structure by commands."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -113,6 +114,15 @@ def test_commands_tell_shape_and_change_indexes_and_rules(runner, some, tmp_path
     assert "40 documents stand in the way" in runner(
         "data", "create-index", "acme-corp", "iban", "--unique", "--check", ends=1
     )
+    assert "40 documents stand in the way" in runner(
+        "data", "create-index", "acme-corp", "iban", "--unique", ends=1
+    )
+    some.insert_one({"at": datetime(2020, 1, 1, tzinfo=UTC)})
+    expiring = ("data", "create-index", "acme-corp", "at", "--expire-after", "60")
+    assert "1 document would be deleted within a minute. Build it?" in runner(*expiring, ends=1)
+    assert set(some.index_information()) == {"_id_"}
+    some.delete_one({"at": {"$exists": True}})
+    assert "at_1 is ready." in runner(*expiring)
     assert "n_1 is ready." in runner("data", "create-index", "acme-corp", "n:1")
     assert "n_1 is hidden." in runner("data", "hide-index", "acme-corp", "n_1")
     assert "hidden" in runner("data", "indexes", "acme-corp")

@@ -130,9 +130,9 @@ def test_documents_are_deleted_by_an_index_only_when_that_is_wanted(mara, filled
     sent = {"field_1": "at", "purpose": "expire", "after": "30", "unit": "days"}
     page = mara.post(f"{DATA}/indexes/new", sent, form_at=f"{DATA}/indexes")
     assert page.status == 409
-    assert "60 documents would be deleted" in page.fault("delete")
+    assert "60 documents would be deleted" in page.fault("deletes")
     assert set(filled.index_information()) == {"_id_"}
-    built = mara.post(f"{DATA}/indexes/new", {**sent, "delete": "y"}, form_at=f"{DATA}/indexes")
+    built = mara.post(f"{DATA}/indexes/new", {**sent, "deletes": "y"}, form_at=f"{DATA}/indexes")
     assert built.status == 303
     assert filled.index_information()["at_1"]["expireAfterSeconds"] == 30 * 86400
 

@@ -110,6 +110,12 @@ def last_build(organization: Organization) -> LastBuild | None:
     return None
 
 
+def is_built(organization: Organization, spec: IndexSpec) -> bool:
+    """Tell whether this very index is there already."""
+    found = ready_indexes(organization)
+    return any(each.name == spec.full_name and not is_other(each.spec, spec) for each in found)
+
+
 def create_index(access: Access, spec: IndexSpec, context: RequestContext) -> ListedIndex:
     """Build the index, or begin to: where it takes longer than AWAITED_SECONDS, its state says so.
     One that exists is ready at once. Raises what ``begin_build`` raises, IndexNotFound."""

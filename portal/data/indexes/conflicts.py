@@ -14,13 +14,14 @@ from portal import clock
 from portal.data import extended_json
 from portal.data.access import DocumentAccess
 from portal.data.document_ids import address_of
-from portal.data.errors import QueryTooSlow
+from portal.data.errors import QueryTooSlow, WouldExpire
 from portal.data.handles import documents_of
 from portal.data.indexes.listing import IndexSpec
 from portal.data.reading import MOST_COUNTED, Count
 from portal.data.server_errors import reading
 from portal.data.shape.words import value_in_words
 from portal.tenants.elements import elements_of, field_of, framed
+from portal.web.counting import counted
 
 CHECKING_SECONDS = 1.5
 MOST_TOLD = 10
@@ -113,6 +114,18 @@ def expiring_by(
         if not error.timeout:
             raise
         return None
+
+
+def check_expiring(spec: IndexSpec, expiring: Expiring | None) -> None:
+    """Raise WouldExpire where the index would delete documents at once, or nobody knows how
+    many."""
+    if spec.expire_after_seconds is None:
+        return
+    if expiring is None:
+        raise WouldExpire("An unknown number of documents")
+    if expiring.at_once.count:
+        more = "More than " if expiring.at_once.more else ""
+        raise WouldExpire(f"{more}{counted(expiring.at_once.count, 'document')}")
 
 
 def _count(access: DocumentAccess, query: dict[str, Any], comment: str | None) -> Count:

@@ -29,14 +29,3 @@ class InTheWay(Conflict):
     code = "index_conflicts"
     field = "which"
     message = "{documents} documents would not fit. Nothing was built."
-
-
-@dataclass
-class WouldExpire(Conflict):
-    """Documents that would be deleted as soon as the index is there."""
-
-    documents: str
-
-    code = "would_expire"
-    field = "delete"
-    message = "{documents} would be deleted within a minute, for good. Say that you want that."

@@ -59,7 +59,7 @@ class NewIndexForm(IdempotentForm):
         default=ALL,
     )
     filter = StringField("Filter", default="")
-    delete = BooleanField("Delete them")
+    deletes = BooleanField("Delete them")
 
     def pairs(self) -> Iterator[tuple[Field, Field]]:
         """The fields that are shown, each with its order."""

@@ -28,7 +28,7 @@ from portal.data.rules.proposing import propose_rules
 from portal.data.rules.schemas import lines_of, parse_schema
 from portal.data.shape.sampling import shape_of
 from portal.data.shape.words import value_in_words
-from portal.data.structure.errors import InTheWay, NotBuilt, WouldExpire
+from portal.data.structure.errors import InTheWay, NotBuilt
 from portal.data.structure.forms import (
     IndexForm,
     NewIndexForm,
@@ -187,22 +187,13 @@ def _check_and_build(access: Access, form: NewIndexForm, found: _Found) -> Liste
         if found.conflicts and found.conflicts.documents:
             raise InTheWay(f"{found.conflicts.documents:,}")
         found.expiring = index_conflicts.expiring_by(seen, spec)
-        if spec.expire_after_seconds is not None and not form.delete.data:
-            _check_expiring(found.expiring)
+        if not form.deletes.data:
+            index_conflicts.check_expiring(spec, found.expiring)
         return index_builds.create_index(access, spec, context)
     except InvalidIndex as error:
         raise NotBuilt(error.reason) from error
     except InvalidQuery as error:
         raise NotBuilt(error.reason, "filter") from error
-
-
-def _check_expiring(expiring: Expiring | None) -> None:
-    """Raise WouldExpire where an index would delete documents at once, or nobody knows how many."""
-    if expiring is None:
-        raise WouldExpire("An unknown number of documents")
-    if expiring.at_once.count:
-        more = "More than " if expiring.at_once.more else ""
-        raise WouldExpire(f"{more}{expiring.at_once.count:,} documents")
 
 
 def _listed(access: Access, figures: Figures | None = None) -> list[ListedIndex]:
