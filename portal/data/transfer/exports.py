@@ -12,6 +12,7 @@ from typing import Any
 import bson
 import pymongo
 from bson import Binary, ObjectId
+from pymongo.errors import PyMongoError
 
 from portal.data import plans
 from portal.data.access import DocumentAccess
@@ -50,6 +51,8 @@ from portal.web.context import IdempotencyKey, RequestContext
 CHUNK_BYTES = 8 * 1024 * 1024
 PAGE_BYTES = 2 * 1024 * 1024
 PAGE_SECONDS = 30
+COUNTING_SECONDS = 1.5
+"""What is left of a request's time has to do for all else."""
 _MOST_PAGE_BYTES = 4 * PAGE_BYTES
 _FIRST_PAGE, _LARGEST_PAGE = 100, 20_000
 
@@ -113,12 +116,16 @@ def options_of(
 
 
 def count_matching(access: DocumentAccess, query: dict[str, Any]) -> Count | None:
-    """The number of documents that match; ``None`` where counting takes too long. Raises
-    InvalidQuery, FieldMasked, IndexNeeded."""
+    """The number of documents that match; ``None`` where it isn't known within COUNTING_SECONDS, as
+    the request goes on without it. Raises InvalidQuery, FieldMasked, IndexNeeded."""
     try:
-        with pymongo.timeout(READ_SECONDS):
+        with pymongo.timeout(COUNTING_SECONDS):
             return count_documents(access, query, None)
     except QueryTooSlow:
+        return None
+    except PyMongoError as error:
+        if not error.timeout:
+            raise
         return None
 
 

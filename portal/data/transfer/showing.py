@@ -163,7 +163,7 @@ def shown_export(found: Export) -> ShownJob | None:
 def count_words(found: Count | None, *, are_all: bool) -> str:
     """A number of documents in words."""
     if found is None:
-        return "not counted: that takes more than 4 seconds"
+        return "Not counted: that takes too long"
     number = counted(found.count, "document")
     return f"More than {number}" if found.more else f"All {number}" if are_all else number
 

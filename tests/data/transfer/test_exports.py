@@ -11,7 +11,7 @@ from portal.data.access import document_access
 from portal.data.errors import IndexNeeded, InvalidQuery
 from portal.data.formats.options import Format, WriteOptions
 from portal.data.queries import Query
-from portal.data.transfer import exports
+from portal.data.transfer import exports, showing
 from portal.data.transfer.errors import ExportNotDone, NotYours, TransferNotFound
 from portal.data.transfer.exports import cancel_export, export_content, find_export, start_export
 from portal.data.transfer.stages import Stage
@@ -101,6 +101,30 @@ def test_what_has_a_list_somewhere_is_not_exported_in_its_order(seen, stored):
         export(seen, WriteOptions(Format.BSON), Query({}, {"a": 1}))
     made = export(seen, WriteOptions(Format.BSON), Query({"_id": {"$gt": 9}}, {"a": 1}))
     assert made.written.documents == 10
+
+
+@pytest.mark.parametrize(
+    "slow",
+    [{"errorCode": 50}, {"blockConnection": True, "blockTimeMS": 600}],
+    ids=["stopped by the server", "given up"],
+)
+def test_what_takes_long_to_count_is_exported_all_the_same(
+    seen, stored, bare_client, monkeypatch, slow
+):
+    if "blockTimeMS" in slow:
+        monkeypatch.setattr(exports, "COUNTING_SECONDS", 0.2)
+    stored.insert_many({"_id": n, "even": n % 2 == 0} for n in range(20))
+    for ask in (
+        lambda: showing.count_words(exports.count_matching(seen, {"even": True}), are_all=False),
+        lambda: export(seen, WriteOptions(Format.BSON), Query({"even": True})),
+    ):
+        data = {"failCommands": ["aggregate"], "namespace": stored.full_name, **slow}
+        point = {"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data}
+        bare_client.admin.command(point)
+        told = ask()
+        if isinstance(told, str):
+            assert told == "Not counted: that takes too long"
+    assert (told.job.state, told.written.documents) == ("done", 10)
 
 
 def test_killed_it_goes_on_and_is_whole(seen, stored, monkeypatch):

@@ -116,7 +116,7 @@ def test_what_takes_too_long_to_count_is_exported_uncounted(mara, entries, monke
         raise QueryTooSlow
 
     monkeypatch.setattr(exports, "count_documents", slow)
-    assert "not counted" in mara.get(EXPORTS).text
+    assert "Not counted" in mara.get(EXPORTS).text
     text, _ = exported(mara, EXPORTS)
     assert text.startswith("_id.int32()")
 
