@@ -79,7 +79,7 @@ def list_cut(
     handle = documents_of(access.organization)
     cursor, backwards = (before, True) if before else (after, False)
     way = {name: -each for name, each in ordered.items()} if backwards else ordered
-    with reading():
+    with plans.noting_slow(access.organization, query, ordered), reading():
         access.mask.check_filter(query, lambda: text_paths(handle))
         index = plans.check_find(access.organization, handle, dict(query), ordered)
         stages: list[dict[str, Any]] = [

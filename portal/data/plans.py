@@ -91,8 +91,9 @@ def noting_slow(
     try:
         yield
     except QueryTooSlow:
-        if organization.placement.strategy != Strategy.SHARED:
-            note_slow(organization, index_for(query, sort))
+        keys = index_for(query, sort)
+        if organization.placement.strategy != Strategy.SHARED and list(keys) != ["_id"]:
+            note_slow(organization, keys)
         raise
 
 

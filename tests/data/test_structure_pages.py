@@ -187,6 +187,20 @@ def test_a_query_that_was_stopped_suggests_an_index(mara, filled, bare_client):
     assert "too slow 1 time" in page.html.select_one(".would-help li").get_text()
 
 
+def test_a_page_that_was_stopped_suggests_an_index(mara, filled, bare_client):
+    """The newest documents, which are read twice beside it, need none."""
+    acme = Organization.objects.get(slug="acme-corp")
+    out_of_time = {"failCommands": ["aggregate"], "errorCode": 50, "namespace": filled.full_name}
+    point = {"configureFailPoint": "failCommand", "mode": {"times": 3}, "data": out_of_time}
+    bare_client.admin.command(point)
+    assert "4 seconds" in mara.get(DATA, query_string={"filter": '{"hours": 5}'}).text
+    wait_until(lambda: IndexSuggestion.objects(organization=acme.id).first())
+    page = mara.get(f"{DATA}/indexes")
+    [suggested] = page.html.select(".would-help li")
+    assert suggested.code.get_text() == "hours, _id"
+    assert "too slow 1 time" in suggested.get_text()
+
+
 def test_a_failed_build_keeps_its_cause_until_it_is_forgotten(mara, filled):
     filled.update_many({}, {"$set": {"same": 1}})
     filled.create_index("same")
