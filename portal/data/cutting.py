@@ -183,7 +183,7 @@ def _read(
 ) -> list[bytes]:
     """The rows, each as ``_cut`` makes it of what the mask shows, so that sizes and numbers don't
     tell more. One that the server can't cut is read whole."""
-    cut = access.mask.visible([*stages, {"$replaceWith": _cut(sort)}])
+    cut = access.mask.visible([*stages, {"$replaceWith": _cut(sort)}], lambda: text_paths(handle))
     try:
         found = handle.aggregate(cut, comment=comment)
         return [bytes(row.raw) for row in found]

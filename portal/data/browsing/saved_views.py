@@ -22,6 +22,8 @@ from portal.data.browsing.errors import (
     ViewNotFound,
 )
 from portal.data.errors import InvalidExtendedJson, InvalidQuery
+from portal.data.handles import documents_of
+from portal.data.reading import text_paths
 from portal.data.selections import Selection, selection_from
 from portal.data.uuid_readings import texts_of
 from portal.database.transactions import transactional
@@ -241,7 +243,8 @@ def _may_see(seen: DocumentAccess, view: ListedView) -> bool:
     if selection is None:
         return not seen.mask.paths
     try:
-        seen.mask.check_filter(selection.filter)
+        handle = documents_of(seen.organization)
+        seen.mask.check_filter(selection.filter, lambda: text_paths(handle))
         seen.mask.check_sort(selection.sort)
     except Refused:
         return False

@@ -36,7 +36,7 @@ from portal.data.idempotency import Answer, write_once
 from portal.data.masks.masks import Mask
 from portal.data.patching import differences, element_at, elements
 from portal.data.queries import CODEC, beyond, cursor_of
-from portal.data.reading import READ_SECONDS
+from portal.data.reading import READ_SECONDS, text_paths
 from portal.data.recording import (
     BATCH_BYTES,
     append,
@@ -219,9 +219,9 @@ def _start_job(access: DocumentAccess, edit: BulkEdit, edit_id: ObjectId) -> Job
 
 
 def _check(access: DocumentAccess, query: dict[str, Any], changes: Changes) -> None:
-    access.mask.check_filter(query)
-    changes.check(access.mask)
     handle = documents_of(access.organization)
+    access.mask.check_filter(query, lambda: text_paths(handle))
+    changes.check(access.mask)
     with reading(), pymongo.timeout(READ_SECONDS):
         plans.check_find(access.organization, handle, query, _BY_ID)
 

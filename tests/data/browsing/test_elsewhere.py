@@ -55,6 +55,15 @@ def test_nobody_finds_or_sorts_by_what_is_masked_for_them(viewer, with_canaries)
     assert viewer.visitor.get(f"{DATA}/count", query_string={"c": condition}).status == 403
 
 
+def test_a_search_for_words_is_of_what_one_may_see(viewer, with_canaries, stored):
+    search = '{"$text": {"$search": "teo"}}'
+    stored.create_index([("name", "text")])
+    assert viewer.ids(filter=search) == ["1"]
+    stored.drop_indexes()
+    stored.create_index([("name", "text"), ("contact.email", "text")])
+    assert viewer.page(filter=search).status == 403
+
+
 def test_viewers_see_no_documents_unless_an_owner_allows_it(app, acme, stored):
     a_member(acme, Role.VIEWER, "teo@acme.example")
     visitor = Visitor(app)

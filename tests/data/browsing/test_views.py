@@ -155,6 +155,16 @@ def test_a_view_by_a_sensitive_field_is_not_shown_to_who_may_not_see_it(onlooker
     assert "4711" not in viewer.visitor.get(VIEWS).text
 
 
+def test_a_view_by_words_is_shown_where_these_are_not_sensitive(onlooker, viewer, acme, stored):
+    save(onlooker, "Red", "shared", "filter=%7B%22%24text%22:%7B%22%24search%22:%22red%22%7D%7D")
+    Organization.objects(id=acme.id).update(masked_fields=["salary"])
+    stored.create_index([("name", "text")])
+    assert names(viewer) == ["Red"]
+    stored.drop_indexes()
+    stored.create_index([("name", "text"), ("salary", "text")])
+    assert names(viewer) == []
+
+
 def test_a_view_of_nonsense_is_not_kept(onlooker):
     assert save(onlooker, "Dispatch", query="c=%7B").status == 422
     assert save(onlooker, "Dispatch", query="filter=%7B").status == 422
