@@ -1,18 +1,19 @@
 """Questions about a file that is imported by command: told with what there is to choose from, and
 answered by options."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from portal.cli.running import CommandFailed, plain
 from portal.data.access import DocumentAccess
 from portal.data.formats.evidence import Question
 from portal.data.formats.headings import parse_path
+from portal.data.formats.mapping import check_mapping
 from portal.data.formats.options import Column, ColumnType
 from portal.data.transfer.errors import MappingRefused
 from portal.data.transfer.imports import choose_reading
 from portal.data.transfer.mapping import Decision, Row, decision_from, proposed
-from portal.data.transfer.plans import Plan
+from portal.data.transfer.plans import Plan, answered
 from portal.data.transfer.stages import Import, Stage
 
 
@@ -63,22 +64,28 @@ def plan_by(found: Import, given: Columns) -> Plan:
     something is still to be answered."""
     rows = proposed(found).rows
     fields = dict(_column_of(rows, each) for each in given.fields)
-    answers = [_column_of(rows, each) for each in given.answers]
-    if given.as_text and rows:
-        columns = tuple(_as_text(row, fields.get(row.index)) for row in rows)
-        return Plan(replace(found.options, columns=columns))
     form: dict[str, str] = {}
+    for each in given.answers:
+        index, answer = _column_of(rows, each)
+        _answer(rows, rows[index], answer, form)
+    if given.as_text and rows:
+        columns = tuple(_as_text(row, fields.get(row.index), form) for row in rows)
+        faults = [f"{_name(rows, rows[it.index])}: {it.reason}" for it in check_mapping(columns)]
+        if faults:
+            raise CommandFailed(_lines(_ASKED, faults))
+        return Plan(replace(found.options, columns=columns))
     for row in rows:
         form |= {f"f{row.index}": fields.get(row.index, row.field), f"e{row.index}": row.empty}
-    for index, answer in answers:
-        _answer(rows, rows[index], answer, form)
     decision = decision_from(found, form)
     if decision.plan is None:
         raise CommandFailed(_lines(_ASKED, _faults(decision)))
     return decision.plan
 
 
-_ASKED = "Say these by --answer COLUMN=ANSWER or --field COLUMN=FIELD, or give --text:"
+_ASKED = (
+    "Say these by --answer COLUMN=ANSWER or --field COLUMN=FIELD; with --text all that have a "
+    "heading are texts:"
+)
 
 
 def _with_choices(asked: str, found: Import) -> str:
@@ -128,8 +135,10 @@ def _name(rows: Sequence[Row], row: Row) -> str:
     return heading if len(_called(rows, heading)) == 1 else f"#{row.index + 1}"
 
 
-def _as_text(row: Row, field: str | None) -> Column:
-    column = row.proposal.column
+def _as_text(row: Row, field: str | None, form: Mapping[str, str]) -> Column:
+    """The column as text, unless it is left out: by itself, or by an answer."""
+    numbers = range(len(row.proposal.questions))
+    column = answered(row.proposal, {n: form.get(f"q{row.index}-{n}", "") for n in numbers})
     if field is not None:
         return Column(column.header, parse_path(field), ColumnType.STRING)
     if column.type == ColumnType.LEFT_OUT:

@@ -103,6 +103,22 @@ def test_several_questions_of_a_column_are_answered_in_their_order(acme, stored,
     assert stored.find_one({}, {"_id": 0}) == {"due": datetime(2026, 3, 4, tzinfo=UTC)}
 
 
+def test_columns_without_a_heading_are_named_or_left_out_also_as_text(
+    acme, stored, command, tmp_path
+):
+    file = tmp_path / "orders.csv"
+    file.write_text("n,,,m\n1,2,,4\n")
+    arguments = ("data", "import", "acme-corp", str(file))
+    for more in ((), ("--text",)):
+        refused = command(*arguments, *more)
+        assert refused.returncode == 2
+        assert "  #2: " in refused.stderr
+        assert "#3" not in refused.stderr  # it is empty
+    for more in (("--field", "#2=x"), ("--answer", "#2=left out", "--text")):
+        assert command(*arguments, *more).returncode == 0
+    assert list(stored.find({}, {"_id": 0})) == [{"n": 1, "x": 2, "m": 4}, {"n": "1", "m": "4"}]
+
+
 def test_how_a_file_is_read_is_asked_with_the_options_that_say_it(acme, stored, command, tmp_path):
     file = tmp_path / "orders.csv"
     file.write_bytes("café,n\nété,1\n".encode("windows-1252"))
