@@ -28,7 +28,7 @@ PLAIN_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]
 MISSING = object()
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,40}")
-_DOUBLE = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_DOUBLE = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DECIMAL = re.compile(rf"{_DOUBLE.pattern}|-?(?:NaN|sNaN|Infinity)")
 _NOT_FINITE = {"NaN", "Infinity", "-Infinity"}
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")

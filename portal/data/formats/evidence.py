@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from portal.data.formats.cells import FORMULA, FORMULA_SIGNS, PLAIN_NUMBER, unguarded
@@ -363,5 +363,5 @@ def _as_a_number(cell: str) -> str:
         if "e" in cell.lower():
             return repr(float(cell))
         return shown(f"{Decimal(cell.replace(',', '')).normalize():f}")
-    except (InvalidOperation, ValueError):
+    except (ArithmeticError, ValueError):  # more digits than an exponent counts, too
         return "none"

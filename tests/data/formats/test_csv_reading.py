@@ -1,12 +1,17 @@
 """Cells of CSV become values of their column's type, or a fault with line, column and reason."""
 
+from contextlib import suppress
+from dataclasses import replace
+
 import bson
 import pytest
 from bson import Decimal128, Int64, ObjectId
 from bson.binary import Binary
 
+from portal.data.formats.cells import Unfit, converter
 from portal.data.formats.options import Column, ColumnType, Dialect, Empty, Format, ReadOptions
 from portal.data.formats.reading import read
+from tests.stopwatch import work_seconds
 
 T = ColumnType
 
@@ -137,6 +142,22 @@ def test_a_date_has_the_layout_of_its_column_and_the_offset_of_its_day(
 ):
     found = value_of(cell, T.DATE, layout=layout, zone=zone)
     assert (found if isinstance(found, str) else found.isoformat()) == expected
+
+
+NUMBERS_AND_DATES = (T.INT32, T.INT64, T.DOUBLE, T.DECIMAL, T.BOOLEAN, T.DATE)
+
+
+@pytest.mark.parametrize("part", ["1", "1.", "1,1.", "1e", " ", "-", "1.111"])
+def test_a_hostile_cell_is_read_in_no_more_than_its_length(part):
+    plain = [Column("x", ("x",), kind) for kind in NUMBERS_AND_DATES]
+    columns = plain + [replace(column, point=",", group=".") for column in plain]
+
+    def read_it():
+        for convert in map(converter, columns):
+            with suppress(Unfit):
+                convert(part * (30_000 // len(part)) + "x")
+
+    assert work_seconds(read_it) < 10  # a minute, if it went by the square
 
 
 def test_words_of_a_boolean_column_are_those_that_were_mapped():

@@ -144,6 +144,13 @@ def test_it_is_told_that_a_day_begins_in_utc():
         assert "UTC" not in str(proposal_of(cell, zone="America/New_York").found)
 
 
+def test_a_number_of_more_digits_than_an_exponent_counts_is_a_text():
+    proposal = proposal_of("5", "0" + "1" * 1_000_001)
+    assert proposal.column.type == T.STRING
+    assert proposal.found[0].startswith("As a number line 3 would change: 0111")
+    assert proposal.found[0].endswith(" to none.")
+
+
 def test_words_that_look_like_null_stay_and_are_counted():
     assert proposal_of("NA", "DE", "NA").found == ("NA, 2 times, stays the text NA.",)
 
