@@ -69,17 +69,19 @@ class StartMoveBody(schemas.Body):
     plan = fields.String(metadata=_PLAN)
 
 
-class ApproveMoveBody(schemas.Body):
-    """Where to, and when it switches: as owners have asked where it isn't said."""
-
+class MoveSeenBody(schemas.Body):
     move = fields.String(metadata=_SEEN)
+
+
+class ApproveMoveBody(MoveSeenBody):
+    """Where to: as owners have asked where it isn't said."""
+
     strategy = schemas.Choice("Strategy", validate=ma.validate.OneOf(list(Strategy)))
     cluster = fields.String(metadata={"example": "fra-2"})
     plan = fields.String(metadata=_PLAN)
 
 
-class DeclineMoveBody(schemas.Body):
-    move = fields.String(metadata=_SEEN)
+class DeclineMoveBody(MoveSeenBody):
     reason = fields.String(required=True, metadata=_REASON)
 
 
@@ -197,50 +199,62 @@ def decline_move_as_operator(
     def decline(move: str, context: RequestContext) -> Move:
         return starting.decline_move(move, body["reason"], context)
 
-    return _change(decline, operator, organization, body.get("move"))
+    return _change(decline, operator, organization, body)
 
 
 @admin_moves.post(f"{_PATH}/pause", refusals=_OF_CHANGES)
 @about_organization("console.act")
 @takes_key
+@admin_moves.arguments(MoveSeenBody)
 @admin_moves.response(200, MoveAnswer)
-def pause_move_as_operator(operator: Operator, organization: Organization) -> dict[str, Any]:
+def pause_move_as_operator(
+    operator: Operator, organization: Organization, body: dict[str, str]
+) -> dict[str, Any]:
     """Pause an organization's move
 
     Behind the batch in hand; what was copied stays.
     """
-    return _change(managing.pause_move, operator, organization)
+    return _change(managing.pause_move, operator, organization, body)
 
 
 @admin_moves.post(f"{_PATH}/resume", refusals=_OF_CHANGES)
 @about_organization("console.act")
 @takes_key
+@admin_moves.arguments(MoveSeenBody)
 @admin_moves.response(200, MoveAnswer)
-def resume_move_as_operator(operator: Operator, organization: Organization) -> dict[str, Any]:
+def resume_move_as_operator(
+    operator: Operator, organization: Organization, body: dict[str, str]
+) -> dict[str, Any]:
     """Have an organization's move go on
 
     One that was paused, or that stopped.
     """
-    return _change(managing.resume_move, operator, organization)
+    return _change(managing.resume_move, operator, organization, body)
 
 
 @admin_moves.post(f"{_PATH}/switch", refusals=_OF_CHANGES)
 @about_organization("console.act")
 @takes_key
+@admin_moves.arguments(MoveSeenBody)
 @admin_moves.response(200, MoveAnswer)
-def switch_move_as_operator(operator: Operator, organization: Organization) -> dict[str, Any]:
+def switch_move_as_operator(
+    operator: Operator, organization: Organization, body: dict[str, str]
+) -> dict[str, Any]:
     """Have an organization's move switch as soon as it is ready
 
     Whatever was said before.
     """
-    return _change(managing.switch_move, operator, organization)
+    return _change(managing.switch_move, operator, organization, body)
 
 
 @admin_moves.post(f"{_PATH}/abort", refusals=_OF_CHANGES)
 @about_organization("console.act")
 @takes_key
+@admin_moves.arguments(MoveSeenBody)
 @admin_moves.response(200, MoveAnswer)
-def abort_move_as_operator(operator: Operator, organization: Organization) -> dict[str, Any]:
+def abort_move_as_operator(
+    operator: Operator, organization: Organization, body: dict[str, str]
+) -> dict[str, Any]:
     """Abort an organization's move before its switch
 
     The documents are where they were, and the copy is removed.
@@ -249,41 +263,47 @@ def abort_move_as_operator(operator: Operator, organization: Organization) -> di
     def abort(move: str, context: RequestContext) -> Move:
         return managing.abort_move(move, None, context)
 
-    return _change(abort, operator, organization)
+    return _change(abort, operator, organization, body)
 
 
 @admin_moves.post(f"{_PATH}/back", refusals=(*_OF_CHANGES, NotMovable))
 @about_organization("console.act")
 @takes_key
+@admin_moves.arguments(MoveSeenBody)
 @admin_moves.response(200, MoveAnswer)
-def go_back_as_operator(operator: Operator, organization: Organization) -> dict[str, Any]:
+def go_back_as_operator(
+    operator: Operator, organization: Organization, body: dict[str, str]
+) -> dict[str, Any]:
     """Go back by the way back of an organization's move
 
     Nothing that was written since is lost.
     """
-    return _change(ways_back.go_back, operator, organization)
+    return _change(ways_back.go_back, operator, organization, body)
 
 
 @admin_moves.post(f"{_PATH}/end", refusals=_OF_CHANGES)
 @about_organization("console.act")
 @takes_key
+@admin_moves.arguments(MoveSeenBody)
 @admin_moves.response(200, MoveAnswer)
-def end_way_back_as_operator(operator: Operator, organization: Organization) -> dict[str, Any]:
+def end_way_back_as_operator(
+    operator: Operator, organization: Organization, body: dict[str, str]
+) -> dict[str, Any]:
     """End the way back of an organization's move now
 
     The old copy is removed.
     """
-    return _change(ways_back.end_way_back, operator, organization)
+    return _change(ways_back.end_way_back, operator, organization, body)
 
 
 def _change(
     change: Callable[[str, RequestContext], Move],
     operator: Operator,
     organization: Organization,
-    seen: str | None = None,
+    body: dict[str, str],
 ) -> dict[str, Any]:
     _check_first(operator)
-    change(str(open_move(organization, seen).id), operator.context)
+    change(str(open_move(organization, body.get("move")).id), operator.context)
     return {"move": latest_move_as_told(organization)}
 
 

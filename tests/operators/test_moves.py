@@ -98,6 +98,22 @@ def test_it_is_gone_back_on(desk, acme):
     assert Move.objects.get(id=way_back.id).switch_wanted
 
 
+@pytest.mark.parametrize("verb", ["pause", "resume", "switch", "abort", "back", "end"])
+def test_another_move_than_the_one_that_was_shown_is_left_alone(desk, program_of, acme, verb):
+    make = a_way_back if verb in ("back", "end") else a_move
+    shown = make(acme)
+    hidden = desk.hidden(path(acme))
+    shown.update(unset__open=True, set__state=MoveState.DONE, set__outcome=Outcome.ABORTED)
+    other = now(make(acme))
+    page = desk.send(path(acme, f"/{verb}"), hidden)
+    call = program_of().post(f"/admin/organizations/{acme.id}/move/{verb}", {"move": str(shown.id)})
+    assert (page.status, fault(call)[:2]) == (409, (409, "other_move"))
+    for told in (page.text, call.json["error"]["message"]):
+        assert f"({shown.id}) is aborted." in told
+        assert f"({other.id}) is open: " in told
+    assert now(other).to_mongo() == other.to_mongo()
+
+
 def test_support_looks_on(desk_of, acme):
     a_move(acme)
     support = desk_of(OperatorRole.SUPPORT)

@@ -4,8 +4,6 @@ from collections.abc import Callable
 
 from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import HiddenField, RadioField, TextAreaField
-from wtforms.fields.choices import SelectChoice
 
 from portal.database.clusters import known_clusters
 from portal.database.together import joined, read
@@ -14,6 +12,12 @@ from portal.documents.organizations import Organization, Strategy
 from portal.identity.sessions.reauthentication import reauthenticated
 from portal.operators.access import Operator
 from portal.operators.organization_pages import install, render_page, with_organization
+from portal.operators.organizations.moving_forms import (
+    ApproveForm,
+    DeclineForm,
+    MoveForm,
+    StartForm,
+)
 from portal.operators.organizations.operations import (
     MOST_SHOWN,
     open_move,
@@ -25,7 +29,6 @@ from portal.organizations.lifecycle.retrying import why_it_stays
 from portal.organizations.moving import managing, starting, ways_back
 from portal.organizations.moving.errors import PlanChanged
 from portal.organizations.moving.explaining import place_in_words
-from portal.organizations.moving.options import Options, Switch
 from portal.organizations.moving.planning import Plan, Planned, plan_move, wish_of
 from portal.organizations.moving.wishes import Wish
 from portal.web.context import RequestContext
@@ -35,56 +38,6 @@ blueprint = Blueprint(
     "operator_moves", __name__, url_prefix="/operator/organizations/<organization_id>/move"
 )
 install(blueprint, "operator_moves.show")
-
-_SWITCHES = {
-    Switch.VERIFIED: "As soon as the copy is equal",
-    Switch.IN_HOURS: "In the hours of the placement policy",
-    Switch.ON_COMMAND: "When an operator says so",
-}
-
-
-class StartForm(IdempotentForm):
-    """Starts a move as planned."""
-
-    CHOICES = tuple(SelectChoice(switch.value, words) for switch, words in _SWITCHES.items())
-    plan = HiddenField(default="")
-    switch = RadioField(
-        "When it switches",
-        choices=CHOICES,
-        default=Switch.VERIFIED.value,
-    )
-
-    @property
-    def options(self) -> Options:
-        """The way in which it is carried out."""
-        return Options(Switch(self.switch.data))
-
-
-class ApproveForm(StartForm):
-    """Approves the ``move`` that owners have asked for, as planned."""
-
-    move = HiddenField(default="")
-    switch = RadioField(
-        "When it switches",
-        choices=[
-            SelectChoice(Switch.AT.value, "On the day that was asked for"),
-            *StartForm.CHOICES,
-        ],
-        default=Switch.AT.value,
-    )
-
-    def options_for(self, requested: Move) -> Options:
-        """The way in which the request is carried out."""
-        if self.switch.data == Switch.AT:
-            return starting.on_requested_day(requested, Options())
-        return self.options
-
-
-class DeclineForm(IdempotentForm):
-    """Declines the ``move`` that owners have asked for."""
-
-    move = HiddenField(default="")
-    reason = TextAreaField("Why", default="")
 
 
 @blueprint.get("")
@@ -103,6 +56,7 @@ def show(operator: Operator, organization: Organization) -> ResponseReturnValue:
         most=MOST_SHOWN,
         stays=why_it_stays(organization) if organization.operation else None,
         acting=IdempotentForm(),
+        moving=MoveForm(data={"move": str(shown.move.id)}) if shown else None,
     )
 
 
@@ -210,8 +164,11 @@ def _do(
     organization: Organization,
     words: str,
 ) -> ResponseReturnValue:
-    IdempotentForm().submit(lambda: change(str(open_move(organization).id), operator.context))
-    return _back(organization, words)
+    form = MoveForm()
+    done = form.submit(
+        lambda: change(str(open_move(organization, form.move.data).id), operator.context)
+    )
+    return _back(organization, words if done else "")
 
 
 def _start_page(
