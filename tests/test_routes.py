@@ -302,6 +302,7 @@ ROUTES = {
     "POST /operator/organizations/<organization_id>/move/switch": "console.act",
     "POST /operator/organizations/<organization_id>/move/abort": "console.act",
     "POST /operator/organizations/<organization_id>/move/back": "console.act",
+    "GET /operator/organizations/<organization_id>/move/end": "console.act",
     "POST /operator/organizations/<organization_id>/move/end": "console.act",
     "GET /admin/organizations/<organization_id>/move": "console.view",
     "POST /admin/organizations/<organization_id>/move": "console.act",

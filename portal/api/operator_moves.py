@@ -108,6 +108,25 @@ class StartedMoveAnswer(schemas.Success):
     plan = fields.Nested(MovePlan, required=True, allow_none=True)
 
 
+class WayBackEndPlan(schemas.Response):
+    """The old copy that goes with a way back; while the organization is under a legal hold (`held`)
+    it stays until that is released. ``until`` is when it ends by itself."""
+
+    move = fields.String(required=True, metadata=_SEEN)
+    place = fields.String(required=True, metadata={"example": "a collection of its own on fra-2"})
+    documents = fields.Integer(required=True, metadata=_NUMBER)
+    bytes = fields.Integer(required=True, metadata=_NUMBER)
+    until = schemas.time_field(required=True, allow_none=True)
+    held = fields.Boolean(required=True, metadata={"example": False})
+
+
+class EndedWayBackAnswer(schemas.Success):
+    """The move, or with `dry_run` the plan of the end: the other one is null."""
+
+    move = fields.Nested(OrganizationMove, required=True, allow_none=True)
+    plan = fields.Nested(WayBackEndPlan, required=True, allow_none=True)
+
+
 _OF_STARTS = (
     InvalidMoveCluster,
     MoveOpen,
@@ -283,17 +302,21 @@ def go_back_as_operator(
 
 @admin_moves.post(f"{_PATH}/end", refusals=_OF_CHANGES)
 @about_organization("console.act")
-@takes_key
+@_takes_key_and_dry_run
+@admin_moves.arguments(DryRunQuery, location="query")
 @admin_moves.arguments(MoveSeenBody)
-@admin_moves.response(200, MoveAnswer)
+@admin_moves.response(200, EndedWayBackAnswer)
 def end_way_back_as_operator(
-    operator: Operator, organization: Organization, body: dict[str, str]
+    operator: Operator, organization: Organization, query: dict[str, bool], body: dict[str, str]
 ) -> dict[str, Any]:
     """End the way back of an organization's move now
 
-    The old copy is removed.
+    The old copy is removed. With the `move` of a plan only as that told it.
     """
-    return _change(ways_back.end_way_back, operator, organization, body)
+    if query["dry_run"]:
+        way_back = open_move(organization, body.get("move"))
+        return {"move": None, "plan": ways_back.plan_end(str(way_back.id))}
+    return {**_change(ways_back.end_way_back, operator, organization, body), "plan": None}
 
 
 def _change(
@@ -349,6 +372,7 @@ install_replays(
     {
         "start_move_as_operator": (StartedMoveAnswer, _replay_started),
         "approve_move_as_operator": (StartedMoveAnswer, _replay_started),
+        "end_way_back_as_operator": (EndedWayBackAnswer, _replay_started),
         **{
             f"{name}_as_operator": (MoveAnswer, _replay_changed)
             for name in (
@@ -358,7 +382,6 @@ install_replays(
                 "switch_move",
                 "abort_move",
                 "go_back",
-                "end_way_back",
             )
         },
     },

@@ -9,12 +9,13 @@ from flask.cli import AppGroup
 
 from portal.cli.running import CommandFailed, on_database, plain, refusals
 from portal.cli.runs import run_moves
-from portal.cli.tables import json_option, print_table
+from portal.cli.tables import json_option, print_json, print_table
 from portal.cli.told_moves import (
     move_as_json,
     place_of,
     plan_as_json,
     print_plan,
+    print_way_back_end,
     rows_of,
     time_of,
     watch_move,
@@ -398,12 +399,24 @@ def go_back(move: str, as_json: bool) -> None:
 
 @moves.command("end")
 @_named
+@click.option("--dry-run", is_flag=True, help="Tell what would go, and do nothing.")
+@click.option("--yes", is_flag=True, help="End the way back that is shown, unasked.")
 @json_option
 @on_database
-def end_way_back(move: str, as_json: bool) -> None:
+def end_way_back(move: str, dry_run: bool, yes: bool, as_json: bool) -> None:
     """End the way back of MOVE now. The old copy is removed."""
     with refusals():
-        ended = ways_back.end_way_back(move, RequestContext(OPERATOR))
+        plan = ways_back.plan_end(move)
+        if dry_run and as_json:
+            print_json(plan)
+            return
+        print_way_back_end(plan, err=as_json)
+        if dry_run:
+            click.echo("\nNothing was changed.")
+            return
+        if not yes:
+            click.confirm("\nEnd the way back?", abort=True, err=True)
+        ended = ways_back.end_way_back(str(plan.move), RequestContext(OPERATOR))
     words = f"The way back of {ended.slug} has ended. The portals remove the old copy."
     _tell(ended, words, as_json)
 

@@ -14,6 +14,7 @@ from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import Placement
 from portal.organizations.moving import explaining, finding
 from portal.organizations.moving.planning import Plan
+from portal.organizations.moving.ways_back import WayBackEnd
 from portal.web.counting import counted
 
 _LOOK_SECONDS = 2
@@ -49,6 +50,19 @@ def print_plan(plan: Plan, *, err: bool = False) -> None:
         echo(f"\nChecked: {passed} of {counted(len(plan.checks), 'check')} passed")
         for check in sorted(plan.checks, key=lambda check: check.passed):
             echo(plain(f"  {'ok' if check.passed else 'NO'}  {check.words}"))
+
+
+def print_way_back_end(plan: WayBackEnd, *, err: bool = False) -> None:
+    """Print what goes with a way back."""
+    copy = f"{plan.place}, {naturalsize(plan.bytes, format='%.3g')}"
+    documents = f"{plan.documents:,} when they were moved, and all that was written since"
+    rows = [("way back", str(plan.move)), ("old copy", copy), ("documents", documents)]
+    if plan.until:
+        rows.append(("open until", time_of(plan.until)))
+    if plan.held:
+        rows.append(("legal hold", "the old copy stays until it is released"))
+    for name, value in rows:
+        click.echo(f"  {name:<12} {plain(value)}", err=err)
 
 
 def plan_as_json(plan: Plan) -> dict[str, Any]:

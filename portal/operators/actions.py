@@ -386,6 +386,7 @@ ACTIONS = (
         "operator_moves.end",
         "end_way_back_as_operator",
         "moves end",
+        destroys=True,
     ),
 )
 """Every action of operators. A test finds each in all three ways."""

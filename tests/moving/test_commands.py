@@ -163,6 +163,16 @@ def test_a_request_is_approved_by_a_command_and_switches_on_its_day(acme, comman
     assert Move.objects.get(id=move.id).state == MoveState.READY
 
 
+def test_the_end_of_a_way_back_is_told_first_by_a_command(acme, command):
+    way_back = a_way_back(acme)
+    told = json.loads(command("moves", "end", "acme-corp", "--dry-run", "--json").stdout)
+    assert (told["move"], told["documents"], told["bytes"]) == (str(way_back.id), 4000, 5_100_000)
+    assert "4,000 when they were moved" in command("moves", "end", "acme-corp").stdout
+    assert Move.objects.get(id=way_back.id).state == MoveState.SHADOW
+    ended = command("moves", "end", "acme-corp", "--yes", "--json")
+    assert json.loads(ended.stdout)["outcome"] == Outcome.ENDED
+
+
 def test_a_request_is_declined_by_a_command_with_a_reason(acme, command):
     a_move(acme, MoveState.REQUESTED, due_at=None)
     assert command("moves", "decline", "acme-corp", "--reason", " ").returncode == 2

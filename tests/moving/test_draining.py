@@ -75,7 +75,7 @@ def test_a_cluster_is_emptied_smallest_first_and_held_by_ways_back(organizations
     assert "europe still holds the way back of acme-corp until" in done.stdout
     assert command("clusters", "remove", "europe").returncode == 2
     for way_back in Move.objects(open=True):
-        assert command("moves", "end", str(way_back.id)).returncode == 0
+        assert command("moves", "end", str(way_back.id), "--yes").returncode == 0
     wait_until(lambda: not Move.objects(open=True))
     again = run(command)
     assert "europe is empty: flask clusters remove europe" in again.stdout

@@ -114,6 +114,29 @@ def test_another_move_than_the_one_that_was_shown_is_left_alone(desk, program_of
     assert now(other).to_mongo() == other.to_mongo()
 
 
+def test_the_end_of_a_way_back_is_told_first_with_what_it_deletes(desk, program_of, acme):
+    way_back = a_way_back(acme)
+    end = desk.get(path(acme)).html.find("a", string="End the way back…")["href"]
+    page = desk.get(end)
+    assert "4,000 when they were moved" in page.text
+    assert "5.1 MB" in page.text
+    told = program_of().post(f"/admin/organizations/{acme.id}/move/end?dry_run=true").json["plan"]
+    assert (told["documents"], told["bytes"], told["held"]) == (4000, 5_100_000, False)
+    assert told["move"] == str(way_back.id)
+    assert now(way_back).state == MoveState.SHADOW
+    assert desk.post(end).location == path(acme)
+    assert (now(way_back).state, now(way_back).outcome) == (MoveState.ENDING, Outcome.ENDED)
+    assert desk.get(end).location == path(acme)
+
+
+def test_a_way_back_ends_by_a_proof_that_is_fresh(desk, acme, time_machine):
+    way_back = a_way_back(acme)
+    hidden = desk.hidden(path(acme, "/end"))
+    time_machine.move_to(clock.now() + timedelta(minutes=16))
+    assert desk.send(path(acme, "/end"), hidden).location.startswith("/account/confirm")
+    assert now(way_back).state == MoveState.SHADOW
+
+
 def test_support_looks_on(desk_of, acme):
     a_move(acme)
     support = desk_of(OperatorRole.SUPPORT)

@@ -22,6 +22,7 @@ from portal.operators.organizations.operations import (
     MOST_SHOWN,
     open_move,
     open_request,
+    open_way_back,
     operations_of,
 )
 from portal.organizations import moves
@@ -97,11 +98,10 @@ def approve(operator: Operator, organization: Organization) -> ResponseReturnVal
 def decline(operator: Operator, organization: Organization) -> ResponseReturnValue:
     form = DeclineForm()
 
-    def end() -> Move:
-        asked = open_move(organization, form.move.data)
-        return starting.decline_move(str(asked.id), form.reason.data or "", operator.context)
+    def end(move: str, context: RequestContext) -> Move:
+        return starting.decline_move(move, form.reason.data or "", context)
 
-    if form.submit(end):
+    if _submit(form, end, operator, organization):
         return _back(organization, "The request is declined. Its owners are told by mail.")
     requested = open_request(organization)
     if requested is None:
@@ -151,11 +151,24 @@ def go_back(operator: Operator, organization: Organization) -> ResponseReturnVal
     return _do(ways_back.go_back, operator, organization, words)
 
 
-@blueprint.post("/end")
+@blueprint.route("/end", methods=["GET", "POST"])
 @with_organization("console.act")
+@reauthenticated
 def end(operator: Operator, organization: Organization) -> ResponseReturnValue:
-    words = "The way back has ended. The old copy is deleted."
-    return _do(ways_back.end_way_back, operator, organization, words)
+    form = MoveForm()
+    if _submit(form, ways_back.end_way_back, operator, organization):
+        return _back(organization, "The way back has ended. The old copy is deleted.")
+    way_back = open_way_back(organization)
+    if way_back is None:
+        return _back(organization)
+    form.move.data = str(way_back.id)
+    return render_page(
+        "operators/organizations/end_way_back.html",
+        operator,
+        organization,
+        form,
+        plan=ways_back.plan_end(str(way_back.id)),
+    )
 
 
 def _do(
@@ -164,11 +177,20 @@ def _do(
     organization: Organization,
     words: str,
 ) -> ResponseReturnValue:
-    form = MoveForm()
-    done = form.submit(
+    done = _submit(MoveForm(), change, operator, organization)
+    return _back(organization, words if done else "")
+
+
+def _submit(
+    form: MoveForm,
+    change: Callable[[str, RequestContext], Move],
+    operator: Operator,
+    organization: Organization,
+) -> Move | None:
+    """Change the open move if it is the one that the form was about."""
+    return form.submit(
         lambda: change(str(open_move(organization, form.move.data).id), operator.context)
     )
-    return _back(organization, words if done else "")
 
 
 def _start_page(

@@ -50,6 +50,12 @@ def open_request(organization: Organization) -> Move | None:
     return move if move and move.state == MoveState.REQUESTED else None
 
 
+def open_way_back(organization: Organization) -> Move | None:
+    """The organization's way back, if it can be gone or ended."""
+    move = open_move_of(organization)
+    return move if move and move.way_back_of and move.state == MoveState.SHADOW else None
+
+
 def _seen(organization: Organization, seen: str) -> str:
     known = Move.objects(id=seen, organization=organization.id) if ObjectId.is_valid(seen) else None
     move = known and known.first()

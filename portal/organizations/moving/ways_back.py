@@ -1,6 +1,9 @@
 """Ways back are gone, ended and extended."""
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bson import ObjectId
 
 from portal.database.background import wake
 from portal.database.clusters import stays_in_region
@@ -8,9 +11,10 @@ from portal.database.connection import server_time
 from portal.database.transactions import within_transaction
 from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Organization
-from portal.organizations.moving.changes import AS_IF_NEW, COPY, END, change_move
+from portal.organizations.moving.changes import AS_IF_NEW, COPY, END, change_move, check_state
 from portal.organizations.moving.ending import AT_ONCE
 from portal.organizations.moving.errors import NotMovable, WrongMoveState
+from portal.organizations.moving.explaining import place_in_words
 from portal.organizations.moving.finding import find_move
 from portal.organizations.moving.options import check_days
 from portal.web.context import RequestContext
@@ -49,6 +53,35 @@ def _check_region(way_back: Move) -> None:
             f"it is bound to the region {region}, and its old place is on {cluster}, outside of "
             "it. End the way back, or have whoever runs the portal release it from the region",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class WayBackEnd:
+    """The loss by the end of the way back ``move``: the old copy, in words as a ``place``, with so
+    many documents and bytes as were moved from there. ``until`` is when it ends by itself; while
+    the organization is ``held`` the copy stays until the hold is released."""
+
+    move: ObjectId
+    place: str
+    documents: int
+    bytes: int
+    until: datetime | None
+    held: bool
+
+
+def plan_end(move: str) -> WayBackEnd:
+    """The plan of the end of a way back; it is applied to that way back by its id. Raises
+    MoveNotFound, WrongMoveState."""
+    way_back = _way_back(move)
+    check_state(way_back, (MoveState.SHADOW,), "ended")
+    return WayBackEnd(
+        move=way_back.id,
+        place=place_in_words(way_back.target),
+        documents=way_back.progress.documents,
+        bytes=way_back.progress.bytes,
+        until=way_back.until,
+        held=bool(Organization.objects.get(id=way_back.organization).held),
+    )
 
 
 def end_way_back(move: str, context: RequestContext) -> Move:
