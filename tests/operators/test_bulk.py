@@ -2,8 +2,10 @@
 
 import csv
 import io
+import itertools
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from bson import ObjectId
@@ -611,6 +613,36 @@ def test_who_may_no_longer_act_acts_no_longer(three, change):
     run_jobs()
     assert states(three) == ["active"] * 3
     assert Job.objects.get(id=bulk.job).state == JobState.FAILED
+
+
+@pytest.mark.attack("O6")
+def test_who_loses_the_role_meanwhile_has_done_to_no_further_one(three, monkeypatch):
+    account = an_operator(OperatorRole.OPERATOR)
+    context = RequestContext(AuditActor(kind="operator", id=account.id, name="the operator"))
+    bulk = managing.plan_these("note", NOTE, ids(three), context, per_minute=6000)
+
+    def act(*given):
+        KINDS["note"].act(*given)
+        if OrganizationNote.objects.count() == 2:
+            Account.objects(id=account.id).update_one(unset__operator_role=True)
+
+    monkeypatch.setattr(carrying_out, "kind_named", lambda name: replace(KINDS[name], act=act))
+    start(bulk, context)
+    runner.run_due_jobs()
+    job = Job.objects.get(id=managing.find_bulk(bulk.id).job)
+    assert (job.state, job.result) == (JobState.FAILED, {"waiting": 1, "done": 2, "failed": 0})
+    assert OrganizationNote.objects.count() == 2
+
+
+def test_its_turn_ends_in_time_however_much_is_left_of_its_share(three, monkeypatch):
+    ticks = itertools.count(0, carrying_out.SLICE_SECONDS * 0.6)
+    monkeypatch.setattr(carrying_out, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    bulk = start(managing.plan_these("note", NOTE, ids(three), BY_OPERATOR, per_minute=6000))
+    runner.run_due_jobs()
+    assert [outcome for _, outcome in outcomes(bulk)] == ["done", "done", "waiting"]
+    assert Job.objects.get(id=bulk.job).state == JobState.RUNNING
+    run_jobs()
+    assert OrganizationNote.objects.count() == 3
 
 
 def test_a_dead_notice_undoes_nothing(three, monkeypatch):

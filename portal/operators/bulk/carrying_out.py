@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import structlog
+from bson import ObjectId
 
 from portal import clock
 from portal.database.errors import ClusterLost, ClusterUnavailable
@@ -23,7 +24,7 @@ from portal.web.idempotency import find_record
 log = structlog.get_logger()
 
 SLICE_SECONDS = 10
-"""The time after which other jobs have their turn."""
+"""The time after which other jobs have their turn, whatever is left of the share."""
 
 AWAY_SECONDS = 60
 """The time after which organizations are tried again whose clusters don't answer."""
@@ -32,25 +33,28 @@ AWAY_SECONDS = 60
 def _work(run: Run) -> dict[str, Any]:
     bulk = BulkAction.objects.get(id=run.job.parameters["bulk"])
     kind, begun = kind_named(bulk.action), time.monotonic()
-    _check_author(bulk)
     share = max(1, bulk.per_minute * SLICE_SECONDS // 60)
     waiting = BulkItem.objects(bulk=bulk.id, outcome=BulkOutcome.WAITING)
     # One more, which tells that there is a rest.
     items = list(waiting.order_by("tries", "number").limit(share + 1))
     before = done = bulk.total - _number_waiting(bulk)
-    away = None
+    away, number = None, 0
     for item in items[:share]:
+        if number and time.monotonic() - begun >= SLICE_SECONDS:
+            break
         run.check()
+        _check_author(bulk)
         if waits_for := kind.waits_for():
             raise NotNow(waits_for, SLICE_SECONDS)
         if reason := _carry_out(bulk, kind, item, run.job):
             away = reason
         else:
             done += 1
+        number += 1
         run.report(done, "organizations", item.slug)
     if away and done == before and items[-1].tries:
         raise NotNow(f"those left over wait for their clusters: {away}", AWAY_SECONDS)
-    if away or len(items) > share:
+    if away or number < len(items):
         left = SLICE_SECONDS - (time.monotonic() - begun)
         raise NotNow(f"its share, {bulk.per_minute:,} a minute", max(1, round(left)))
     return outcomes_of(bulk)
@@ -88,12 +92,16 @@ def _check_author(bulk: BulkAction) -> None:
         return
     open_ones = Account.objects(id=author, closed_at=None, blocked_at=None)
     account = open_ones.only("operator_role").first()
-    key = OperatorKey.objects(id=author, revoked_at=None).first()
-    valid = key and (key.expires_at is None or key.expires_at > clock.now())
-    role = account.operator_role if account else key.role if valid else None
+    role = account.operator_role if account else _role_of_key(author)
     if "console.act" not in OPERATOR_ROLES.get(role or "", frozenset()):
         reason = "Whoever started it may no longer act as an operator: plan the rest again."
         raise JobFailed(reason, outcomes_of(bulk))
+
+
+def _role_of_key(key_id: ObjectId) -> str | None:
+    key = OperatorKey.objects(id=key_id, revoked_at=None).first()
+    valid = key and (key.expires_at is None or key.expires_at > clock.now())
+    return key.role if valid else None
 
 
 def _carry_out(bulk: BulkAction, kind: BulkKind, item: BulkItem, job: Job) -> str | None:
