@@ -372,6 +372,15 @@ def test_so_many_a_minute_and_others_have_their_turn(three):
     assert OrganizationNote.objects.count() == 3
 
 
+@pytest.mark.parametrize("per_minute", [1, 5])
+def test_of_few_a_minute_the_next_one_waits_as_long_as_it_has_to(three, per_minute):
+    bulk = start(managing.plan_these("note", NOTE, ids(three), BY_OPERATOR, per_minute=per_minute))
+    begun = clock.now()
+    runner.run_due_jobs()
+    assert OrganizationNote.objects.count() == 1
+    assert Job.objects.get(id=bulk.job).due_at >= begun + timedelta(seconds=60 / per_minute - 1)
+
+
 def test_it_is_paused_resumed_and_cancelled(three):
     bulk = start(managing.plan_these("note", NOTE, ids(three), BY_OPERATOR, per_minute=6))
     runner.run_due_jobs()
