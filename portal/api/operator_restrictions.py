@@ -28,6 +28,7 @@ from portal.organizations.lifecycle.errors import (
 )
 from portal.organizations.lifecycle.restricting import lift_suspension, suspend_organization
 from portal.organizations.restrictions.errors import (
+    HeldOnly,
     HoldNotFound,
     HoldTooLate,
     InvalidContact,
@@ -105,7 +106,7 @@ def lift_suspension_as_operator(
 
 
 @admin_restrictions.post(
-    _HOLD, refusals=(*_OF_SUSPENDING, *_OF_REASONS, InvalidHoldReason, HoldTooLate)
+    _HOLD, refusals=(*_OF_SUSPENDING, *_OF_REASONS, InvalidHoldReason, HoldTooLate, HeldOnly)
 )
 @takes_key
 @about_organization("console.act")
@@ -118,7 +119,8 @@ def hold_organization_as_operator(
 
     Nothing of it is deleted for good by the portal until the hold is released. Its members' and
     applications' own deletions go on, and documents expire by indexes: with `read_only_contact` it
-    becomes read-only as well, which stops the former. It doesn't end by itself.
+    becomes read-only as well, which stops the former: both or neither, but where MongoDB refuses
+    that later (409 `held_only`). It doesn't end by itself.
     """
     hold(
         organization,

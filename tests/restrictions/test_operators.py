@@ -6,10 +6,17 @@ from datetime import timedelta
 import pytest
 
 from portal import clock
+from portal.database.connection import tenant_database
 from portal.documents.accounts import OperatorRole
-from portal.documents.audit import AuditEvent
-from portal.documents.organizations import Organization, Restriction
+from portal.documents.audit import AuditEvent, Origin
+from portal.documents.organizations import (
+    Operation,
+    OperationKind,
+    Organization,
+    Restriction,
+)
 from portal.documents.restrictions import Cause, Hold, Suspension
+from portal.organizations.lifecycle.naming import name_restricted
 from portal.organizations.restrictions.holding import set_hold
 from tests.factories import a_context, an_organization, fresh
 from tests.operators.conftest import desk, desk_of, program_of  # noqa: F401
@@ -83,6 +90,57 @@ def test_an_operator_holds_and_releases_on_pages(desk, acme, path):  # noqa: F81
     assert "Case 4711" in desk.get(release).text
     assert desk.post(release).status == 303
     assert fresh(acme).held is None
+
+
+def test_while_an_operation_runs_a_hold_that_is_to_be_read_only_too_is_not_set(
+    desk,  # noqa: F811
+    program_of,  # noqa: F811
+    command,
+    acme,
+    path,
+    calls,
+):
+    """Both or neither, and the same sent again sets both."""
+    running = Operation(kind=OperationKind.RENAME, started_at=clock.now(), origin=Origin())
+    Organization.objects(id=acme.id).update_one(set__operation=running)
+    fields = {"reason": "Case 4711", "until": "", "read_only": "y", "contact": CONTACT}
+    sent = {**desk.hidden(f"{path}/hold"), **fields}
+    body, key = {"reason": "Case 4711", "read_only_contact": CONTACT}, {"Idempotency-Key": "k"}
+    program = program_of()
+    given = ("holds", "set", "acme-corp", "--reason", "Case 4711", "--read-only-contact", CONTACT)
+    refused = desk.send(f"{path}/hold", sent)
+    assert refused.status == 409
+    assert "Nothing was changed" in refused.text
+    assert program.post(f"{calls}/hold", body, headers=key).status_code == 409
+    assert command(*given).returncode != 0
+    assert not Hold.objects()
+    assert fresh(acme).held is None
+    Organization.objects(id=acme.id).update_one(unset__operation=True)
+    assert desk.send(f"{path}/hold", sent).status == 303
+    assert (fresh(acme).held, fresh(acme).restricted) == (True, Restriction.READ_ONLY)
+    assert desk.send(f"{path}/hold", sent).status == 303
+    assert program.post(f"{calls}/hold", body, headers=key).status_code == 201
+    assert program.post(f"{calls}/hold", body, headers=key).status_code == 201
+    assert (Hold.objects.count(), Suspension.objects(open=True).count()) == (2, 2)
+
+
+def test_a_hold_whose_suspension_is_rolled_back_is_told_to_be_set(
+    desk,  # noqa: F811
+    program_of,  # noqa: F811
+    acme,
+    path,
+    calls,
+):
+    name = name_restricted(fresh(acme), Restriction.READ_ONLY)
+    tenant_database().create_collection(name)
+    fields = {"reason": "Case 4711", "read_only": "y", "contact": CONTACT}
+    answer = desk.post(f"{path}/hold", fields)
+    assert answer.status == 409
+    assert "is held, but did not become read-only" in answer.text
+    body = {"reason": "Case 4711", "read_only_contact": CONTACT}
+    refused = program_of().post(f"{calls}/hold", body)
+    assert fault(refused)[:2] == (409, "held_only")
+    assert (fresh(acme).held, fresh(acme).restricted) == (True, None)
 
 
 def test_support_sees_and_does_not_act(desk_of, program_of, acme, path, calls):  # noqa: F811

@@ -2,9 +2,8 @@
 
 from datetime import UTC, date, datetime, time
 
-from portal.documents.organizations import Organization, Restriction
-from portal.documents.restrictions import Cause, Suspension
-from portal.organizations.lifecycle.restricting import suspend_organization
+from portal.documents.organizations import Organization
+from portal.documents.restrictions import Cause
 from portal.organizations.restrictions.holding import SetHold, set_hold
 from portal.organizations.restrictions.reasons import parse_reason
 from portal.web.context import RequestContext
@@ -17,16 +16,11 @@ def hold(
     context: RequestContext,
     *,
     read_only_contact: str | None = None,
-) -> tuple[SetHold, Suspension | None]:
+) -> SetHold:
     """Set a hold; with ``read_only_contact``, whom members write to, have it be read-only as well
-    for a cause of its own. Raises what ``set_hold``, ``parse_reason`` and ``suspend_organization``
-    raise; the latter's after the hold was set."""
+    for a cause of its own. Raises what ``parse_reason`` and ``set_hold`` raise."""
     read_only = None
     if read_only_contact is not None:
         read_only = parse_reason(Cause.LEGAL, read_only_contact, None, reason)
     end = datetime.combine(until, time(), UTC) if until else None
-    done = set_hold(organization, reason, end, context)
-    if read_only is None:
-        return done, None
-    current = Organization.objects.get(id=organization.id)
-    return done, suspend_organization(current, Restriction.READ_ONLY, read_only, context)
+    return set_hold(organization, reason, end, context, read_only)

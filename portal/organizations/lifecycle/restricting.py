@@ -85,7 +85,7 @@ def suspend_organization(
     NotFound, OrganizationPurged; CollectionNameConflict, CredentialsNotCarried where it was rolled
     back: then it isn't suspended.
     """
-    suspension, begun = _begin(organization, kind, reason, context)
+    suspension, begun = transactional(begin_suspension)(organization, kind, reason, context)
     engine.run_now(begun)
     return suspension
 
@@ -114,10 +114,12 @@ def strictest(kinds: Iterable[str]) -> Restriction | None:
     return max(map(Restriction, kinds), key=_RANKS.__getitem__, default=None)
 
 
-@transactional
-def _begin(
+@within_transaction
+def begin_suspension(
     organization: Organization, kind: Restriction, reason: Reason, context: RequestContext
 ) -> tuple[Suspension, Organization]:
+    """The suspension, and the organization with the operation that brings it into force, for the
+    caller to run. Raises what ``suspend_organization`` raises before anything was written."""
     suspension = Suspension(
         organization=organization.id,
         kind=kind,

@@ -24,6 +24,18 @@ class HoldTooLate(Conflict):
     message = "{name} is purged, or being purged: nothing is left to hold. Nothing was changed."
 
 
+@dataclass
+class HeldOnly(Conflict):
+    """The hold was set, unlike after other errors, but the organization isn't read-only as well."""
+
+    name: str
+    reason: str
+
+    code = "held_only"
+    title = "The hold is set, and nothing more"
+    message = "{name} is held, but did not become read-only (“{reason}”). Suspend it by itself."
+
+
 class InvalidContact(Invalid):
     """Members wouldn't know whom to write to."""
 

@@ -18,14 +18,21 @@ from portal.audit.trail import record
 from portal.database.connection import server_time
 from portal.database.transactions import transactional
 from portal.documents.mails import Mail
-from portal.documents.organizations import OperationKind, Organization, OrganizationState
+from portal.documents.organizations import (
+    OperationKind,
+    Organization,
+    OrganizationState,
+    Restriction,
+)
 from portal.documents.restrictions import Hold
+from portal.errors import PortalError
 from portal.mail.outbox import MailKind
 from portal.organizations.access.owners import email_owners
-from portal.organizations.lifecycle.engine import in_progress
+from portal.organizations.lifecycle import engine
+from portal.organizations.lifecycle.restricting import Reason, begin_suspension
 from portal.organizations.lifecycle.trashing import WARNED_BEFORE
 from portal.organizations.restrictions.copies import delete_copy, keep_copy
-from portal.organizations.restrictions.errors import HoldNotFound, HoldTooLate
+from portal.organizations.restrictions.errors import HeldOnly, HoldNotFound, HoldTooLate
 from portal.organizations.restrictions.reasons import parse_hold_reason
 from portal.tenants.fence import polls
 from portal.web.context import RequestContext
@@ -52,15 +59,27 @@ class SetHold:
 
 
 def set_hold(
-    organization: Organization, reason: str, until: datetime | None, context: RequestContext
+    organization: Organization,
+    reason: str,
+    until: datetime | None,
+    context: RequestContext,
+    read_only: Reason | None = None,
 ) -> SetHold:
     """Forbid to delete anything of an active or trashed organization for good, for a reason that
-    operators alone read. On ``until`` somebody shall look whether that is still needed.
+    operators alone read. On ``until`` somebody shall look whether that is still needed. With a
+    reason to be ``read_only`` it is suspended in the same transaction.
 
     Waits for deletions that have begun before. Raises InvalidHoldReason; HoldTooLate;
-    OperationInProgress while it is being created.
+    OperationInProgress while it is being created, or to be suspended and any operation runs, and
+    what else ``suspend_organization`` raises at its beginning; HeldOnly where the suspension was
+    rolled back later.
     """
-    hold = _write_hold(organization, parse_hold_reason(reason), until, context)
+    hold, begun = _write_hold(organization, parse_hold_reason(reason), until, context, read_only)
+    if begun:
+        try:
+            engine.run_now(begun)
+        except PortalError as error:
+            raise HeldOnly(organization.name, error.title) from error
     deadline = time.monotonic() + WAITED_SECONDS
     for pause_seconds in polls():
         from_at = deletions_end_at(organization.id)
@@ -111,8 +130,13 @@ def _write_release(
 
 @transactional
 def _write_hold(
-    organization: Organization, reason: str, until: datetime | None, context: RequestContext
-) -> Hold:
+    organization: Organization,
+    reason: str,
+    until: datetime | None,
+    context: RequestContext,
+    read_only: Reason | None,
+) -> tuple[Hold, Organization | None]:
+    """The hold; and the organization as its suspension begins, if there is one."""
     hold = Hold(
         organization=organization.id,
         reason=reason,
@@ -130,7 +154,7 @@ def _write_hold(
     if kept is None:
         current = Organization.objects(id=organization.id).first()
         if current and current.operation and current.operation.kind == OperationKind.CREATE:
-            raise in_progress(current)
+            raise engine.in_progress(current)
         raise HoldTooLate(organization.name)
     keep_copy(hold)
     record(
@@ -140,7 +164,10 @@ def _write_hold(
         hold=str(hold.id),
         until=f"{until:%Y-%m-%d}" if until else None,
     )
-    return hold
+    if read_only is None:
+        return hold, None
+    _, begun = begin_suspension(organization, Restriction.READ_ONLY, read_only, context)
+    return hold, begun
 
 
 def _let_go(organization: Organization, earliest: datetime) -> Organization:
