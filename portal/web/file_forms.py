@@ -18,7 +18,7 @@ from werkzeug.sansio.multipart import (
 from wtforms import ValidationError
 
 from portal.web import bodies
-from portal.web.bodies import SMALL_BYTES
+from portal.web.bodies import PART_BYTES, SMALL_BYTES
 from portal.web.errors import StaleFileForm
 
 MULTIPART = "multipart/form-data"
@@ -41,7 +41,9 @@ def read_file_form() -> FileForm:
     boundary = request.mimetype_params.get("boundary", "")
     if not boundary:
         abort(400)
-    decoder = MultipartDecoder(boundary.encode(), SMALL_BYTES, max_parts=_MOST_PARTS)
+    # What it keeps of the part before, the beginning of a boundary perhaps, comes on top.
+    most_kept = PART_BYTES + SMALL_BYTES
+    decoder = MultipartDecoder(boundary.encode(), most_kept, max_parts=_MOST_PARTS)
     form = _form_of(_events(decoder, bodies.parts()))
     try:
         validate_csrf(form.fields.get("csrf_token"))
@@ -54,10 +56,19 @@ def _form_of(events: Iterator[Event]) -> FileForm:
     fields: dict[str, str] = {}
     for event in events:
         if isinstance(event, Field):
-            fields[event.name] = b"".join(_content(events)).decode(errors="replace")
+            fields[event.name] = _text(events)
         elif isinstance(event, File):
             return FileForm(fields, event.filename or "", _content(events))
     return FileForm(fields, "", iter(()))
+
+
+def _text(events: Iterator[Event]) -> str:
+    text = bytearray()
+    for part in _content(events):
+        text += part
+        if len(text) > SMALL_BYTES:
+            abort(413)
+    return text.decode(errors="replace")
 
 
 def _content(events: Iterator[Event]) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from portal.data.transfer import exports, files
 from portal.data.transfer.views import OCTETS
 from portal.documents.organizations import Organization
 from portal.jobs import runner
+from portal.web.bodies import PART_BYTES
 from tests.data.transfer.conftest import IMPORTS, lines, upload
 from tests.factories import a_member
 from tests.visitor import Visitor
@@ -32,6 +33,21 @@ def test_a_file_is_uploaded_checked_written_and_told(mara, entries):
     assert "{NaN" in mara.client.get(f"{page}/errors").text
     assert entries.count_documents({}) == 2
     assert "Imported 2 of 3 records" in mara.get(IMPORTS).text
+
+
+def test_a_large_file_is_uploaded_without_a_script(mara, entries):
+    content = lines(*({"_id": n, "text": "x" * 1000} for n in range(300)))
+    assert len(content) > 4 * PART_BYTES
+    page = upload(mara, content).location
+    mara.post(f"{page}/decide", {"existing": "insert"}, form_at=page)
+    runner.run_due_jobs()
+    assert "Write 300 records" in mara.get(page).text
+
+
+def test_a_field_before_the_file_is_of_a_field_s_size(mara):
+    fields = {"csrf_token": "x" * 5 * PART_BYTES, "file": (io.BytesIO(b"{}"), "a.jsonl")}
+    answer = mara.client.post(IMPORTS, data=fields, content_type="multipart/form-data")
+    assert answer.status_code == 413
 
 
 def test_an_export_is_made_and_fetched(mara, entries):
