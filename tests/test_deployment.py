@@ -18,7 +18,8 @@ import urllib3
 from bson import ObjectId
 
 from tests.clones import TOP, a_clone, environment
-from tests.processes import PortalProcess, portal, wait_until
+from tests.data.editing.forms import fields_of
+from tests.processes import Person, PortalProcess, portal, wait_until
 from tests.rights import admit
 from tests.visitor import PASSWORD
 
@@ -36,6 +37,7 @@ http {{
     include {folder}/portal.conf;
 }}
 """
+LARGE_FILE = (b'{"text": "%s"}\n' % (b"x" * 1000)) * 5000
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
@@ -109,9 +111,15 @@ class Nginx:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
-def ask(method, url, **options):
+@contextmanager
+def quiet_about_tls():
     with urllib3.warnings.catch_warnings():
         urllib3.warnings.simplefilter("ignore")
+        yield
+
+
+def ask(method, url, **options):
+    with quiet_about_tls():
         return requests.request(
             method, url, verify=False, timeout=30, allow_redirects=False, **options
         )
@@ -135,7 +143,7 @@ def test_what_nginx_refuses_is_json_for_programs_and_a_page_for_people(server, d
     with portal(server, databases, workers=1, **behind(nginx.port)) as running:
         nginx.serve(re.search(r"server 127.0.0.1:(\d+)", nginx.conf)[1], port_of(running))
         with nginx.running():
-            assert ask("get", f"{nginx.url}/login").status_code == 200
+            wait_until(lambda: ask("get", f"{nginx.url}/login").status_code == 200)
             assert ask("get", f"{nginx.url}/org/acme").json()["status"] == "error"
             check(nginx, 413, "too_large", data="x" * 1_200_000)
             large = ask("post", f"{nginx.url}/org/create", data="x" * 100_000)
@@ -151,22 +159,64 @@ def test_what_nginx_refuses_is_json_for_programs_and_a_page_for_people(server, d
 
 
 @pytest.mark.slow
-def test_nginx_passes_streams_of_documents_on(server, databases, tmp_path):
+def test_nginx_passes_on_what_is_large(server, databases, tmp_path):
     nginx = Nginx(tmp_path, free_port())
     log_in = {"email": "mara@acme.example", "password": PASSWORD}
-    with portal(server, databases, workers=1, **behind(nginx.port)) as running:
+    with portal(server, databases, workers=1, **behind(nginx.port)) as running, quiet_about_tls():
         nginx.serve(re.search(r"server 127.0.0.1:(\d+)", nginx.conf)[1], port_of(running))
         with nginx.running():
-            named = {"organization_name": "Acme Corp", **log_in}
-            assert ask("post", f"{nginx.url}/org/create", json=named).status_code == 201
+            mara = Person(nginx.url)
+            mara.session.verify = mara.session.trust_env = False
+            assert mara.sign_up().status_code == 303
             token = ask("post", f"{nginx.url}/admin/login", json=log_in).json()["token"]
-            documents, bearer = f"{nginx.url}/org/acme-corp/documents", f"Bearer {token}"
-            headers = {"Authorization": bearer, "Content-Type": "application/x-ndjson"}
-            lines = ('{"text": "%s"}\n' % ("x" * 1000) * 100 for _ in range(20))
-            sent = ask("post", documents, data=(line.encode() for line in lines), headers=headers)
-            assert sent.json()["inserted"] == 2000
-            headers = {"Authorization": bearer, "Accept": "application/x-ndjson"}
-            assert ask("get", documents, headers=headers).text.count("\n") == 2001
+            check_streams(f"{nginx.url}/org/acme-corp/documents", f"Bearer {token}")
+            check_import(f"{nginx.url}/org/acme-corp/imports", f"Bearer {token}")
+            check_forms(mara)
+
+
+def check_streams(documents, bearer):
+    headers = {"Authorization": bearer, "Content-Type": "application/x-ndjson"}
+    lines = ('{"text": "%s"}\n' % ("x" * 1000) * 100 for _ in range(20))
+    sent = ask("post", documents, data=(line.encode() for line in lines), headers=headers)
+    assert sent.json()["inserted"] == 2000
+    headers = {"Authorization": bearer, "Accept": "application/x-ndjson"}
+    assert ask("get", documents, headers=headers).text.count("\n") == 2001
+
+
+def check_import(imports, bearer):
+    headers = {"Authorization": bearer}
+    told = {"file_name": "a.jsonl", "size": len(LARGE_FILE)}
+    begun = ask("post", imports, json=told, headers=headers).json()
+    headers["Content-Type"] = "application/octet-stream"
+    sent = ask("put", f"{imports}/{begun['id']}/content", data=LARGE_FILE, headers=headers)
+    assert sent.status_code == 200
+
+
+def check_forms(mara):
+    """Forms without JavaScript: a file to import, and a document of two megabytes."""
+    data = "/organizations/acme-corp/data"
+    sent = mara.session.post(
+        f"{mara.url}{data}/imports",
+        {"csrf_token": mara.token(f"{data}/imports")},
+        files={"file": ("b.jsonl", LARGE_FILE)},
+        allow_redirects=False,
+    )
+    assert sent.status_code == 303, sent.text[-3000:]
+    form = mara.page(f"{data}/documents/new?as=json").select_one("main form[method=post]")
+    text = '{"_id": "large", "text": "%s"}' % ("x" * 2_000_000)
+    typed = {**fields_of(form), "text": text, "do": "save"}
+    sent = mara.session.post(mara.url + form["action"], typed, allow_redirects=False)
+    assert sent.status_code == 303
+
+
+def test_nginx_refuses_no_body_that_the_portal_takes(app):
+    conf = (TOP / "deploy/nginx.conf").read_text()
+    [usual] = re.findall(r"^    client_max_body_size (\d+)m;", conf, re.M)
+    places = re.findall(r"^    location ~ (\S+) {\n        client_max_body_size 0;", conf, re.M)
+    for rule in app.url_map.iter_rules():
+        body = getattr(app.view_functions[rule.endpoint], "accepted_body", None)
+        if body and body.most_bytes > int(usual) * 1024**2:
+            assert any(re.search(place, rule.rule) for place in places), rule.rule
 
 
 def check(nginx, status, code, **sent):
