@@ -5,6 +5,7 @@ only where a sender dies between the mail server's acceptance and its record; bo
 Message-ID, so that mail programs show one.
 """
 
+import re
 import smtplib
 import threading
 from datetime import timedelta
@@ -34,6 +35,9 @@ MAX_AT_ONCE = 100
 # So many tries failed, whoever they were to, and nothing left in between.
 ALARMING_TRIES = 3
 _LONGEST_LOOK_PAUSE_SECONDS = 2
+_ENHANCED_STATUS = re.compile(r"\s*(\d\.\d{1,3})\.\d{1,3}\b")
+_OF_MAILS = ("5.1", "5.2", "5.6")  # an address, its mailbox, the content
+_OF_SENDERS = ("5.1.7", "5.1.8")
 # A process that stops gives up what its sender has in hand.
 _in_hand: list[Mail] = []
 _stopping = threading.Event()
@@ -149,5 +153,18 @@ def _update(mail: Mail, change: dict[str, object]) -> None:
 def _is_permanent(error: Exception) -> bool:
     """Tell whether the server permanently rejects this mail (5xx), rather than the portal."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return all(500 <= code < 600 for code, _ in error.recipients.values())
-    return isinstance(error, smtplib.SMTPDataError) and 500 <= error.smtp_code < 600
+        return all(_rejects_mail(code, reply) for code, reply in error.recipients.values())
+    if isinstance(error, smtplib.SMTPDataError):
+        return _rejects_mail(error.smtp_code, error.smtp_error)
+    return False
+
+
+def _rejects_mail(code: int, reply: bytes | str) -> bool:
+    """Tell whether a reply is about the recipient or the mail, by its enhanced status (RFC 3463).
+    One about the server, the way there, a quota, or what the portal may do is put right by somebody
+    within days, and so is one about the sender: the mail waits for that."""
+    if not 500 <= code < 600:
+        return False
+    text = reply.decode(errors="replace") if isinstance(reply, bytes) else reply
+    status = _ENHANCED_STATUS.match(text)
+    return status is None or (status[1] in _OF_MAILS and status[0].strip() not in _OF_SENDERS)

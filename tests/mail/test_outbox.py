@@ -185,6 +185,43 @@ def test_what_is_refused_for_good_is_not_sent_again(app, office, put, master_db,
     assert "55" in mail.last_error
 
 
+# What servers reply while something is wrong with the portal's account, or its network, its sender
+# or themselves.
+OF_THE_PORTAL = {
+    "message": [
+        "550 5.4.5 Daily user sending quota exceeded.",
+        "554 5.3.0 Transaction failed",
+        "550-5.7.26 This mail is unauthenticated\r\n550 5.7.26 See SPF",
+        "552 5.5.3 Too many recipients today",
+    ],
+    "address": [
+        "554 5.7.1 <mara@acme.example>: Relay access denied",
+        "550 5.1.8 <portal@localhost>: Sender address rejected: Domain not found",
+        "553 5.1.7 Bad sender",
+    ],
+}
+OF_THE_MAIL = {
+    "message": ["552 5.2.2 Mailbox full", "554 5.6.0 Bad content", "554 Not wanted"],
+    "address": ["550 5.1.1 No such user", "550 5.2.1 Mailbox disabled", "556 5.1.10 Null MX"],
+}
+
+
+@pytest.mark.each_case
+@pytest.mark.parametrize("where", ["message", "address"])
+def test_a_mail_waits_while_a_server_refuses_the_portal(app, office, put, where):
+    for n, reply in enumerate(OF_THE_PORTAL[where] + OF_THE_MAIL[where]):
+        to = put(f"mara{n}@acme.example").to
+        if where == "address":
+            office.refused[to] = reply
+        else:
+            office.answers.append(reply)
+        sender.send_due_mails(app)
+    waiting = [mail.last_error for mail in Mail.objects(outcome=None)]
+    refused = [mail.last_error for mail in Mail.objects(outcome=Outcome.REFUSED)]
+    assert (len(waiting), len(refused)) == (len(OF_THE_PORTAL[where]), len(OF_THE_MAIL[where]))
+    assert all(mail.due_at for mail in Mail.objects(outcome=None))
+
+
 def test_what_fails_for_days_is_given_up(app, office, put, master_db, log):
     put()
     office.answers = ["451 Later"]
