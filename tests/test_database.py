@@ -116,11 +116,12 @@ def test_a_transaction_whose_time_is_over_is_not_left_open(ends):
 
 @pytest.fixture
 def failing_once(bare_client):
-    """Has the server fail the portal's next command of a kind in a way."""
+    """Has the server fail the portal's next command of a kind in a way, or so many ``times``."""
 
-    def fail(command, **data):
+    def fail(command, times=1, **data):
         data = {"failCommands": [command], "appName": "portal", **data}
-        bare_client.admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=data)
+        mode = {"times": times}
+        bare_client.admin.command("configureFailPoint", "failCommand", mode=mode, data=data)
 
     yield fail
     bare_client.admin.command("configureFailPoint", "failCommand", mode="off")
@@ -230,6 +231,23 @@ def test_a_user_without_rights_is_named_and_is_503(away, bare_client, server, vi
         assert (answer.status_code, "grant" in answer.text) == (503, True)
     finally:
         bare_client.admin.command("dropUser", "poor")
+
+
+def test_a_server_without_a_key_for_its_cluster_s_time_is_503(failing_once, visitor, log):
+    """“No keys found for HMAC”: until its members agreed on one."""
+    visitor.sign_up("Acme Corp")
+    failing_once("aggregate", errorCode=211)
+    assert visitor.get("/organizations/acme-corp").status == 503
+    assert not log.named("request.failed")
+    assert visitor.get("/organizations/acme-corp").status == 200
+
+
+@pytest.mark.parametrize("code", [6, 134, 262])
+def test_a_server_that_reaches_no_other_until_time_is_over_is_unavailable(failing_once, code):
+    failing_once("aggregate", times=10**6, errorCode=code)
+    with pytest.raises(PyMongoError) as failed, pymongo.timeout(0.3):
+        Slug._get_collection().aggregate([])
+    assert connection.is_unavailable(failed.value)
 
 
 def test_servers_that_are_not_reached_are_named_one_by_one(away, visitor):

@@ -25,7 +25,7 @@ _DUPLICATE_KEY, _VALIDATION = 11000, 121
 _INTERRUPTED = (11601, 237)
 # What the server answers while it fails, moves or is asked too much, and what a role lacks.
 _TRANSIENT = frozenset(
-    {6, 7, 8, 13, 18, 64, 89, 91, 112, 134, 175, 189, 225, 251, 262, 9001, 10107, 11600, 11602,
+    {6, 7, 8, 13, 18, 64, 89, 91, 112, 134, 175, 189, 211, 225, 251, 262, 9001, 10107, 11600, 11602,
      13435, 13436, 14031}
 )  # fmt: skip
 

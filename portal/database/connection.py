@@ -54,8 +54,12 @@ MAY_ABORT = (
 )
 _UNAUTHORIZED = 13
 # Codes of a server that is shutting down or out of disk space: write concern failed, shutdown in
-# progress, interrupted, 8 UnknownError, 14031 OutOfDiskSpace.
-_FAILING_SERVER = (8, 64, 91, 189, 11600, 11601, 11602, 14031)
+# progress, interrupted, 8 UnknownError, 14031 OutOfDiskSpace; that reaches no other (those of the
+# retryable reads specification, which the driver raises when its retry failed, too); and 211
+# KeyNotFound, where it has no key yet for its cluster's time ("No keys found for HMAC").
+_FAILING_SERVER = (
+    6, 7, 8, 64, 89, 91, 134, 189, 211, 262, 9001, 11600, 11601, 11602, 14031
+)  # fmt: skip
 _LABELS_OF_UNAVAILABLE = (
     "TransientTransactionError",
     "RetryableWriteError",

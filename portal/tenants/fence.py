@@ -28,10 +28,12 @@ _CURSOR_NOT_FOUND = 43
 # The collection was renamed while the command ran.
 _QUERY_PLAN_KILLED = 175
 _WRITE_CONCERN_TIMEOUT = 64
-# Transient while a primary is elected; the codes of the retryable reads specification.
+_KEY_NOT_FOUND = 211
+# Transient while a primary is elected; the codes of the retryable reads specification, and
+# KeyNotFound, while a server has no key for its cluster's time.
 _TRANSIENT = frozenset(
     {6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436,
-     _QUERY_PLAN_KILLED, _WRITE_CONCERN_TIMEOUT}
+     _KEY_NOT_FOUND, _QUERY_PLAN_KILLED, _WRITE_CONCERN_TIMEOUT}
 )  # fmt: skip
 UNAUTHORIZED = 13
 # UserNotFound; also on a connection whose user was dropped; AuthenticationFailed.
