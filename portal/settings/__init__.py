@@ -19,6 +19,7 @@ from dotenv import load_dotenv
 from environs import Env, EnvValidationError, FileAwareEnv
 
 from portal.settings import checks, key_files
+from portal.settings.old_secrets import read_old_secrets
 
 DEFAULT_HMAC = "HS256"
 _MASTER_DB, _TENANT_DB = "master_db", "tenant_db"
@@ -96,7 +97,7 @@ class Settings:
     jwt_secret_fallbacks: tuple[str, ...] = _setting(
         "old ones, still accepted; separated by commas",
         default=(),
-        check=partial(checks.each, checks.secret),
+        check=checks.old_secrets,
         secret=True,
     )
     jwt_algorithm: str = _setting(
@@ -123,7 +124,7 @@ class Settings:
     secret_key_fallbacks: tuple[str, ...] = _setting(
         "old ones, still accepted; separated by commas",
         default=(),
-        check=partial(checks.each, checks.secret),
+        check=checks.old_secrets,
         secret=True,
     )
     public_url: str = _setting(
@@ -519,5 +520,6 @@ def _read(env: Env, setting: Field) -> Any:
         return env.bool(name, validate=check, **given)
     if setting.type is str:
         return env.str(name, validate=check, **given)
-    typed = str.strip if setting.repr else str  # a secret is what it is
-    return tuple(env.list(name, subcast=typed, validate=check, **given) or ())
+    if not setting.repr:
+        return read_old_secrets(env.str(name, validate=check, default="") or "")
+    return tuple(env.list(name, subcast=str.strip, validate=check, **given) or ())

@@ -54,6 +54,12 @@ def secret(value: str) -> None:
         )
 
 
+def old_secrets(listed: str) -> None:
+    """Accept a list of such secrets, which may be empty."""
+    if listed:
+        secret(listed)
+
+
 def private_key_file(path: str) -> None:
     """Accept no file, or one with a private key for JWT."""
     try:
