@@ -28,6 +28,8 @@ COPY wsgi.py gunicorn.conf.py ./
 # since that is the group of the users that OpenShift makes up.
 RUN install --directory --owner=10001 --group=0 --mode=0770 /mails
 ENV MAIL_DIRECTORY=/mails
+# Where it listens: an orchestrator may choose another port.
+ENV BIND=0.0.0.0 PORT=8000
 # By number, so that an orchestrator can see that it isn't root. It owns nothing but the folder of
 # mails, and writes nothing else: gunicorn's heartbeats are in /dev/shm.
 USER 10001:10001
@@ -35,5 +37,5 @@ EXPOSE 8000
 # Whether the process answers, not whether MongoDB does: who restarts what is unhealthy would
 # otherwise restart portals while it is away. /readyz tells that.
 HEALTHCHECK --interval=10s --timeout=6s --start-period=20s \
-    CMD ["python", "-c", "from http.client import HTTPConnection as C; c = C('127.0.0.1', 8000, timeout=5); c.request('GET', '/healthz'); exit(c.getresponse().status != 200)"]
-CMD ["gunicorn", "wsgi:app", "--bind", "0.0.0.0:8000"]
+    CMD ["python", "-c", "from http.client import HTTPConnection as C; from os import environ as e; c = C(e['BIND'], int(e['PORT'] or 0) or 8000, timeout=5); c.request('GET', '/healthz'); exit(c.getresponse().status != 200)"]
+CMD ["gunicorn", "wsgi:app"]

@@ -1,18 +1,24 @@
 """What goes into an image, and that it is enough."""
 
+import json
 import re
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from socketserver import TCPServer
+from threading import Thread
 
 import pytest
 import yaml
 
 from portal import settings
+from portal.serving.listening import gunicorn_bind
 from tests.processes import Person, portal
 
 TOP = Path(__file__).parent.parent
 COMPOSE = yaml.safe_load((TOP / "compose.yaml").read_text())
+PLACE = ("BIND", "PORT")
 SECRETS = {"JWT_SECRET", "SECRET_KEY", "MONGO_ADMIN_PASSWORD", "MONGO_PORTAL_PASSWORD"}
 
 
@@ -150,6 +156,52 @@ def test_dependabot_keeps_the_locks():
         assert (TOP / f"{name}.txt").exists()
 
 
+def of_the_image(instruction):
+    """The words of the last stage's instruction of this name."""
+    [found] = [" ".join(words) for first, *words in dockerfile()[-1] if first == instruction]
+    return found
+
+
+def its_place():
+    """Where the image listens unless told otherwise."""
+    words = [word for first, *words in dockerfile()[-1] if first == "ENV" for word in words]
+    return {name: value for name, _, value in (w.partition("=") for w in words) if name in PLACE}
+
+
+def test_the_image_listens_where_bind_and_port_say(monkeypatch):
+    assert of_the_image("CMD") == '["gunicorn", "wsgi:app"]'
+    for changes, place in (
+        ({}, "0.0.0.0:8000"),
+        ({"PORT": "5000"}, "0.0.0.0:5000"),
+        ({"PORT": ""}, "0.0.0.0:8000"),
+        ({"BIND": "::"}, "[::]:8000"),
+    ):
+        for name, value in {**its_place(), **changes}.items():
+            monkeypatch.setenv(name, value)
+        assert gunicorn_bind(settings.load_supervisor()) == place
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(("bind", "status"), [("127.0.0.2", 200), ("0.0.0.0", 503)])
+def test_the_image_s_health_is_asked_where_it_listens(bind, status):
+    class Healthz(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status if self.path == "/healthz" else 404)
+            self.end_headers()
+
+        def log_message(self, *words):
+            pass
+
+    python, *options = json.loads(of_the_image("HEALTHCHECK").partition(" CMD ")[2])
+    assert python == "python"
+    with TCPServer((bind, 0), Healthz) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        place = {"BIND": bind, "PORT": str(server.server_address[1])}
+        asked = subprocess.run([sys.executable, *options], env=place, check=False)
+        server.shutdown()
+    assert asked.returncode == (0 if status == 200 else 1)
+
+
 def test_mails_of_a_read_only_container_have_a_folder_that_lasts():
     service = COMPOSE["services"]["portal"]
     assert service["read_only"]
@@ -161,7 +213,7 @@ def test_mails_of_a_read_only_container_have_a_folder_that_lasts():
 def test_compose_passes_on_every_setting_and_no_other():
     passed = set(COMPOSE["services"]["portal"]["environment"])
     known = {setting.name.upper() for setting in settings.every_setting()}
-    assert passed == known - {"BIND", "PORT"}  # those of `make run`
+    assert passed == known - {"BIND", "PORT"}  # the image's own: compose publishes its port
 
 
 def test_compose_has_mongod_close_files_of_idle_collections():
