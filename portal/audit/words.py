@@ -50,6 +50,7 @@ WORDS = {
     "cluster.removed": "Cluster {name} removed",
     "doctor.examination_asked": "Examination by the doctor asked for",
     "installation.epoch_begun": "Master data restored, applications told: epoch {epoch}",
+    "installation.sessions_ended": "All sessions of all accounts ended: {count}",
     "operator.added": "Made {target} {role} in the console",
     "operator.changed": "Role of {target} in the console changed from {role_before} to {role}",
     "operator.link_made": "One-time link made for a new {role}",

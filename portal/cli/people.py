@@ -7,10 +7,12 @@ from portal.cli.accounts import account_with
 from portal.cli.running import on_database, plain, refusals
 from portal.cli.tables import json_option, print_json, print_table
 from portal.documents.accounts import Account
+from portal.identity.sessions import sessions
 from portal.operators.people import changing
 from portal.operators.people.finding import find_people
 from portal.operators.people.reading import Person, person_of
 from portal.web.context import OPERATOR, RequestContext
+from portal.web.counting import counted
 
 people = AppGroup("people", help="The accounts of the installation.")
 
@@ -72,11 +74,21 @@ def show(address: str, as_json: bool) -> None:
 
 
 @people.command("end-sessions")
-@click.argument("address")
+@click.argument("address", required=False)
+@click.option("--all", "of_all", is_flag=True, help="Those of all accounts, as after a restore.")
 @json_option
 @on_database
-def end_sessions(address: str, as_json: bool) -> None:
-    """End all sessions and tokens of the account with this e-mail ADDRESS."""
+def end_sessions(address: str | None, of_all: bool, as_json: bool) -> None:
+    """End all sessions and tokens of the account with this e-mail ADDRESS, or of all accounts."""
+    if of_all == bool(address):
+        raise click.UsageError("Name one ADDRESS, or --all.")
+    if not address:
+        number = sessions.revoke_of_all_accounts(_CONTEXT)
+        if as_json:
+            print_json({"sessions": number})
+        else:
+            click.echo(f"{counted(number, 'session')} ended.")
+        return
     account = account_with(address)
     with refusals():
         number = changing.end_sessions(account.id, _CONTEXT)

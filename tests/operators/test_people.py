@@ -11,7 +11,7 @@ from portal.documents.accounts import Account, OperatorRole
 from portal.documents.mails import Mail
 from portal.documents.memberships import Role
 from portal.documents.second_factors import AuthenticatorApp
-from portal.documents.sessions import Session
+from portal.documents.sessions import Browser, Session
 from portal.errors import PortalError
 from portal.identity.authentication import logging_in
 from portal.identity.second_factors import resetting, totp
@@ -35,7 +35,7 @@ from tests.factories import (
 )
 from tests.processes import at_once
 from tests.program import Program, fault
-from tests.visitor import PASSWORD
+from tests.visitor import PASSWORD, Visitor
 
 PEOPLE = "/operator/people"
 BY_COMMAND = RequestContext(OPERATOR)
@@ -335,6 +335,20 @@ def test_an_operator_acts_neither_on_operators_nor_on_themselves(desk, way):
     for account in (admin, own):
         assert desk.get(f"{PEOPLE}/{account.id}/{way}").status == 403
     assert Account.objects(blocked_at=None, factors_reset_at=None).count() == 2
+
+
+def test_a_command_ends_the_sessions_of_all(app, command):
+    visitors = [Visitor(app), Visitor(app)]
+    for n, visitor in enumerate(visitors):
+        visitor.sign_up(f"Acme {n}", f"mara{n}@acme.example")
+    Browser.objects.update(trusted_until=clock.now() + timedelta(days=1))
+    assert command("people", "end-sessions").returncode == 2
+    assert command("people", "end-sessions", "mara0@acme.example", "--all").returncode == 2
+    told = command("people", "end-sessions", "--all")
+    assert told.stdout == "2 sessions ended.\n"
+    assert all("/login" in visitor.get("/organizations").location for visitor in visitors)
+    assert [browser.trusted_until for browser in Browser.objects] == [None, None]
+    assert "All sessions of all accounts ended: 2" in command("audit", "list").stdout
 
 
 def test_people_are_found_and_helped_by_commands(app, command):

@@ -83,6 +83,11 @@ def revoke_all_trust(account_id: ObjectId) -> None:
     Browser.objects(account=account_id).update(unset__trusted_until=True)
 
 
+def revoke_trust_of_all_accounts() -> None:
+    """Revoke the trust in all browsers of all accounts. They stay known."""
+    Browser.objects(trusted_until__exists=True).update(unset__trusted_until=True)
+
+
 def revoke_all(account_id: ObjectId) -> None:
     """Delete all of the account's known browsers."""
     Browser.objects(account=account_id).delete()

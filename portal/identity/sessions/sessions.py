@@ -10,7 +10,7 @@ from bson import ObjectId
 from mongoengine.queryset import QuerySet
 
 from portal import clock, settings
-from portal.audit.trail import record
+from portal.audit.trail import installation, record
 from portal.database.transactions import transactional, within_transaction
 from portal.documents.accounts import Account
 from portal.documents.sessions import Factor, Session, SessionKind
@@ -290,6 +290,20 @@ def revoke_by_operator(account_id: ObjectId, context: RequestContext) -> int:
     if revoked:
         account = Account.objects.get(id=account_id)
         record(account, "account.all_sessions_ended", context.origin, count=str(revoked))
+    return revoked
+
+
+def revoke_of_all_accounts(context: RequestContext) -> int:
+    """Revoke the sessions and tokens of all accounts, and the trust in all browsers; how many there
+    were. Interrupted, it is called again."""
+    browsers.revoke_trust_of_all_accounts()
+    revoked: int = Session.objects.delete()
+
+    @transactional
+    def tell() -> None:
+        record(installation(), "installation.sessions_ended", context.origin, count=str(revoked))
+
+    tell()
     return revoked
 
 
