@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email import message_from_bytes, policy
+from email.charset import QP, Charset
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from portal.settings import Settings
 # For each SMTP command; a mail takes about ten.
 STEP_SECONDS = 10
 _ASK_SECONDS = 3  # in a request
+
+_QUOTED_PRINTABLE = Charset("utf-8")
+_QUOTED_PRINTABLE.body_encoding = QP
 
 _mailman = Mail()
 
@@ -60,7 +64,9 @@ class _SmtpBackend(smtp.EmailBackend):
 
     def _send(self, email_message: EmailMultiAlternatives) -> bool:
         """Send by SMTPUTF8 where the recipient needs it: Flask-Mailman would encode the part before
-        the @, to an address that doesn't exist."""
+        the @, to an address that doesn't exist. In 7 bits, which every server takes as they are,
+        and hands on to the next without a change that would break a signature."""
+        email_message.encoding = _QUOTED_PRINTABLE
         [to] = email_message.recipients()
         if to.rpartition("@")[0].isascii():
             return super()._send(email_message)

@@ -74,6 +74,24 @@ def test_a_mail_comes_from_the_portal_by_its_name(app, put, settings_with):
     assert "Sent by Acme, Büro & Co. at" in text_of(message)
 
 
+def test_a_mail_has_seven_bits_so_that_every_server_takes_it_as_it_is(
+    app, office, put, kind, monkeypatch
+):
+    named = {"name": "Bäcker ☕", "trashed_by": TO, "link": "http://localhost/?a=b"}
+    context = {**named, "purge_at": clock.now()}
+    monkeypatch.setitem(outbox.KINDS, kind.name, replace(kind, context=lambda mail: context))
+    for local in ("mara", "jörg"):
+        put(f"{local}@acme.example")
+    sender.send_due_mails(app)
+    for message in office.messages:
+        assert all(part.as_bytes().isascii() for part in message.walk() if part != message)
+        assert message["Subject"] == "Bäcker ☕ is in the trash"
+        for form in ("plain", "html"):
+            assert "Bäcker ☕" in text_of(message, form)
+            assert "http://localhost/?a=b" in text_of(message, form)
+    assert len(office.messages) == 2
+
+
 def test_the_mail_server_is_greeted_by_the_name_of_the_portal_and_not_of_a_container(
     app, put, settings, tmp_path
 ):
