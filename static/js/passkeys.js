@@ -4,7 +4,7 @@
 // data-passkey-options  what the server asks for, as JSON; asked for again at each click
 // data-passkey-fault    a sentence, shown when this is what went wrong
 // data-passkey-off      shown where this module does not run
-// data-passkey-signal   method of PublicKeyCredential that tells the browser which passkeys there are
+// data-passkey-signal   method of PublicKeyCredential that tells the browser which passkeys there are, or whose
 // data-passkey-subject  what that takes, as JSON
 //
 // Bytes are turned into text and back by hand: toJSON and parse…OptionsFromJSON are missing in some

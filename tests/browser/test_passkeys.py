@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from playwright.sync_api import expect
 
+from portal.documents.accounts import Account
 from portal.documents.second_factors import Challenge, Passkey
 from portal.documents.sessions import Session
 from tests.factories import an_account
@@ -167,6 +168,20 @@ def test_a_device_is_not_added_twice_and_the_page_says_why(page, telephone):
     expect(page.get_by_role("alert")).to_contain_text("has a passkey of yours already")
     expect(page.get_by_label("Name")).to_have_value("The same one")
     assert len(telephone.passkeys()) == Passkey.objects.count() == 1
+
+
+@pytest.mark.usefixtures("mara")
+def test_a_device_shows_a_passkey_under_the_address_that_its_account_has_now(page, telephone):
+    add_passkey(page)
+    Account.objects.update(email="mara@new.example", email_key="mara@new.example")
+    page.goto("/account/security")
+    shown = ["mara@new.example"] * 2
+    wait_until(lambda: names_of(telephone.passkeys()) == shown)
+
+
+def names_of(passkeys):
+    [passkey] = passkeys
+    return [passkey["userName"], passkey["userDisplayName"]]
 
 
 @pytest.mark.usefixtures("mara", "telephone")

@@ -268,6 +268,19 @@ def test_a_browser_is_told_which_passkeys_are_left(mara):
     }
 
 
+def test_a_browser_is_told_the_address_that_an_account_has_now(mara):
+    """Else password managers show the one from when the passkey was made."""
+    assert json.loads(options_at(mara, NEW))["user"]["name"] == "mara@acme.example"
+    Account.objects.update(email="mara@new.example", email_key="mara@new.example")
+    user = json.loads(options_at(mara, NEW))["user"]
+    assert signal(mara.get("/account/security"), "signalCurrentUserDetails") == {
+        "rpId": "localhost",
+        "userId": user["id"],
+        "name": "mara@new.example",
+        "displayName": user["displayName"],
+    }
+
+
 def test_a_passkey_is_offered_under_the_name_of_the_portal(mara, settings_with):
     assert json.loads(options_at(mara, NEW))["rp"] == {"id": "localhost", "name": "localhost"}
     with settings_with(portal_name="Acme Console"):

@@ -211,6 +211,18 @@ def accepted_passkeys(account_id: ObjectId, accepted: list[Passkey]) -> str:
     return json.dumps(subject)
 
 
+def passkey_owner(account_id: ObjectId, email: str) -> str:
+    """The account's address, under which the browser and password managers show its passkeys: JSON
+    for ``PublicKeyCredential.signalCurrentUserDetails``."""
+    subject = {
+        "rpId": settings.current().passkey_host,
+        "userId": bytes_to_base64url(account_id.binary),
+        "name": email,
+        "displayName": email,
+    }
+    return json.dumps(subject)
+
+
 @within_transaction
 def use(assertion: Assertion) -> Factor:
     """Record that the passkey was used. Raises PasskeyRefused where it was removed, or used

@@ -47,6 +47,7 @@ def security() -> ResponseReturnValue:
         changed_at=found.password_changed_at,
         factors=found.factors,
         accepted=passkeys.accepted_passkeys(account_id, found.factors.passkeys),
+        owner=passkeys.passkey_owner(account_id, current_user.email),
         few=recovery_codes.FEW,
         number=recovery_codes.NUMBER,
         trusted=found.trusted_browsers,
