@@ -17,7 +17,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
-from portal.serving import mongod
+from portal.serving import mongod, supervisor
 from portal.serving.mongod import NoMongod
 from portal.serving.processes import still_runs
 from tests.clones import a_clone, environment
@@ -256,6 +256,13 @@ def test_secrets_of_the_environment_are_not_changed_here(running, server):
     assert "JWT_SECRET_FALLBACKS" in told.stderr
     assert "Traceback" not in told.stderr
     assert (running.clone / "instance" / "secrets.json").read_text() == before
+
+
+def test_old_secrets_of_the_environment_reach_the_portal_as_they_are(monkeypatch):
+    monkeypatch.delenv("SECRET_KEY", raising=False)
+    monkeypatch.setenv("SECRET_KEY_FALLBACKS", "one,,other")
+    given = supervisor._signing("SECRET_KEY", "own", ["former"])
+    assert given == {"SECRET_KEY": "own", "SECRET_KEY_FALLBACKS": "former,one,,other"}
 
 
 @pytest.mark.full

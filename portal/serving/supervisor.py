@@ -145,8 +145,8 @@ def _signing(name: str, own: str, former: list[str]) -> dict[str, str]:
     if settings.is_given(name):
         return {}
     fallbacks = f"{name}_FALLBACKS"
-    given = [value for value in os.environ.get(fallbacks, "").split(",") if value]
-    return {name: own, fallbacks: ",".join([*former, *given])}
+    listed = filter(None, [*former, os.environ.get(fallbacks)])
+    return {name: own, fallbacks: ",".join(listed)}
 
 
 @contextmanager
