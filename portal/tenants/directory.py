@@ -109,6 +109,12 @@ def pool_name(number: int, generation: int) -> str:
     return f"shared_{number}_{generation}"
 
 
+def own_name(slug: str) -> str:
+    """The name of an active organization's collection in a database that it shares. It tells the
+    slug, which has no underscore; no other name does."""
+    return f"org_{slug.replace('-', '_')}"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """The directory's answer about an organization. ``target`` is the collection's name when the
@@ -328,9 +334,15 @@ class Entries:
             return located
 
     def of_slug(self, slug: str) -> Located | None:
-        """The known place of the organization that had this slug; another may have it since."""
+        """The known place of the organization that had this slug, where the server rejects it if
+        another one has it since: under all other names a slug has to be read."""
         organization_id = self._ids.get(slug)
-        return None if organization_id is None else self.get(organization_id)
+        located = None if organization_id is None else self.get(organization_id)
+        return located if located is not None and located.name == own_name(slug) else None
+
+    def has_slug(self, slug: str) -> bool:
+        """Tell whether a known organization had this slug."""
+        return slug in self._ids
 
     @property
     def pools(self) -> Mapping[int, PoolEntry]:
@@ -391,8 +403,10 @@ class Entries:
         return organization_id if used.is_at(refused) else None
 
     def check_slug(self, slug: str, used: Located, organization_id: ObjectId) -> None:
-        """Keep that answer for all who used the same."""
+        """Keep that answer for all who used the same; nobody else does where it is another one."""
         with self._lock:
+            if organization_id != used.entry.id == self._ids.get(slug):
+                del self._ids[slug]
             self._checked[slug] = used, organization_id
             if len(self._checked) > _MAX_CHECKED_SLUGS:
                 self._checked.popitem(last=False)

@@ -32,7 +32,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import IndexModel, MongoClient
 
 from . import AsyncTenants, Tenants
-from .directory import MAIN, ORGANIZATIONS, POOLS, SLUGS, PoolEntry, pool_name
+from .directory import MAIN, ORGANIZATIONS, POOLS, SLUGS, PoolEntry, own_name, pool_name
 from .elements import with_unwrapped_id, with_wrapped_id
 from .placements import COLLECTION, DATABASE, SHARED
 from .placements.database import ARRIVING, DOCUMENTS, LEFT, database_name
@@ -116,7 +116,7 @@ class FakePortal:
             self._make_pool(pool)
             placement |= {"database": self.data.name, "pool": pool}
         else:
-            database, collection = self.data.name, _collection(slug)
+            database, collection = self.data.name, own_name(slug)
             if strategy == DATABASE:
                 database, collection = database_name(organization_id), DOCUMENTS
             self.client[database].create_collection(collection, check_exists=False)
@@ -402,7 +402,7 @@ class FakePortal:
     def _name(self, organization: str | ObjectId, slug: str, strategy: str = "") -> str:
         """The collection's name under a slug, by the strategy or a new one."""
         strategy = strategy or self.entry(organization)["placement"]["strategy"]
-        return _collection(slug) if strategy == COLLECTION else DOCUMENTS
+        return own_name(slug) if strategy == COLLECTION else DOCUMENTS
 
     def _place(self, organization_id: ObjectId, name: str, **fields: Any) -> None:
         """Give the collection its name, unless others share it, and record that."""
@@ -446,10 +446,6 @@ class FakePortal:
 def _uuid(database: Any, collection: str) -> Any:
     [found] = database.list_collections(filter={"name": collection})
     return found["info"]["uuid"]
-
-
-def _collection(slug: str) -> str:
-    return f"org_{slug.replace('-', '_')}"
 
 
 def _with_database(uri: str, database: str) -> str:

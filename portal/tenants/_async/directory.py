@@ -193,7 +193,8 @@ class AsyncDirectory:
         return self._entries.get(organization_id)
 
     def known_by_slug(self, slug: str) -> Located | None:
-        """The place of the organization that had the slug when it was last read."""
+        """The place of the organization that had the slug when it was last read, if the server
+        rejects it where another one has it since."""
         return self._entries.of_slug(slug)
 
     async def id_of(self, slug: str, used: Located | None = None) -> ObjectId:
@@ -207,7 +208,8 @@ class AsyncDirectory:
             found = await self._find(SLUGS, slug)
             return None if found is None else found["organization"]
 
-        await self._pace()
+        if not self._entries.has_slug(slug):
+            await self._pace()
         found = await self._share(("slug", slug), read)
         if found is None:
             self._misses.add()
@@ -374,7 +376,8 @@ class AsyncListed:
     """An organization in the directory, known by its slug until it is resolved, then by its id.
 
     What was known of a slug before this handle was made isn't trusted until a command was executed
-    there: another organization may have the slug since.
+    there: another organization may have the slug since. Where no name tells that, the slug is read
+    once by each handle.
     """
 
     def __init__(

@@ -201,6 +201,7 @@ class AsyncTenants:
         followed = list(tenants)
         places = [tenant.place for tenant in followed]
         for tenant in followed:
+            await tenant.resolve()  # nothing would reject what was known of a slug
             if (await tenant.place.locate()).pool is not None:
                 await tenant.find_one({}, {"_id": 1})  # learns where what is known is out of date
         codec_options = self._clusters.connection(MAIN).client.codec_options

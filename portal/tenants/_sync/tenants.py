@@ -195,6 +195,7 @@ class Tenants:
         followed = list(tenants)
         places = [tenant.place for tenant in followed]
         for tenant in followed:
+            tenant.resolve()  # nothing would reject what was known of a slug
             if (tenant.place.locate()).pool is not None:
                 tenant.find_one({}, {"_id": 1})  # learns where what is known is out of date
         codec_options = self._clusters.connection(MAIN).client.codec_options

@@ -18,6 +18,7 @@ from bson.errors import InvalidId
 from pymongo import monitoring
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
+from tests.daily import STRATEGIES
 from tests.processes import wait_until
 from tests.stopwatch import takes_less
 from tests.tenants.library.conftest import APPLICATION, Sent, fake_portal, library
@@ -233,19 +234,67 @@ def test_renames_there_and_back_while_nobody_looked_change_nothing(tenants, fake
     assert reads == []
 
 
+def take(fake, slug, strategy):
+    """Give another organization a slug that its former one no longer holds; its id."""
+    fake.master[directory.SLUGS].delete_one({"_id": slug})
+    return fake.create(slug, strategy)
+
+
+@pytest.mark.each_case
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_name_that_another_organization_took_means_that_one_to_whoever_asks_now(
-    tenants, fake, acme
+    tenants, fake, acme, strategy, quick
 ):
     before = tenants["acme"]
     before.insert_one({"_id": "first"})
     fake.rename(acme, "moved")
-    fake.master[directory.SLUGS].delete_one({"_id": "acme"})  # nobody holds it any more
-    other = fake.create("acme")
-    now = tenants["acme"]
-    now.insert_one({"_id": "second"})
-    assert (before.id, now.id) == (acme, other)
+    other = take(fake, "acme", strategy)
+    with tenants.watch([tenants["acme"]], **quick) as stream:
+        now = tenants["acme"]
+        now.insert_one({"_id": "second"})
+        assert (before.id, now.id) == (acme, other)
+        assert next(stream)[0] == other
     assert [found["_id"] for found in before.find()] == ["first"]
     assert [found["_id"] for found in now.find()] == ["second"]
+
+
+def test_a_name_that_was_taken_while_a_rename_was_half_done_means_who_has_it(tenants, fake, acme):
+    """Of which the process has seen the new name, with the slug from before."""
+    tenants["acme"].find_one()
+    with fake.operation(acme, "rename", "org_moved"):
+        fake.move(acme, "org_moved")
+        tenants["acme"].find_one()
+        fake.update(acme, slug="moved", **{"placement.collection": "org_moved"})
+    other = take(fake, "acme", "collection")
+    assert tenants["acme"].insert_one({}) and tenants["acme"].resolve() == other
+
+
+def test_a_name_that_is_taken_again_and_again_means_who_has_it_last(tenants, fake, acme):
+    tenants["acme"].find_one()
+    fake.rename(acme, "moved")
+    other = take(fake, "acme", "collection")
+    tenants["acme"].find_one()
+    fake.trash(other)
+    last = take(fake, "acme", "collection")
+    found = tenants["acme"]
+    found.find_one()
+    assert found.id == last
+
+
+@pytest.mark.parametrize("strategy", ["database", "shared"])
+def test_a_slug_that_no_name_tells_is_read_once_by_each_handle(tenants, acme, reads, monkeypatch):
+    tenants["acme"].find_one()
+    for name, value in {"AT_ONCE": 0, "A_SECOND": 0.01}.items():
+        monkeypatch.setattr(limits, f"MISSES_{name}", value)
+    monkeypatch.setattr(limits, "MISS_SECONDS", 60)
+    with pytest.raises(errors.Unknown):
+        tenants["nobody"].find_one()
+    reads.clear()
+    handle = tenants["acme"]
+    with pymongo.timeout(20):  # what is known doesn't wait for names that nobody has
+        for _ in range(3):
+            assert handle.find_one() is None
+    assert reads == [directory.SLUGS]
 
 
 def test_a_name_of_a_trashed_organization_means_whoever_has_it_now(tenants, fake, acme):
