@@ -355,8 +355,8 @@ def _name_back(organization: Organization) -> Organization:
     placement = organization.placement
     if placement.strategy == Strategy.SHARED:
         return organization
-    if organization.operation.failure == Failure.BLOCKED and _has_its_name(placement):
-        return organization  # a rename would be held up as well
+    if _keeps_its_name(placement):
+        return organization  # a rename may be held up, as the fence's was
     names = _fenced_names(_move_of(organization))
     try:
         _rename_from(placement, names[::-1], placement.collection, AT_ONCE)
@@ -368,10 +368,16 @@ def _name_back(organization: Organization) -> Organization:
     return organization
 
 
-def _has_its_name(placement: Placement) -> bool:
+def _keeps_its_name(placement: Placement) -> bool:
     """Tell whether the source has its recorded name, and no rename of the fence is on its way any
-    more: each took as long at most."""
+    more, whose answer was lost, say: each takes as long at most."""
+    if not _has_its_name(placement):
+        return False
     time.sleep(FENCE_TRIES.seconds)
+    return _has_its_name(placement)
+
+
+def _has_its_name(placement: Placement) -> bool:
     names = collections.names_of(database_of(placement), [placement.uuid])
     return names.get(placement.uuid) == placement.collection
 

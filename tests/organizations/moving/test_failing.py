@@ -1,13 +1,16 @@
 """What goes wrong while an organization moves, and what becomes of it."""
 
+import time
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from pymongo.errors import AutoReconnect
 
+from portal.database.clusters import database_of
 from portal.documents.moves import Move, MoveState, Outcome
-from portal.documents.organizations import Organization, Strategy
+from portal.documents.organizations import Failure, Organization, Strategy
 from portal.organizations.lifecycle import engine, moves, moving
 from portal.organizations.moving import ending, exercising, managing, mover, ways_back
 from portal.organizations.moving.explaining import progress_of
@@ -15,6 +18,7 @@ from portal.organizations.moving.managing import abort_move, switch_move
 from portal.organizations.moving.stopping import MOST_TRIES
 from portal.organizations.moving.ways_back import go_back
 from portal.organizations.storage import tenant_of
+from portal.tenants import collections
 from portal.tenants.moving import following
 from portal.tenants.moving.errors import ClusterTimeUnknown, StreamLost
 from portal.tenants.moving.following import Follower
@@ -109,6 +113,36 @@ def test_whoever_takes_over_a_switch_finishes_it(acme, tenant_db, at_step, step,
     run_due_movers()
     assert documents_of(acme) == [*SOME, {"_id": 20}]
     assert left_over(tenant_db) == []
+
+
+def test_a_rename_of_the_fence_that_arrives_after_its_connection_broke_is_undone(acme, monkeypatch):
+    ready = a_ready_move(acme, Strategy.DATABASE)
+    rename_collection, on_its_way = collections.rename_collection, []
+
+    def arrive(*_):
+        while on_its_way:
+            rename_collection(*on_its_way.pop())
+
+    def break_once(*arguments):
+        if not broken:
+            broken.append(True)
+            on_its_way.append(arguments)
+            raise AutoReconnect("gone")
+        rename_collection(*arguments)
+
+    broken = []
+    monkeypatch.setattr(collections, "rename_collection", break_once)
+    waiting = SimpleNamespace(sleep=arrive, monotonic=time.monotonic)
+    monkeypatch.setattr(moving, "time", waiting)
+    switch_move(str(ready.id), a_context())
+    make_due()
+    run_movers()
+    arrive()
+    assert (now(ready).state, now(ready).cause) == (MoveState.READY, Failure.PLACE_FAILED)
+    assert fresh(acme).operation is None
+    placement = fresh(acme).placement
+    names = collections.names_of(database_of(placement), [placement.uuid])
+    assert names == {placement.uuid: "org_acme_corp"}
 
 
 @pytest.mark.parametrize("strategy", [Strategy.COLLECTION, Strategy.SHARED])
