@@ -4,22 +4,22 @@ before-images, files.
 What was changed since the last time is copied, in batches that each are one transaction with the
 move's token: who was overtaken copies nothing over what is newer. That time is the source's own: a
 row that came from another cluster has one of that cluster's clock. What was deleted at the source
-meanwhile is deleted at the target too, before the fence; what expires does so at both.
+meanwhile is deleted at the target too, in such transactions; what expires does so at both.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
 from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
-from pymongo import ReplaceOne
+from pymongo import DeleteMany, ReplaceOne
 from pymongo.collection import Collection
 from pymongo.read_concern import ReadConcern
 
 from portal.database.connection import server_time
-from portal.database.kept_beside import COLLECTIONS, prepare
+from portal.database.kept_beside import COLLECTIONS, FILE_CHUNKS, FILES, prepare
 from portal.organizations.moving.tokens import write_rows
 from portal.tenants.moving.errors import Overtaken
 from portal.tenants.moving.parts import Part, Phase, Sides
@@ -34,6 +34,8 @@ LATE = timedelta(minutes=1)
 # Versions that wrote ``edits_until`` and the like took it from rows, whichever clock that was of.
 _READ_AT = "rows_read_at"
 _TOLD = {"changed": 1, "rev": 1}
+# Where persons delete rows. Those of edits only expire, and images that make room go with theirs.
+_DELETED = (FILES, FILE_CHUNKS)
 
 
 def copy_rows(
@@ -83,21 +85,29 @@ def _copy_changed(
 
 
 def delete_strays(
-    source: Place, target: Place, meanwhile: Callable[[], object] = lambda: None
+    source: Place,
+    target: Place,
+    move: ObjectId,
+    attempt: int,
+    meanwhile: Callable[[], object] = lambda: None,
+    *,
+    among: Sequence[str] = COLLECTIONS,
 ) -> int:
-    """Delete the organization's rows at the target that the source has no more; how many."""
+    """Delete the organization's rows at the target that the source has no more; how many.
+    ``meanwhile`` is called after each batch. Raises Overtaken."""
     if source.internal == target.internal:
         return 0
-    deleted = 0
-    for name in COLLECTIONS:
+    mine, deleted = {"_id": move, "attempt": attempt}, 0
+    for name in among:
         there = _rows(target, name).find({"_id.o": target.organization}, {"_id": 1})
         while batch := [row["_id"] for row in islice(there, BATCH)]:
-            among = {"_id": {"$in": batch}}
-            found = _rows(source, name).find(among, {"_id": 1})
+            found = _rows(source, name).find({"_id": {"$in": batch}}, {"_id": 1})
             kept = {_frozen(row["_id"]) for row in found}
             strays = [each for each in batch if _frozen(each) not in kept]
             if strays:
-                deleted += _rows(target, name).delete_many({"_id": {"$in": strays}}).deleted_count
+                gone = DeleteMany({"_id": {"$in": strays}})
+                write_rows(target, _rows(target, name, raw=True), [gone], mine)
+                deleted += len(strays)
             meanwhile()
     return deleted
 
@@ -114,13 +124,25 @@ def missing_rows(source: Place, target: Place) -> int:
 
 
 def _copy(sides: Sides) -> None:
-    copy_rows(sides.source, sides.target, sides.move, sides.attempt, sides.meanwhile)
-    delete_strays(sides.source, sides.target, sides.meanwhile)
+    of_move = (sides.source, sides.target, sides.move, sides.attempt)
+    copy_rows(*of_move, sides.meanwhile)
+    delete_strays(*of_move, sides.meanwhile)
 
 
 def _copy_rest(sides: Sides) -> None:
-    if sides.source.internal != sides.target.internal:
-        _copy_changed(sides.source, sides.target, sides.move, sides.attempt)
+    if sides.source.internal == sides.target.internal:
+        return
+    of_move = (sides.source, sides.target, sides.move, sides.attempt)
+    _copy_changed(*of_move)
+    # The target has all that the source has. To compare ids takes longer than writers may wait.
+    if deleted := [
+        name for name in _DELETED if _count(sides.source, name) != _count(sides.target, name)
+    ]:
+        delete_strays(*of_move, among=deleted)
+
+
+def _count(place: Place, name: str) -> int:
+    return _rows(place, name).count_documents({"_id.o": place.organization})
 
 
 def _check(sides: Sides) -> list[str]:

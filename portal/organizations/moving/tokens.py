@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pymongo import ReplaceOne
+from pymongo import DeleteMany, ReplaceOne
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.read_concern import ReadConcern
@@ -18,11 +18,11 @@ from portal.tenants.moving.writing import TOKENS
 def write_rows(
     target: Place,
     rows: Collection[Any],
-    writes: Sequence[ReplaceOne[Any]],
+    writes: Sequence[ReplaceOne[Any] | DeleteMany],
     token: Mapping[str, Any],
 ) -> None:
-    """Write to ``rows`` at the target, in one transaction that also changes the token. Raises
-    Overtaken, with nothing written, where another attempt took the move over."""
+    """Write or delete ``rows`` at the target, in one transaction that also changes the token.
+    Raises Overtaken, with nothing written, where another attempt took the move over."""
 
     def write(session: ClientSession) -> None:
         # Changed, so that it conflicts with whoever takes over meanwhile.

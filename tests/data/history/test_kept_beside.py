@@ -61,7 +61,7 @@ def test_rows_travel_and_later_only_what_was_changed_since(sides, desk):
     assert KEPT_BESIDE.check(sides) == []
     images = sides.source.internal[kept_beside.BEFORE_IMAGES]
     images.delete_many({"_id.e": inserted.id})
-    assert delete_strays(sides.source, sides.target) == 1
+    assert delete_strays(sides.source, sides.target, sides.move, ATTEMPT) == 1
     for name in (kept_beside.EDITS, kept_beside.BEFORE_IMAGES):
         there = list(sides.target.internal[name].find().sort("_id", 1))
         assert there == desk.rows(name)
@@ -86,6 +86,31 @@ def test_who_was_overtaken_copies_nothing(sides, desk):
     with pytest.raises(Overtaken):
         run(Phase.BEFORE_READY, [KEPT_BESIDE], sides)
     assert sides.target.internal[kept_beside.EDITS].count_documents({}) == 0
+
+
+def test_who_was_overtaken_deletes_nothing(sides, desk):
+    """It sleeps over a switch, and somebody makes the like again at the new place."""
+    desk.insert({"_id": 1})
+    copy(sides)
+    sides.source.internal[kept_beside.EDITS].delete_many({})
+    sides.target.internal[TOKENS].update_one({}, {"$set": {"attempt": ATTEMPT + 1}})
+    with pytest.raises(Overtaken):
+        delete_strays(sides.source, sides.target, sides.move, ATTEMPT)
+    assert sides.target.internal[kept_beside.EDITS].count_documents({}) == 1
+
+
+def test_a_file_that_is_deleted_right_before_the_fence_does_not_come_back(sides, acme):
+    names = (kept_beside.FILES, kept_beside.FILE_CHUNKS)
+    for name in names:
+        sides.source.internal[name].insert_many(
+            {"_id": {"o": acme.id, "f": number}, "changed": server_time()} for number in range(2)
+        )
+    run(Phase.BEFORE_READY, [KEPT_BESIDE], sides)
+    for name in names:
+        sides.source.internal[name].delete_one({"_id.f": 1})
+    run(Phase.AFTER_FENCE, [KEPT_BESIDE], sides)
+    for name in names:
+        assert sides.target.internal[name].distinct("_id.f") == [0]
 
 
 def test_the_time_of_rows_is_the_servers(desk):
