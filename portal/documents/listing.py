@@ -122,7 +122,8 @@ class ListingFeed(MasterDocument):
     """The feeding of the listing: who does it, and how far it was filled from nothing.
 
     ``due_at`` and ``attempt`` are a lease. The listing is complete once it has a ``built_at``;
-    until then it has the organizations up to ``built_to``. ``format`` is that of its rows.
+    until then it has the organizations up to ``built_to``. ``format`` is that of its rows. The last
+    pass over all that was marked that came to its end began at ``passed_at``.
     """
 
     id = fields.StringField(primary_key=True, default=LISTING)
@@ -133,5 +134,6 @@ class ListingFeed(MasterDocument):
     built_to = fields.ObjectIdField()
     built_at = fields.DateTimeField()
     aged_at = fields.DateTimeField()
+    passed_at = fields.DateTimeField()
 
     meta = {"collection": "listing_feed", "indexes": [index_where_set("due_at")]}

@@ -284,6 +284,49 @@ def test_who_becomes_owner_is_found_and_who_is_none_is_not(app):
     assert found("verdant.example") == [organization.id]
 
 
+@pytest.mark.parametrize("document", [Account, OrganizationFigures, Organization])
+def test_the_lag_is_that_of_any_change_that_is_not_listed(app, document):
+    a_shared("Acme Corp")
+    feed()
+    assert feeding.lag_seconds() == 0
+    minute_ago = ObjectId.from_datetime(clock.now() - timedelta(minutes=1))
+    organization = Organization.objects.get()
+    now = clock.now()
+    OrganizationFigures(
+        id=organization.id, documents=0, bytes=0, indexes=1, measured_at=now, used_at=now
+    ).save()
+    chosen = the_owner(organization).id if document is Account else organization.id
+    document.objects(id=chosen).update_one(set__unlisted=minute_ago)
+    assert 60 <= feeding.lag_seconds() < 600
+    feed()
+    assert feeding.lag_seconds() == 0
+
+
+def test_a_change_each_second_does_not_hide_that_nobody_feeds(app):
+    organization = a_shared("Acme Corp")
+    feed()
+    ListingFeed.objects.update(set__passed_at=clock.now() - timedelta(minutes=5))
+    assert feeding.lag_seconds() == 0  # nothing is left
+    set_external(organization.id, a_context(), external_id="cus_1")
+    assert feeding.lag_seconds() >= 300
+    feed()
+    set_external(organization.id, a_context(), external_id="cus_2")
+    assert feeding.lag_seconds() < 300
+
+
+def test_where_nothing_happens_the_feeder_says_now_and_then_that_it_is_there(app, commands):
+    a_shared("Acme Corp")
+    feed()
+    later = clock.now() + timedelta(hours=1)
+    ListingFeed.objects.update(set__passed_at=later, set__aged_at=later)
+    commands.clear()
+    feed()
+    assert {"update", "findAndModify"}.isdisjoint(commands)
+    ListingFeed.objects.update(set__passed_at=clock.now() - timedelta(seconds=10))
+    feed()
+    assert clock.now() - ListingFeed.objects.get().passed_at < timedelta(seconds=10)
+
+
 def test_ids_elsewhere_and_metadata_find_it_until_they_are_others(app):
     organization, context = a_shared("Acme Corp"), a_context()
     known = {"crm": "A-4711/x", "rep": "Jörg Åse", "site": "北京 🛰"}

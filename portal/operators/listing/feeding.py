@@ -47,6 +47,8 @@ MOST_OWNERS = 20
 _LEASE_SECONDS = 5
 _AGED_AT_ONCE = 1000
 _AGED_EVERY = timedelta(minutes=1)
+_PASSED_EVERY = timedelta(seconds=10)
+_STANDS_STILL_AFTER = 2 * _PASSED_EVERY
 _QUEUE = LeasedQueue(ListingFeed, "due_at", "attempt", "last_error", _LEASE_SECONDS)
 _TRUTH = dict.fromkeys(
     (
@@ -91,17 +93,28 @@ def feed_marked() -> int:
 
 
 def lag_seconds() -> float:
-    """The age of the oldest change of an organization that the listing doesn't show yet; 0 where
-    it shows all."""
+    """The age of the oldest change that the listing doesn't show yet, of an organization, its
+    figures or an owner's address; 0 where it shows all."""
     return read(reading_lag())
 
 
 def reading_lag() -> Part[float]:
     """Reads that age."""
     oldest: Stages = [{"$sort": {"unlisted": 1}}, {"$limit": 1}, {"$project": {"unlisted": 1}}]
-    [rows] = yield [Read(Organization, [{"$match": {**_MARKED, **_CREATED}}, *oldest])]
-    ages = [datetime.now(UTC) - row["unlisted"].generation_time for row in rows]
-    return max([0.0, *(age.total_seconds() for age in ages)])
+    *marked, feeds = yield [
+        Read(Organization, [{"$match": {**_MARKED, **_CREATED}}, *oldest]),
+        Read(OrganizationFigures, [{"$match": _MARKED}, *oldest]),
+        Read(Account, [{"$match": _MARKED}, *oldest]),
+        Read(ListingFeed, [{"$match": {"_id": LISTING}}, {"$project": {"passed_at": 1}}]),
+    ]
+    since = [row["unlisted"].generation_time for rows in marked for row in rows]
+    if not since:
+        return 0.0
+    now = datetime.now(UTC)
+    # Each change renews a mark: where nobody takes them off, one that is young tells nothing.
+    passed = [row["passed_at"] for row in feeds if row.get("passed_at")]
+    since += [at for at in passed if now - at > _STANDS_STILL_AFTER]
+    return max(0.0, (now - min(since)).total_seconds())
 
 
 def state_of_feed() -> ListingFeed:
@@ -276,9 +289,11 @@ def _missing(ids: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _keep_up(held: ListingFeed) -> Iterator[int]:
     """Bring what is listed up to date. Raises Interrupted."""
+    held.passed_at = clock.now()
     for fed in itertools.chain(_feed_marked(), _age(held)):
         _renew(held)
         yield fed
+    _renew(held, passed_at=held.passed_at)
 
 
 def _feed_marked() -> Iterator[int]:
@@ -337,6 +352,11 @@ def _age(held: ListingFeed) -> Iterator[int]:
     _renew(held, aged_at=now)
 
 
+def _passes(feed: ListingFeed) -> bool:
+    """Tell whether it is time to note that nothing was left, for whoever asks for the lag."""
+    return feed.passed_at is None or clock.now() - feed.passed_at >= _PASSED_EVERY
+
+
 def _ages(feed: ListingFeed) -> bool:
     return feed.aged_at is None or clock.now() - feed.aged_at >= _AGED_EVERY
 
@@ -387,4 +407,4 @@ def _has_work() -> bool:
         _marked_of(OrganizationFigures),
         _marked_of(Account),
     )
-    return any(marked) or _ages(feed)
+    return any(marked) or _ages(feed) or _passes(feed)
