@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import bson
-from bson import ObjectId
+from bson import DBRef, ObjectId
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
@@ -148,6 +148,14 @@ def hint_value(hint: Any) -> Any:
 def collation_document(collation: Any) -> Any:
     """A collation in any of PyMongo's forms."""
     return getattr(collation, "document", collation)
+
+
+def collates(collation: Any, value: Any) -> bool:
+    """Tell whether by this collation another value may be equal: one that is a string or has
+    some."""
+    if collation is None or collation.get("locale") == "simple":
+        return False
+    return isinstance(value, str | Mapping | DBRef)
 
 
 def with_id(document: Any) -> Any:

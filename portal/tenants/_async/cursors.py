@@ -7,7 +7,15 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import InvalidOperation, PyMongoError
 
 from .. import limits
-from ..arguments import Sort, collation_document, hint_value, id_of, raw_without_id, sort_document
+from ..arguments import (
+    Sort,
+    collates,
+    collation_document,
+    hint_value,
+    id_of,
+    raw_without_id,
+    sort_document,
+)
 from ..errors import CursorLost
 from ..fence import is_refused, is_transient, lost_cursor
 from ..queries import check_expressions, orders_itself
@@ -134,7 +142,8 @@ class AsyncFound(AsyncResults):
 
     Sorted by ``_id`` alone, or not at all (it then comes in the order of ``_id``), it goes on at
     the next document after a rename, and where the primary changed: each document that matches
-    throughout is returned once. In another order, or with a hint, it raises CursorLost then.
+    throughout is returned once. In another order, with a hint, or behind a string by a collation
+    that takes others for the same, it raises CursorLost then.
     """
 
     def __init__(self, execution: AsyncExecution, fields: dict[str, Any]) -> None:
@@ -241,11 +250,17 @@ class AsyncFound(AsyncResults):
             return list(sort) == ["_id"]
         return fields.get("hint") is None and not orders_itself(fields["filter"])
 
+    @property
+    def _goes_on(self) -> bool:
+        """True if the next document is the one beyond the last one's ``_id``."""
+        collation = self._fields.get("collation")
+        return self._follows_ids and not collates(collation, id_of(self._last))
+
     def _recover(self, error: PyMongoError) -> None:
         # A cursor is its user's. Of one whose user is gone another one opens the next.
         if not (lost_cursor(error) or is_transient(error) or is_refused(error)):
             raise error
-        if self._read and not self._follows_ids:
+        if self._read and not self._goes_on:
             super()._recover(error)
         limit = self._fields.get("limit")
         if limit and self._read == abs(limit):

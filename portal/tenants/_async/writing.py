@@ -20,6 +20,7 @@ from .. import limits
 from ..arguments import (
     Document,
     Sort,
+    collates,
     given,
     id_of,
     projection_document,
@@ -239,7 +240,7 @@ class AsyncWriting:
         so ``$inc`` is right however often the collection is renamed. A document that starts or
         stops matching meanwhile is updated if it matches when its batch runs. Batches are atomic.
         Raises PartialWrite with the number of documents changed by earlier batches, if there are
-        any; else the error itself.
+        any; else the error itself. By a collation, all ``_id``s that are strings are one batch.
         """
         parts = statement(filter, hint, collation, array_filters)
         check_update(update)
@@ -384,14 +385,16 @@ class AsyncWriting:
         return await self._execution.transact(body)
 
     async def _ids(self, parts: Document, options: Document) -> AsyncIterator[list[Any]]:
-        """The ``_id``s of the matching documents, in batches, in ascending order."""
+        """The ``_id``s of the matching documents, in batches, in ascending order. All that may be
+        equal by the statement's collation are in one: it would match them in each."""
         chosen = {name: parts[name] for name in ("hint", "collation") if name in parts}
         fields = {"filter": parts["q"], "projection": {"_id": 1}, "sort": {"_id": 1}}
         fields |= {**chosen, **options, "batchSize": limits.BATCH_DOCUMENTS}
         ids = []
         async for document in AsyncFound(self._execution, fields):
             ids.append(id_of(document))
-            if len(ids) == limits.BATCH_DOCUMENTS:
+            full = len(ids) >= limits.BATCH_DOCUMENTS
+            if full and not collates(parts.get("collation"), ids[-1]):
                 yield ids
                 ids = []
         if ids:

@@ -76,6 +76,20 @@ def test_a_result_in_another_order_says_that_it_was_lost(store, fake, acme):
 
 
 @own_collection
+def test_a_result_by_a_collation_goes_on_where_that_takes_no_two_ids_for_the_same(
+    store, fake, acme
+):
+    store.insert_many({"_id": key} for key in (1, 2, 3, "a", "A", "b"))
+    found = store.find(collation={"locale": "en", "strength": 2}, batch_size=2)
+    assert next(found)["_id"] == 1
+    fake.rename(acme, "other")
+    assert [next(found)["_id"] for _ in range(3)][:2] == [2, 3]
+    fake.rename(acme, "another")
+    with pytest.raises(errors.CursorLost):
+        found.to_list()
+
+
+@own_collection
 def test_an_aggregation_of_many_parts_says_that_it_was_lost(store, fake, acme):
     store.insert_many({"_id": n} for n in range(10))
     found = store.aggregate([{"$match": {}}], batchSize=2)

@@ -211,6 +211,18 @@ def test_a_batch_that_fails_changes_nothing_and_leaves_those_before(store, raw):
     assert store.count_documents({"done": True, "_id": {"$gte": 500}}) == 0
 
 
+@own_collection
+def test_documents_that_a_collation_takes_for_the_same_are_changed_once(store):
+    """Also where a batch would end between them."""
+    either = {"locale": "en", "strength": 2}
+    numbers = [{"_id": n, "n": 0} for n in range(499)]
+    names = [{"_id": name, "n": 0} for name in ("a", "A", "b", "B")]
+    store.insert_many([*numbers, *names])
+    assert told(store.update_many({}, {"$inc": {"n": 1}}, collation=either)) == (503, 503)
+    assert store.distinct("n") == [1]
+    assert store.delete_many({"n": 1}, collation=either).deleted_count == 503
+
+
 def test_large_documents_are_inserted_in_parts_that_fit(store):
     store.insert_many({"_id": n, "x": "x" * 6_000_000} for n in range(5))
     just_fits = "x" * (16 * 1024 * 1024 - 100)
