@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote
 
 import bson
-from bson import DBRef, ObjectId
+from bson import DBRef, Decimal128, ObjectId
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
@@ -138,6 +139,44 @@ def projection_document(projection: Document | Iterable[str]) -> dict[str, Any]:
     if isinstance(projection, str):
         raise QueryRefused("a projection is a document, or a list of names")
     return dict.fromkeys(projection, 1) or {"_id": 1}
+
+
+def hides_id(projection: Document) -> bool:
+    """Tell whether the projection leaves out the ``_id``."""
+    return "_id" in projection and _flag(projection["_id"]) is False
+
+
+def keeps_id(projection: Document) -> bool:
+    """Tell whether the projection returns the ``_id`` as it is stored, if any of it."""
+    return not any(
+        str(name).startswith("_id.") or (name == "_id" and _flag(value) is None)
+        for name, value in projection.items()
+    )
+
+
+def with_shown_id(projection: Document) -> dict[str, Any]:
+    """The projection, with the ``_id``."""
+    others = {name: value for name, value in projection.items() if name != "_id"}
+    return {**others, "_id": 1} if any(map(_includes, others.values())) else others
+
+
+def _includes(value: Any) -> bool:
+    """Tell whether a projection that has this includes fields: else it leaves out some, or none."""
+    if (flag := _flag(value)) is not None:
+        return flag
+    if not isinstance(value, Mapping):
+        return True
+    names = [*value]
+    if names and str(names[0]).startswith("$"):
+        return names[0] not in ("$slice", "$meta")
+    return any(map(_includes, value.values()))
+
+
+def _flag(value: Any) -> bool | None:
+    """What a projection says of a field, where that is no more than whether it is there."""
+    if isinstance(value, Decimal128):
+        value = value.to_decimal()
+    return bool(value) if isinstance(value, int | float | Decimal) else None
 
 
 def hint_value(hint: Any) -> Any:

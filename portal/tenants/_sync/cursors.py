@@ -11,10 +11,13 @@ from ..arguments import (
     Sort,
     collates,
     collation_document,
+    hides_id,
     hint_value,
     id_of,
+    keeps_id,
     raw_without_id,
     sort_document,
+    with_shown_id,
 )
 from ..errors import CursorLost
 from ..fence import is_refused, is_transient, lost_cursor
@@ -142,15 +145,15 @@ class Found(Results):
 
     Sorted by ``_id`` alone, or not at all (it then comes in the order of ``_id``), it goes on at
     the next document after a rename, and where the primary changed: each document that matches
-    throughout is returned once. In another order, with a hint, or behind a string by a collation
-    that takes others for the same, it raises CursorLost then.
+    throughout is returned once. In another order, with a hint, where a projection computes the
+    ``_id``, or behind a string by a collation that takes others for the same, it raises CursorLost
+    then.
     """
 
     def __init__(self, execution: Execution, fields: dict[str, Any]) -> None:
         super().__init__(execution, "find", fields)
-        given = fields.get("projection") or {}
         # The last document's _id tells where to go on, so it is asked for in any case.
-        self._hides_id = "_id" in given and not given["_id"]
+        self._hides_id = hides_id(fields.get("projection") or {})
 
     def sort(self, key_or_list: Sort, direction: int | None = None) -> "Found":
         """Sort as PyMongo does."""
@@ -212,9 +215,7 @@ class Found(Results):
     def _command(self) -> dict[str, Any]:
         fields = {name: value for name, value in self._fields.items() if value is not None}
         if self._hides_id:
-            fields["projection"] = {**fields["projection"], "_id": 1}
-            if all(not value for value in self._fields["projection"].values()):
-                del fields["projection"]["_id"]
+            fields["projection"] = with_shown_id(fields["projection"])
         if self._follows_ids:
             fields.setdefault("sort", {"_id": 1})
         if limit := fields.get("limit"):
@@ -246,6 +247,8 @@ class Found(Results):
     def _follows_ids(self) -> bool:
         """True if the last document's ``_id`` tells where to go on."""
         fields = self._fields
+        if (projection := fields.get("projection")) and not keeps_id(projection):
+            return False
         if sort := fields.get("sort"):
             return list(sort) == ["_id"]
         return fields.get("hint") is None and not orders_itself(fields["filter"])

@@ -90,6 +90,39 @@ def test_a_result_by_a_collation_goes_on_where_that_takes_no_two_ids_for_the_sam
 
 
 @own_collection
+@pytest.mark.parametrize(
+    "projection", [{"_id": {"$toString": "$_id.n"}}, {"_id": "$x"}, {"_id.a": 1}, ["_id.a"]], ids=str
+)
+def test_a_result_that_does_not_show_the_id_as_it_is_never_goes_on_by_it(
+    store, fake, acme, projection
+):
+    store.insert_many({"_id": {"a": n % 3, "n": n}, "x": -n} for n in range(10))
+    found = store.find({}, projection, batch_size=2)
+    next(found)
+    fake.rename(acme, "other")
+    next(found)
+    with pytest.raises(errors.CursorLost):
+        next(found)
+    assert len(store.find({}, projection).to_list()) == 10
+
+
+PROJECTIONS = [
+    {"c": {"$slice": 1}}, {"c": {"$slice": 1}, "a": 1}, {"c": {"$slice": 1}, "a": 0}, {"a": 0},
+    {"b": {"c": 0}}, {"b": {"c": 1}}, {"a": {"$add": ["$a", 1]}}, {"n": "$a"}, {}, {"a": 1.0},
+    {"c": {"$elemMatch": {"$gt": 1}}}, {"a": bson.Decimal128("0")}, {"s": {"$meta": "recordId"}},
+]  # fmt: skip
+
+
+@own_collection
+@pytest.mark.parametrize("hidden", [0, False, 0.0, Int64(0), bson.Decimal128("0")], ids=repr)
+def test_a_result_without_ids_has_all_else_as_by_pymongo(store, raw, hidden):
+    store.insert_one({"_id": 1, "a": 1, "b": {"c": 1, "d": 2}, "c": [1, 2, 3]})
+    for others in PROJECTIONS:
+        projection = {"_id": hidden, **others}
+        assert store.find({}, projection).to_list() == list(raw.org_acme.find({}, projection))
+
+
+@own_collection
 def test_an_aggregation_of_many_parts_says_that_it_was_lost(store, fake, acme):
     store.insert_many({"_id": n} for n in range(10))
     found = store.aggregate([{"$match": {}}], batchSize=2)
