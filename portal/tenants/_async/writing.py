@@ -1,6 +1,7 @@
 """Writing a tenant's documents, by PyMongo's names."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pymongo
@@ -246,7 +247,7 @@ class AsyncWriting:
         check_update(update)
         fields = given(others, let=variables(let), comment=comment)
         result: dict[str, Any] = {"n": 0, "nModified": 0}
-        with counting_partial(lambda: result["nModified"]):
+        with self._counting(lambda: result["nModified"]):
             await self._update_all({**parts, "u": update, "upsert": bool(upsert)}, result, **fields)
         return UpdateResult(result, True)
 
@@ -264,9 +265,14 @@ class AsyncWriting:
         parts = statement(filter, hint, collation)
         fields = given(others, let=variables(let), comment=comment)
         result = {"n": 0}
-        with counting_partial(lambda: result["n"]):
+        with self._counting(lambda: result["n"]):
             await self._delete_all(parts, result, **fields)
         return DeleteResult(result, True)
+
+    def _counting(self, done: Callable[[], int]) -> AbstractContextManager[None]:
+        """Raise PartialWrite from an error of the body after some of its work was ``done``. In a
+        transaction of the caller nothing is kept, and PyMongo's error tells to run it again."""
+        return nullcontext() if self._execution.in_transaction else counting_partial(done)
 
     async def _update(self, parts: Document, **fields: Any) -> UpdateResult:
         reply = await self._execution.write("update", updates=[parts], **fields)
@@ -317,7 +323,7 @@ class AsyncWriting:
     ) -> dict[str, Any]:
         """Execute the batches in their order, and return PyMongo's result."""
         outcome = Outcome()
-        with counting_partial(lambda: outcome.done):
+        with self._counting(lambda: outcome.done):
             for batch in parts:
                 if batch.verb in ("update", "delete") and batch.many:
                     await self._write_many(batch, outcome, **fields)

@@ -1,6 +1,7 @@
 """Writing a tenant's documents, by PyMongo's names."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pymongo
@@ -242,7 +243,7 @@ class Writing:
         check_update(update)
         fields = given(others, let=variables(let), comment=comment)
         result: dict[str, Any] = {"n": 0, "nModified": 0}
-        with counting_partial(lambda: result["nModified"]):
+        with self._counting(lambda: result["nModified"]):
             self._update_all({**parts, "u": update, "upsert": bool(upsert)}, result, **fields)
         return UpdateResult(result, True)
 
@@ -260,9 +261,14 @@ class Writing:
         parts = statement(filter, hint, collation)
         fields = given(others, let=variables(let), comment=comment)
         result = {"n": 0}
-        with counting_partial(lambda: result["n"]):
+        with self._counting(lambda: result["n"]):
             self._delete_all(parts, result, **fields)
         return DeleteResult(result, True)
+
+    def _counting(self, done: Callable[[], int]) -> AbstractContextManager[None]:
+        """Raise PartialWrite from an error of the body after some of its work was ``done``. In a
+        transaction of the caller nothing is kept, and PyMongo's error tells to run it again."""
+        return nullcontext() if self._execution.in_transaction else counting_partial(done)
 
     def _update(self, parts: Document, **fields: Any) -> UpdateResult:
         reply = self._execution.write("update", updates=[parts], **fields)
@@ -311,7 +317,7 @@ class Writing:
     def _write_all(self, parts: Iterable[Batch], ordered: bool, **fields: Any) -> dict[str, Any]:
         """Execute the batches in their order, and return PyMongo's result."""
         outcome = Outcome()
-        with counting_partial(lambda: outcome.done):
+        with self._counting(lambda: outcome.done):
             for batch in parts:
                 if batch.verb in ("update", "delete") and batch.many:
                     self._write_many(batch, outcome, **fields)

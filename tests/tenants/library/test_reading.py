@@ -91,7 +91,9 @@ def test_a_result_by_a_collation_goes_on_where_that_takes_no_two_ids_for_the_sam
 
 @own_collection
 @pytest.mark.parametrize(
-    "projection", [{"_id": {"$toString": "$_id.n"}}, {"_id": "$x"}, {"_id.a": 1}, ["_id.a"]], ids=str
+    "projection",
+    [{"_id": {"$toString": "$_id.n"}}, {"_id": "$x"}, {"_id.a": 1}, ["_id.a"]],
+    ids=str,
 )
 def test_a_result_that_does_not_show_the_id_as_it_is_never_goes_on_by_it(
     store, fake, acme, projection

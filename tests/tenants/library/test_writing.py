@@ -295,6 +295,32 @@ def test_a_transaction_that_conflicts_is_run_again(store):
     assert store.find_one(1)["n"] == 4
 
 
+MANY = {
+    "update_many": lambda t: t.update_many({}, {"$inc": {"n": 1}}),
+    "bulk_write": lambda t: t.bulk_write(
+        [pymongo.InsertOne({"_id": "new"}), pymongo.UpdateMany({}, {"$inc": {"n": 1}})]
+    ),
+}
+
+
+@pytest.mark.parametrize("write", MANY.values(), ids=MANY)
+def test_many_writes_that_conflict_in_a_transaction_are_run_again(store, write):
+    """None of them was kept; so nobody is told that some were."""
+    store.insert_many({"_id": n, "n": 0} for n in range(501))
+    runs = []
+
+    def body(transaction):
+        transaction.find_one(500)
+        runs.append("begun")
+        if len(runs) == 1:
+            store.update_one({"_id": 500}, {"$inc": {"n": 10}})
+        write(transaction)
+
+    store.with_transaction(body)
+    assert len(runs) == 2
+    assert store.find_one(500)["n"] == 11
+
+
 @own_collection
 def test_encoded_documents_are_inserted_as_they_are(store, raw):
     documents = [RawBSONDocument(bson.encode({"_id": n, "n": Int64(n)})) for n in range(3)]
