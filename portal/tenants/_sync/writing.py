@@ -322,8 +322,10 @@ class Writing:
                 if batch.verb in ("update", "delete") and batch.many:
                     self._write_many(batch, outcome, **fields)
                 else:
-                    content: dict[str, Any] = {**batch.content, "ordered": ordered}
-                    reply = self._execution.write(batch.verb, single=False, **content, **fields)
+                    content: dict[str, Any] = {**batch.content, "ordered": ordered, **fields}
+                    if batch.verb == "insert":  # which has no variables
+                        content.pop("let", None)
+                    reply = self._execution.write(batch.verb, single=False, **content)
                     outcome.add(batch, reply)
                 if ordered and outcome.errors:
                     break

@@ -295,6 +295,18 @@ def test_a_transaction_that_conflicts_is_run_again(store):
     assert store.find_one(1)["n"] == 4
 
 
+def test_a_bulk_of_writes_has_variables_beside_inserts(store):
+    named = {"$expr": {"$eq": ["$_id", "$$id"]}}
+    requests = [
+        pymongo.InsertOne({"_id": 1}),
+        pymongo.UpdateOne(named, {"$set": {"n": 1}}),
+        pymongo.UpdateMany(named, {"$inc": {"n": 1}}),
+        pymongo.InsertOne({"_id": 2}),
+    ]
+    assert store.bulk_write(requests, let={"id": 1}).modified_count == 2
+    assert store.find().to_list() == [{"_id": 1, "n": 2}, {"_id": 2}]
+
+
 MANY = {
     "update_many": lambda t: t.update_many({}, {"$inc": {"n": 1}}),
     "bulk_write": lambda t: t.bulk_write(
