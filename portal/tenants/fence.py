@@ -84,6 +84,15 @@ def write_error(error: Mapping[str, Any]) -> WriteError:
     return kind(error["errmsg"], error["code"], dict(error))
 
 
+def refused_write(error: OperationFailure) -> WriteError | None:
+    """The error of a write whose documents the server refused to look for, if it is no error of the
+    server's state: the write itself would be refused so."""
+    conflict = error.has_error_label("TransientTransactionError")
+    if error.timeout or conflict or is_transient(error) or is_refused(error) or lost_cursor(error):
+        return None
+    return write_error({"code": error.code, "errmsg": "", **(error.details or {})})
+
+
 def is_transient(error: PyMongoError) -> bool:
     """Tell whether the same command may succeed when sent again."""
     if error.timeout:

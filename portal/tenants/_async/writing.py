@@ -8,7 +8,7 @@ import pymongo
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import BulkWriteError, WriteError
+from pymongo.errors import BulkWriteError, OperationFailure, WriteError
 from pymongo.results import (
     BulkWriteResult,
     DeleteResult,
@@ -31,7 +31,7 @@ from ..arguments import (
 )
 from ..bulk import Batch, Outcome, batches, counting_partial, insertions, statement_of
 from ..directory import Located
-from ..fence import check_write
+from ..fence import check_write, refused_write
 from ..queries import check_filter, check_replacement, check_update
 from .cursors import AsyncFound
 from .execution import AsyncExecution, write_options
@@ -354,11 +354,16 @@ class AsyncWriting:
 
     async def _update_all(self, parts: Document, result: dict[str, Any], **fields: Any) -> None:
         """Update in batches, and count into ``result``."""
+        found = False
         async for ids in self._ids(parts, fields):
+            found = True
             batch = {**_among(parts, ids), "multi": True, "upsert": False}
             reply = await self._write_batch("update", updates=[batch], **fields)
             result["n"] += reply["n"]
             result["nModified"] += reply["nModified"]
+        if not found and not parts["upsert"]:  # the server refuses what is wrong all the same
+            none = {**_among(parts, []), "multi": False, "upsert": False}
+            await self._execution.write("update", updates=[none], **fields)
         if parts["upsert"] and not result["n"]:
             reply = await self._write_batch("update", updates=[{**parts, "multi": True}], **fields)
             result["n"] += reply["n"]
@@ -397,12 +402,17 @@ class AsyncWriting:
         fields = {"filter": parts["q"], "projection": {"_id": 1}, "sort": {"_id": 1}}
         fields |= {**chosen, **options, "batchSize": limits.BATCH_DOCUMENTS}
         ids = []
-        async for document in AsyncFound(self._execution, fields):
-            ids.append(id_of(document))
-            full = len(ids) >= limits.BATCH_DOCUMENTS
-            if full and not collates(parts.get("collation"), ids[-1]):
-                yield ids
-                ids = []
+        try:
+            async for document in AsyncFound(self._execution, fields):
+                ids.append(id_of(document))
+                full = len(ids) >= limits.BATCH_DOCUMENTS
+                if full and not collates(parts.get("collation"), ids[-1]):
+                    yield ids
+                    ids = []
+        except OperationFailure as error:
+            if (refused := refused_write(error)) is None:
+                raise
+            raise refused from error
         if ids:
             yield ids
 

@@ -7,7 +7,7 @@ from typing import Any
 import pymongo
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReturnDocument
-from pymongo.errors import BulkWriteError, WriteError
+from pymongo.errors import BulkWriteError, OperationFailure, WriteError
 from pymongo.results import (
     BulkWriteResult,
     DeleteResult,
@@ -31,7 +31,7 @@ from ..arguments import (
 )
 from ..bulk import Batch, Outcome, batches, counting_partial, insertions, statement_of
 from ..directory import Located
-from ..fence import check_write
+from ..fence import check_write, refused_write
 from ..queries import check_filter, check_replacement, check_update
 from .cursors import Found
 from .execution import Execution, write_options
@@ -348,11 +348,16 @@ class Writing:
 
     def _update_all(self, parts: Document, result: dict[str, Any], **fields: Any) -> None:
         """Update in batches, and count into ``result``."""
+        found = False
         for ids in self._ids(parts, fields):
+            found = True
             batch = {**_among(parts, ids), "multi": True, "upsert": False}
             reply = self._write_batch("update", updates=[batch], **fields)
             result["n"] += reply["n"]
             result["nModified"] += reply["nModified"]
+        if not found and not parts["upsert"]:  # the server refuses what is wrong all the same
+            none = {**_among(parts, []), "multi": False, "upsert": False}
+            self._execution.write("update", updates=[none], **fields)
         if parts["upsert"] and not result["n"]:
             reply = self._write_batch("update", updates=[{**parts, "multi": True}], **fields)
             result["n"] += reply["n"]
@@ -391,12 +396,17 @@ class Writing:
         fields = {"filter": parts["q"], "projection": {"_id": 1}, "sort": {"_id": 1}}
         fields |= {**chosen, **options, "batchSize": limits.BATCH_DOCUMENTS}
         ids = []
-        for document in Found(self._execution, fields):
-            ids.append(id_of(document))
-            full = len(ids) >= limits.BATCH_DOCUMENTS
-            if full and not collates(parts.get("collation"), ids[-1]):
-                yield ids
-                ids = []
+        try:
+            for document in Found(self._execution, fields):
+                ids.append(id_of(document))
+                full = len(ids) >= limits.BATCH_DOCUMENTS
+                if full and not collates(parts.get("collation"), ids[-1]):
+                    yield ids
+                    ids = []
+        except OperationFailure as error:
+            if (refused := refused_write(error)) is None:
+                raise
+            raise refused from error
         if ids:
             yield ids
 

@@ -10,7 +10,7 @@ import pytest
 from bson import Int64, ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, WriteError
 
 from tests.tenants.library.conftest import library
 from tests.tenants.library.works import at_once, ids, own_collection, told
@@ -305,6 +305,32 @@ def test_a_bulk_of_writes_has_variables_beside_inserts(store):
     ]
     assert store.bulk_write(requests, let={"id": 1}).modified_count == 2
     assert store.find().to_list() == [{"_id": 1, "n": 2}, {"_id": 2}]
+
+
+@own_collection
+def test_statements_that_the_server_refuses_are_told_and_others_done(store, raw):
+    """As by PyMongo, also where no document matches."""
+    refused = [
+        pymongo.UpdateMany({"$nothing": 1}, {"$set": {"n": 1}}),
+        pymongo.DeleteMany({"a": {"$in": 5}}),
+        pymongo.UpdateMany({"_id": 9}, {"$inc": {"n": "text"}}),
+        pymongo.UpdateMany({}, {"$set": {"n": 1}}, hint="nothing"),
+    ]
+    requests = [pymongo.InsertOne({"_id": 1}), *refused, pymongo.InsertOne({"_id": 2})]
+    told = []
+    for collection in (raw.org_acme, store):
+        with pytest.raises(BulkWriteError) as stopped:
+            collection.bulk_write(requests, ordered=False)
+        errors = stopped.value.details["writeErrors"]
+        told.append([(error["index"], error["code"]) for error in errors])
+        assert stopped.value.details["nInserted"] == 2
+        assert collection.delete_many({}).deleted_count == 2
+    assert told[0] == told[1]
+    for write in (store.update_many, store.update_one):
+        with pytest.raises(WriteError):
+            write({"_id": 9}, {"$inc": {"n": "text"}})
+    with pytest.raises(WriteError):
+        store.delete_many({"$nothing": 1})
 
 
 MANY = {
