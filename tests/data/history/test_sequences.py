@@ -4,7 +4,7 @@ isn't is named."""
 import bson
 import pytest
 from bson import Int64, ObjectId
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from portal.data import importing
@@ -20,11 +20,14 @@ from portal.data.history.field_changes import (
     SetField,
 )
 from portal.data.importing import ImportStopped
+from portal.data.transfer.plans import Existing
+from portal.data.transfer.stages import Stage
 from portal.documents.organizations import Strategy
 from portal.jobs import runner
 from portal.tenants.elements import field_of, framed
 from tests import encoded
 from tests.data.history.conftest import Desk
+from tests.data.transfer.conftest import imported, lines
 from tests.factories import an_organization
 
 IDS = st.integers(0, 4)
@@ -37,7 +40,8 @@ STEPS = st.one_of(
     st.tuples(st.just("bulk"), st.sampled_from(["set", "rename", "remove", "delete"]), st.none()),
     st.tuples(st.just("update many"), IDS, st.none()),
     st.tuples(st.just("delete many"), IDS, st.none()),
-    st.tuples(st.just("import"), st.sets(IDS, min_size=1), st.none()),
+    st.tuples(st.just("stream"), st.sets(IDS, min_size=1), st.none()),
+    st.tuples(st.just("import"), st.lists(IDS, min_size=1, max_size=4), st.none()),
     st.tuples(st.just("undo"), st.integers(0, 9), st.none()),
 )
 OUTSIDE = st.tuples(st.just("outside"), IDS, st.none())
@@ -87,9 +91,13 @@ def do(desk, step, outside):
                 desk.update_many({"_id": {"$gte": about}}, {"$set": {"n": about}})
             case "delete many":
                 desk.delete_many({"_id": {"$gte": about}})
+            case "stream":
+                content = lines(*({"_id": each, "a": 1} for each in sorted(about)))
+                importing.import_lines(desk.access, [content], lambda number, content: None)
             case "import":
-                lines = b"".join(b'{"_id": %d, "a": 1}\n' % each for each in sorted(about))
-                importing.import_lines(desk.access, [lines], lambda number, content: None)
+                content = lines(*({"_id": each, "a": place} for place, each in enumerate(about)))
+                done = imported(desk.access, content, existing=Existing.REPLACE)
+                assert (done.stage, done.written.errors) == (Stage.DONE, 0)
             case "undo":
                 if edits:
                     desk.undo(edits[about % len(edits)])
@@ -114,16 +122,38 @@ def put_back(desk):
 
 
 EXAMPLES = settings(
-    max_examples=4,
+    max_examples=3,  # and the one given
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+MANY = settings(EXAMPLES, max_examples=25)
 
 
 @EXAMPLES
 @given(steps=st.lists(STEPS, min_size=2, max_size=6), before=st.integers(0, 2))
+@example(
+    steps=[
+        ("stream", {0}, None),
+        ("import", [1, 0, 2, 1], None),  # replaces what was there, and what it inserted
+        ("bulk", "set", None),
+        ("undo", 1, None),
+        ("import", [1, 2], None),
+    ],
+    before=1,
+)
 def test_a_sequence_of_edits_is_undone_to_the_first_state(empty_desk, steps, before):
-    desk = empty_desk()
+    check_undone(empty_desk(), steps, before)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+@MANY
+@given(steps=st.lists(STEPS, min_size=2, max_size=12), before=st.integers(0, 2))
+def test_longer_sequences_are_undone_to_the_first_state(empty_desk, steps, before):
+    check_undone(empty_desk(), steps, before)
+
+
+def check_undone(desk, steps, before):
     documents_of(desk.organization).insert_one({"_id": before, "a": 1.0})
     first = desk.stored()
     for step in steps:
@@ -134,8 +164,21 @@ def test_a_sequence_of_edits_is_undone_to_the_first_state(empty_desk, steps, bef
 
 @EXAMPLES
 @given(steps=st.lists(st.one_of(STEPS, OUTSIDE), min_size=2, max_size=6))
+@example(steps=[("import", [1, 2], None), ("outside", 1, None), ("import", [1, 3], None)])
 def test_what_others_changed_meanwhile_is_named_and_all_else_is_as_at_first(empty_desk, steps):
-    desk, outside = empty_desk(), set()
+    check_named(empty_desk(), steps)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+@MANY
+@given(steps=st.lists(st.one_of(STEPS, OUTSIDE), min_size=2, max_size=12))
+def test_what_others_changed_is_named_after_longer_sequences(empty_desk, steps):
+    check_named(empty_desk(), steps)
+
+
+def check_named(desk, steps):
+    outside = set()
     first = desk.stored()
     for step in steps:
         do(desk, step, outside)
