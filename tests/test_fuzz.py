@@ -566,6 +566,13 @@ FORMS = {
     "/operator/organizations/<organization_id>/move/decline": ("move", "reason", "idempotency_key"),
     "/operator/organizations/<organization_id>/move/pause": ("move", "idempotency_key"),
     "/operator/organizations/<organization_id>/move/resume": ("move", "idempotency_key"),
+    "/operator/organizations/<organization_id>/move/throttle": (
+        "move",
+        "documents_per_second",
+        "neighbours_p99_ms",
+        "idempotency_key",
+    ),
+    "/operator/organizations/<organization_id>/move/extend": ("move", "days", "idempotency_key"),
     "/operator/organizations/<organization_id>/move/switch": ("move", "idempotency_key"),
     "/operator/organizations/<organization_id>/move/abort": ("move", "idempotency_key"),
     "/operator/organizations/<organization_id>/move/back": ("move", "idempotency_key"),

@@ -299,6 +299,10 @@ ROUTES = {
     "POST /operator/organizations/<organization_id>/move/decline": "console.act",
     "POST /operator/organizations/<organization_id>/move/pause": "console.act",
     "POST /operator/organizations/<organization_id>/move/resume": "console.act",
+    "GET /operator/organizations/<organization_id>/move/throttle": "console.act",
+    "POST /operator/organizations/<organization_id>/move/throttle": "console.act",
+    "GET /operator/organizations/<organization_id>/move/extend": "console.act",
+    "POST /operator/organizations/<organization_id>/move/extend": "console.act",
     "POST /operator/organizations/<organization_id>/move/switch": "console.act",
     "POST /operator/organizations/<organization_id>/move/abort": "console.act",
     "POST /operator/organizations/<organization_id>/move/back": "console.act",
@@ -310,6 +314,8 @@ ROUTES = {
     "POST /admin/organizations/<organization_id>/move/decline": "console.act",
     "POST /admin/organizations/<organization_id>/move/pause": "console.act",
     "POST /admin/organizations/<organization_id>/move/resume": "console.act",
+    "POST /admin/organizations/<organization_id>/move/throttle": "console.act",
+    "POST /admin/organizations/<organization_id>/move/extend": "console.act",
     "POST /admin/organizations/<organization_id>/move/switch": "console.act",
     "POST /admin/organizations/<organization_id>/move/abort": "console.act",
     "POST /admin/organizations/<organization_id>/move/back": "console.act",
@@ -621,7 +627,7 @@ BODIES = {
 # The open move that a page or call is about.
 MOVES = {
     **dict.fromkeys(("approve", "decline"), partial(a_move, state=MoveState.REQUESTED)),
-    **dict.fromkeys(("back", "end"), a_way_back),
+    **dict.fromkeys(("back", "extend", "end"), a_way_back),
 }
 IN, LOG_IN, FORBIDDEN, NOT_FOUND = "in", "has to log in", 403, 404
 

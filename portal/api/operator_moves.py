@@ -1,6 +1,7 @@
 """The move of one organization, for operators' programs."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import marshmallow as ma
@@ -26,6 +27,10 @@ from portal.organizations.moving.changes import check_state
 from portal.organizations.moving.errors import (
     DeclineReasonNeeded,
     InvalidMoveCluster,
+    InvalidMoveOption,
+    InvalidMoveP99,
+    InvalidMoveRate,
+    InvalidWayBackDays,
     MoveImpossible,
     MoveNotFound,
     MoveOpen,
@@ -34,10 +39,17 @@ from portal.organizations.moving.errors import (
     UnreadablePlan,
     WrongMoveState,
 )
-from portal.organizations.moving.options import Options
+from portal.organizations.moving.options import (
+    LONGEST_P99_MS,
+    MOST_PER_SECOND,
+    Options,
+    Switch,
+    Throttle,
+)
 from portal.organizations.moving.planning import Plan, Planned, plan_move, wish_of
 from portal.organizations.moving.starting import LONGEST_REASON
 from portal.organizations.moving.wishes import Wish
+from portal.settings.checks import LONGEST_WAY_BACK_DAYS
 from portal.web.context import RequestContext
 from portal.web.errors import DuplicateRequest
 from portal.web.idempotency import find_record
@@ -52,6 +64,19 @@ _SEEN = {
     "description": "the move that is meant, by its id: refused where another one is open",
     "example": "692588d0a7c4f2b91e03d65a",
 }
+_SWITCH = {
+    "description": "when it switches: as soon as it is verified, unless said otherwise",
+    "example": "in hours",
+}
+_AT = {"description": "for `at` alone: switched then, or as soon after as it can be"}
+_DAYS = {
+    "description": "from now",
+    "minimum": 1,
+    "maximum": LONGEST_WAY_BACK_DAYS,
+    "example": 14,
+}
+_RATE = {"minimum": 1, "maximum": MOST_PER_SECOND, "example": 500}
+_P99 = {"minimum": 1, "maximum": LONGEST_P99_MS, "example": 20}
 _REASON = {
     "description": "for the owners, who get it by mail",
     "minLength": 1,
@@ -61,8 +86,17 @@ _REASON = {
 _PLAN = {"description": "that a dry run told; refused where something has changed", "example": "W"}
 
 
-class StartMoveBody(schemas.Body):
-    """The target of a move."""
+class SwitchBody(schemas.Body):
+    """The time of the switch."""
+
+    switch = schemas.Choice(
+        "MoveSwitch", validate=ma.validate.OneOf(list(Switch)), metadata=_SWITCH
+    )
+    at = schemas.time_field(_AT)
+
+
+class StartMoveBody(SwitchBody):
+    """The target of a move, and when it switches."""
 
     strategy = schemas.Choice("Strategy", required=True, validate=ma.validate.OneOf(list(Strategy)))
     cluster = fields.String(required=True, metadata={"example": "fra-2"})
@@ -73,8 +107,23 @@ class MoveSeenBody(schemas.Body):
     move = fields.String(metadata=_SEEN)
 
 
-class ApproveMoveBody(MoveSeenBody):
-    """Where to: as owners have asked where it isn't said."""
+class SwitchMoveBody(MoveSeenBody, SwitchBody):
+    """The move, and when it switches."""
+
+
+class ExtendWayBackBody(MoveSeenBody):
+    days = fields.Integer(required=True, strict=True, metadata=_DAYS)
+
+
+class ThrottleMoveBody(MoveSeenBody):
+    """The limits; without any it is as fast as it goes."""
+
+    documents_per_second = fields.Integer(strict=True, allow_none=True, metadata=_RATE)
+    neighbours_p99_ms = fields.Integer(strict=True, allow_none=True, metadata=_P99)
+
+
+class ApproveMoveBody(SwitchMoveBody):
+    """Where to, and when it switches: as owners have asked where it isn't said."""
 
     strategy = schemas.Choice("Strategy", validate=ma.validate.OneOf(list(Strategy)))
     cluster = fields.String(metadata={"example": "fra-2"})
@@ -128,6 +177,7 @@ class EndedWayBackAnswer(schemas.Success):
 
 
 _OF_STARTS = (
+    InvalidMoveOption,
     InvalidMoveCluster,
     MoveOpen,
     MoveImpossible,
@@ -166,13 +216,14 @@ def start_move_as_operator(
 ) -> Answer:
     """Move an organization to another place
 
-    The portals carry it out; it switches as soon as the copy is equal.
+    The portals carry it out; unless `switch` says otherwise it switches as soon as the copy is
+    equal.
     """
     wish = Wish(Strategy(body["strategy"]), body["cluster"])
     if query["dry_run"]:
         return _planned(organization, wish)
     planned = _plan(organization, wish, body)
-    starting.start_move(organization, planned, Options(), operator.context)
+    starting.start_move(organization, planned, Options(*_when(body)), operator.context)
     return {"move": latest_move_as_told(organization), "plan": None}, 200, {}
 
 
@@ -197,7 +248,9 @@ def approve_move_as_operator(
     if query["dry_run"]:
         return _planned(organization, wish)
     planned = _plan(organization, wish, body)
-    options = starting.on_requested_day(requested, Options())
+    options = Options(*_when(body))
+    if "switch" not in body and "at" not in body:
+        options = starting.on_requested_day(requested, options)
     starting.approve_move(str(requested.id), planned, options, operator.context)
     return {"move": latest_move_as_told(organization), "plan": None}, 200, {}
 
@@ -251,19 +304,44 @@ def resume_move_as_operator(
     return _change(managing.resume_move, operator, organization, body)
 
 
-@admin_moves.post(f"{_PATH}/switch", refusals=_OF_CHANGES)
+@admin_moves.post(f"{_PATH}/switch", refusals=(*_OF_CHANGES, InvalidMoveOption))
 @about_organization("console.act")
 @takes_key
-@admin_moves.arguments(MoveSeenBody)
+@admin_moves.arguments(SwitchMoveBody)
 @admin_moves.response(200, MoveAnswer)
 def switch_move_as_operator(
-    operator: Operator, organization: Organization, body: dict[str, str]
+    operator: Operator, organization: Organization, body: dict[str, Any]
 ) -> dict[str, Any]:
-    """Have an organization's move switch as soon as it is ready
+    """Say when an organization's move switches
 
-    Whatever was said before.
+    Whatever was said before: as soon as it is ready, unless `switch` says otherwise.
     """
-    return _change(managing.switch_move, operator, organization, body)
+    switch, at = _when(body)
+
+    def change(move: str, context: RequestContext) -> Move:
+        return managing.switch_move(move, context, switch=switch, at=at)
+
+    return _change(change, operator, organization, body)
+
+
+@admin_moves.post(f"{_PATH}/throttle", refusals=(*_OF_CHANGES, InvalidMoveRate, InvalidMoveP99))
+@about_organization("console.act")
+@takes_key
+@admin_moves.arguments(ThrottleMoveBody)
+@admin_moves.response(200, MoveAnswer)
+def throttle_move_as_operator(
+    operator: Operator, organization: Organization, body: dict[str, Any]
+) -> dict[str, Any]:
+    """Change how fast an organization's move copies and compares
+
+    Without a limit it is as fast as it goes.
+    """
+    throttle = Throttle(body.get("documents_per_second"), body.get("neighbours_p99_ms"))
+
+    def change(move: str, context: RequestContext) -> Move:
+        return managing.throttle_move(move, throttle, context)
+
+    return _change(change, operator, organization, body)
 
 
 @admin_moves.post(f"{_PATH}/abort", refusals=_OF_CHANGES)
@@ -300,6 +378,25 @@ def go_back_as_operator(
     return _change(ways_back.go_back, operator, organization, body)
 
 
+@admin_moves.post(f"{_PATH}/extend", refusals=(*_OF_CHANGES, InvalidWayBackDays))
+@about_organization("console.act")
+@takes_key
+@admin_moves.arguments(ExtendWayBackBody)
+@admin_moves.response(200, MoveAnswer)
+def extend_way_back_as_operator(
+    operator: Operator, organization: Organization, body: dict[str, Any]
+) -> dict[str, Any]:
+    """Keep the way back of an organization's move longer
+
+    For so many days from now.
+    """
+
+    def change(move: str, context: RequestContext) -> Move:
+        return ways_back.extend_way_back(move, body["days"], context)
+
+    return _change(change, operator, organization, body)
+
+
 @admin_moves.post(f"{_PATH}/end", refusals=_OF_CHANGES)
 @about_organization("console.act")
 @_takes_key_and_dry_run
@@ -328,6 +425,12 @@ def _change(
     _check_first(operator)
     change(str(open_move(organization, body.get("move")).id), operator.context)
     return {"move": latest_move_as_told(organization)}
+
+
+def _when(body: dict[str, Any]) -> tuple[Switch, datetime | None]:
+    """The time of the switch that was sent: as soon as it is verified without any."""
+    at = body.get("at")
+    return Switch(body.get("switch") or (Switch.AT if at else Switch.VERIFIED)), at
 
 
 def _check_first(operator: Operator) -> None:
@@ -377,6 +480,8 @@ install_replays(
             f"{name}_as_operator": (MoveAnswer, _replay_changed)
             for name in (
                 "decline_move",
+                "throttle_move",
+                "extend_way_back",
                 "pause_move",
                 "resume_move",
                 "switch_move",

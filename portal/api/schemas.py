@@ -20,6 +20,7 @@ from portal.documents.support import GrantState
 from portal.operators.bulk.kinds import KINDS
 from portal.operators.organizations.planning import PlannedAction
 from portal.operators.people.finding import Way
+from portal.organizations.moving.options import Switch
 from portal.organizations.storage import CollectionState
 from portal.permissions import FOR_API_KEYS
 
@@ -58,6 +59,7 @@ CHOICES = {
     "SuspensionCause": list(Cause),
     "MoveState": list(MoveState),
     "MoveOutcome": list(Outcome),
+    "MoveSwitch": list(Switch),
     "OrganizationState": list(OrganizationState),
     "PlannedAction": list(PlannedAction),
     "BulkKind": list(KINDS),

@@ -328,14 +328,18 @@ def resume_move(move: str, as_json: bool) -> None:
 @_rate
 @_p99
 @click.option("--none", "unlimited", is_flag=True, help="As fast as it goes.")
+@json_option
 @on_database
-def throttle_move(move: str, rate: int | None, neighbours_p99: int | None, unlimited: bool) -> None:
+def throttle_move(
+    move: str, rate: int | None, neighbours_p99: int | None, unlimited: bool, as_json: bool
+) -> None:
     """Change how fast MOVE copies."""
     if unlimited == bool(rate or neighbours_p99):
         raise click.UsageError("Give --rate, --neighbours-p99 or both; or --none.")
     with refusals():
-        managing.throttle_move(move, Throttle(rate, neighbours_p99), RequestContext(OPERATOR))
-    click.echo("The portals go by that within seconds.")
+        throttle = Throttle(rate, neighbours_p99)
+        throttled = managing.throttle_move(move, throttle, RequestContext(OPERATOR))
+    _tell(throttled, "The portals go by that within seconds.", as_json)
 
 
 @moves.command("switch")
@@ -424,12 +428,14 @@ def end_way_back(move: str, dry_run: bool, yes: bool, as_json: bool) -> None:
 @moves.command("extend")
 @_named
 @click.option("--days", type=click.IntRange(1, LONGEST_WAY_BACK_DAYS), required=True, metavar="N")
+@json_option
 @on_database
-def extend_way_back(move: str, days: int) -> None:
+def extend_way_back(move: str, days: int, as_json: bool) -> None:
     """Keep the way back of MOVE for so many days from now."""
     with refusals():
         extended = ways_back.extend_way_back(move, days, RequestContext(OPERATOR))
-    click.echo(f"The way back of {extended.slug} is open until {time_of(extended.until)}.")
+    words = f"The way back of {extended.slug} is open until {time_of(extended.until)}."
+    _tell(extended, words, as_json)
 
 
 def find_organization(slug: str) -> Organization:

@@ -360,6 +360,20 @@ ACTIONS = (
         "moves resume",
     ),
     OperatorAction(
+        "throttle move",
+        "Change how fast a move copies",
+        "operator_moves.throttle",
+        "throttle_move_as_operator",
+        "moves throttle",
+    ),
+    OperatorAction(
+        "extend way back",
+        "Keep the way back of a move longer",
+        "operator_moves.extend",
+        "extend_way_back_as_operator",
+        "moves extend",
+    ),
+    OperatorAction(
         "switch move",
         "Have a move switch when it is ready",
         "operator_moves.switch",

@@ -134,6 +134,8 @@ def test_a_move_is_switched_kept_and_gone_back_on_by_commands(acme, command):
     run_movers()
     assert command("moves", "switch", "acme-corp", "--now").returncode == 0
     run_movers()
+    kept = command("moves", "extend", "acme-corp", "--days", "5", "--json")
+    assert json.loads(kept.stdout)["state"] == "shadow"
     extended = command("moves", "extend", "acme-corp", "--days", "9")
     day = clock.now() + timedelta(days=9)
     assert f"The way back of acme-corp is open until {day:%Y-%m-%d}" in extended.stdout

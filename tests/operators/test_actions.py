@@ -5,6 +5,27 @@ import pytest
 from portal.cli import COMMANDS
 from portal.operators.actions import ACTIONS
 
+# The groups of commands that act on what the console shows.
+GROUPS = {
+    *("overview", "lifecycle", "mail", "operators", "people", "organizations", "bulk", "listing"),
+    *("placements", "moves", "support", "usage", "limits", "restrictions", "holds", "jobs"),
+    "doctor",
+}
+# The last words of commands that change nothing.
+READING = {
+    *("list", "show", "search", "notes", "results", "explain", "plan", "plans", "check", "loud"),
+    *("list-keys", "operations", "outbox", "processes", "activity", "capacity", "proposals"),
+}
+# What is for a shell on the machine alone, and why.
+BY_COMMAND_ALONE = {
+    "lifecycle run": "the portals' own work, done now",
+    "listing rebuild": "the portals' own work, done anew",
+    "placements measure": "the portals' own work, done now",
+    "usage roll-up": "the portals' own work, done now",
+    "mail test": "tries the settings of the machine that it runs on",
+    "moves run": "many moves, paced by the terminal that shows them; in the console a bulk action",
+}
+
 each_action = pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.name)
 
 
@@ -51,6 +72,24 @@ def test_it_is_a_command_that_prints_json(action):
     assert "--json" in options
     if action.destroys:
         assert "--dry-run" in options
+
+
+def commands_in(group, name):
+    """The names of the commands in a group, in groups within it too."""
+    for part in getattr(group, "commands", {}).values():
+        yield from commands_in(part, f"{name} {part.name}")
+    if not hasattr(group, "commands"):
+        yield name
+
+
+def test_each_command_that_changes_something_is_an_action_or_named_with_its_reason():
+    groups = [command for command in COMMANDS if command.name in GROUPS]
+    assert len(groups) == len(GROUPS)
+    names = {name for group in groups for name in commands_in(group, group.name)}
+    changing = {name for name in names if name.split()[-1] not in READING}
+    acting = {action.command for action in ACTIONS}
+    assert changing - acting == set(BY_COMMAND_ALONE)
+    assert acting - names == set()
 
 
 def test_no_action_is_there_twice():

@@ -206,6 +206,11 @@ CALLS = {
     "POST /admin/organizations/{organization_id}/move/decline": (asked_to_move, {"reason": "No"}),
     "POST /admin/organizations/{organization_id}/move/pause": (moving, None),
     "POST /admin/organizations/{organization_id}/move/resume": (moving, None),
+    "POST /admin/organizations/{organization_id}/move/throttle": (
+        moving,
+        {"documents_per_second": 500},
+    ),
+    "POST /admin/organizations/{organization_id}/move/extend": (open_to_go_back, {"days": 9}),
     "POST /admin/organizations/{organization_id}/move/switch": (moving, None),
     "POST /admin/organizations/{organization_id}/move/abort": (moving, None),
     "POST /admin/organizations/{organization_id}/move/back": (open_to_go_back, None),

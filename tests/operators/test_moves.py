@@ -1,7 +1,7 @@
 """The move of one organization in the console: planned, started as planned, watched, gone back on;
 or decided on, where its owners have asked for it."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -98,15 +98,19 @@ def test_it_is_gone_back_on(desk, acme):
     assert Move.objects.get(id=way_back.id).switch_wanted
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume", "switch", "abort", "back", "end"])
+@pytest.mark.parametrize(
+    "verb", ["pause", "resume", "throttle", "switch", "abort", "back", "extend", "end"]
+)
 def test_another_move_than_the_one_that_was_shown_is_left_alone(desk, program_of, acme, verb):
-    make = a_way_back if verb in ("back", "end") else a_move
-    shown = make(acme)
+    make = a_way_back if verb in ("back", "extend", "end") else a_move
+    shown, days = make(acme), {"days": 9} if verb == "extend" else {}
     hidden = desk.hidden(path(acme))
     shown.update(unset__open=True, set__state=MoveState.DONE, set__outcome=Outcome.ABORTED)
     other = now(make(acme))
-    page = desk.send(path(acme, f"/{verb}"), hidden)
-    call = program_of().post(f"/admin/organizations/{acme.id}/move/{verb}", {"move": str(shown.id)})
+    page = desk.send(path(acme, f"/{verb}"), hidden | days)
+    call = program_of().post(
+        f"/admin/organizations/{acme.id}/move/{verb}", {"move": str(shown.id), **days}
+    )
     assert (page.status, fault(call)[:2]) == (409, (409, "other_move"))
     for told in (page.text, call.json["error"]["message"]):
         assert f"({shown.id}) is aborted." in told
@@ -127,6 +131,66 @@ def test_the_end_of_a_way_back_is_told_first_with_what_it_deletes(desk, program_
     assert desk.post(end).location == path(acme)
     assert (now(way_back).state, now(way_back).outcome) == (MoveState.ENDING, Outcome.ENDED)
     assert desk.get(end).location == path(acme)
+
+
+def test_a_way_back_that_ends_soon_is_kept_longer_from_the_need_on(desk, program_of, acme):
+    way_back = a_way_back(acme, until=clock.now() + timedelta(hours=30))
+    needs = desk.get("/operator")
+    assert "Way back of acme-corp ends in a day" in needs.text
+    page = desk.get(needs.html.find("a", href=path(acme))["href"])
+    extend = page.html.find("a", string="Keep it longer…")["href"]
+    for days in ("0", "31", "soon", ""):
+        assert desk.post(extend, {"days": days}).status == 422
+    assert desk.post(extend, {"days": "9"}).location == path(acme)
+    assert days_left(way_back) == 9
+    program, call = program_of(), f"/admin/organizations/{acme.id}/move/extend"
+    assert fault(program.post(call, {"days": 31})) == (422, "invalid_option", {"days"})
+    assert program.post(call, {"days": 12}).json["move"]["way_back"]["state"] == "shadow"
+    assert days_left(way_back) == 12
+
+
+def days_left(way_back):
+    return round((now(way_back).until - clock.now()) / timedelta(days=1))
+
+
+def test_its_speed_is_changed_and_left_to_itself_again(desk, program_of, acme):
+    move = a_move(acme)
+    slower = desk.get(path(acme)).html.find("a", string="Speed…")["href"]
+    refused = desk.post(slower, {"documents_per_second": "0", "neighbours_p99_ms": ""})
+    assert (refused.status, now(move).documents_per_second) == (422, None)
+    assert refused.fault("documents_per_second")
+    limits = {"documents_per_second": "500", "neighbours_p99_ms": "20"}
+    assert desk.post(slower, limits).location == path(acme)
+    assert (now(move).documents_per_second, now(move).neighbours_p99_ms) == (500, 20)
+    assert desk.get(slower).value("documents_per_second") == "500"
+    program, call = program_of(), f"/admin/organizations/{acme.id}/move/throttle"
+    refused = program.post(call, {"neighbours_p99_ms": 0})
+    assert fault(refused) == (422, "invalid_option", {"neighbours_p99_ms"})
+    assert program.post(call, {"documents_per_second": 700}).status_code == 200
+    assert (now(move).documents_per_second, now(move).neighbours_p99_ms) == (700, None)
+
+
+@pytest.mark.parametrize(
+    ("when", "stored"),
+    [
+        ({}, (True, None, None)),
+        ({"switch": "in hours"}, (None, True, None)),
+        ({"switch": "on command"}, (None, None, None)),
+        ({"at": "2027-01-31T03:00:00+00:00"}, (None, None, datetime(2027, 1, 31, 3, tzinfo=UTC))),
+    ],
+    ids=["at once", "in hours", "on command", "at a time"],
+)
+def test_a_program_says_when_it_switches(program_of, acme, when, stored):
+    program, call = program_of(), f"/admin/organizations/{acme.id}/move"
+    program.post(call, {"strategy": "database", "cluster": "main", **when})
+    move = Move.objects.get()
+    assert (move.switch_wanted, move.switch_in_hours, move.switch_at) == stored
+    program.post(f"{call}/switch", {"switch": "on command"})
+    assert not now(move).switch_wanted
+    program.post(f"{call}/switch", when)
+    assert (now(move).switch_wanted, now(move).switch_in_hours, now(move).switch_at) == stored
+    for body in ({"switch": "at"}, {"switch": "in hours", "at": "2027-01-31T03:00:00+00:00"}):
+        assert fault(program.post(f"{call}/switch", body))[:2] == (422, "invalid_option")
 
 
 def test_a_way_back_ends_by_a_proof_that_is_fresh(desk, acme, time_machine):

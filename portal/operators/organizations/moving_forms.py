@@ -1,11 +1,13 @@
 """Forms of the move of one organization in the console."""
 
-from wtforms import HiddenField, RadioField, TextAreaField
+from wtforms import HiddenField, IntegerField, RadioField, TextAreaField
 from wtforms.fields.choices import SelectChoice
+from wtforms.validators import InputRequired, Optional
 
 from portal.documents.moves import Move
 from portal.organizations.moving import starting
-from portal.organizations.moving.options import Options, Switch
+from portal.organizations.moving.options import Options, Switch, Throttle
+from portal.settings.checks import LONGEST_WAY_BACK_DAYS
 from portal.web.forms import IdempotentForm
 
 _SWITCHES = {
@@ -61,3 +63,25 @@ class DeclineForm(MoveForm):
     """Declines the ``move`` that owners have asked for."""
 
     reason = TextAreaField("Why", default="")
+
+
+class ExtendForm(MoveForm):
+    """Keeps a way back for so many days from now."""
+
+    days = IntegerField(
+        "Days from now",
+        [InputRequired(f"Enter 1 to {LONGEST_WAY_BACK_DAYS} days")],
+        default=LONGEST_WAY_BACK_DAYS,
+    )
+
+
+class ThrottleForm(MoveForm):
+    """Changes how fast a move copies and compares."""
+
+    documents_per_second = IntegerField("Documents a second, at most", [Optional()])
+    neighbours_p99_ms = IntegerField("Neighbours’ p99 in milliseconds, at most", [Optional()])
+
+    @property
+    def throttle(self) -> Throttle:
+        """The limits; without any it is as fast as it goes."""
+        return Throttle(self.documents_per_second.data, self.neighbours_p99_ms.data)

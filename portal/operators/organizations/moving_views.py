@@ -15,8 +15,10 @@ from portal.operators.organization_pages import install, render_page, with_organ
 from portal.operators.organizations.moving_forms import (
     ApproveForm,
     DeclineForm,
+    ExtendForm,
     MoveForm,
     StartForm,
+    ThrottleForm,
 )
 from portal.operators.organizations.operations import (
     MOST_SHOWN,
@@ -30,8 +32,10 @@ from portal.organizations.lifecycle.retrying import why_it_stays
 from portal.organizations.moving import managing, starting, ways_back
 from portal.organizations.moving.errors import PlanChanged
 from portal.organizations.moving.explaining import place_in_words
+from portal.organizations.moving.finding import open_move_of
 from portal.organizations.moving.planning import Plan, Planned, plan_move, wish_of
 from portal.organizations.moving.wishes import Wish
+from portal.settings.checks import LONGEST_WAY_BACK_DAYS
 from portal.web.context import RequestContext
 from portal.web.forms import IdempotentForm, see_other
 
@@ -169,6 +173,51 @@ def end(operator: Operator, organization: Organization) -> ResponseReturnValue:
         form,
         plan=ways_back.plan_end(str(way_back.id)),
     )
+
+
+@blueprint.route("/extend", methods=["GET", "POST"])
+@with_organization("console.act")
+def extend(operator: Operator, organization: Organization) -> ResponseReturnValue:
+    form = ExtendForm()
+
+    def change(move: str, context: RequestContext) -> Move:
+        return ways_back.extend_way_back(move, form.days.data, context)
+
+    if kept := _submit(form, change, operator, organization):
+        return _back(organization, f"The way back is open until {kept.until:%-d %B %Y}.")
+    way_back = open_way_back(organization)
+    if way_back is None:
+        return _back(organization)
+    form.move.data = str(way_back.id)
+    return render_page(
+        "operators/organizations/extend_way_back.html",
+        operator,
+        organization,
+        form,
+        until=way_back.until,
+        place=place_in_words(way_back.target),
+        longest=LONGEST_WAY_BACK_DAYS,
+    )
+
+
+@blueprint.route("/throttle", methods=["GET", "POST"])
+@with_organization("console.act")
+def throttle(operator: Operator, organization: Organization) -> ResponseReturnValue:
+    form = ThrottleForm()
+
+    def change(move: str, context: RequestContext) -> Move:
+        return managing.throttle_move(move, form.throttle, context)
+
+    if _submit(form, change, operator, organization):
+        return _back(organization, "The portals go by that within seconds.")
+    move = open_move_of(organization)
+    if move is None or move.state not in managing.THROTTLED:
+        return _back(organization)
+    if not form.is_submitted():
+        form.documents_per_second.data = move.documents_per_second
+        form.neighbours_p99_ms.data = move.neighbours_p99_ms
+    form.move.data = str(move.id)
+    return render_page("operators/organizations/throttle_move.html", operator, organization, form)
 
 
 def _do(

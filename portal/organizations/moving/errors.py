@@ -123,6 +123,24 @@ class InvalidMoveDay(InvalidMoveOption):
     field = "day"
 
 
+class InvalidWayBackDays(InvalidMoveOption):
+    """A way back of no day, or of too many."""
+
+    field = "days"
+
+
+class InvalidMoveRate(InvalidMoveOption):
+    """A speed that none can keep."""
+
+    field = "documents_per_second"
+
+
+class InvalidMoveP99(InvalidMoveOption):
+    """A limit of the neighbours' p99 that none can keep."""
+
+    field = "neighbours_p99_ms"
+
+
 class InvalidMoveCluster(InvalidMoveOption):
     """A cluster that this portal doesn't know."""
 

@@ -25,11 +25,20 @@ from portal.organizations.moving.changes import (
 from portal.organizations.moving.ending import AT_ONCE
 from portal.organizations.moving.errors import WrongMoveState
 from portal.organizations.moving.finding import find_move
-from portal.organizations.moving.options import Switch, Throttle, check_throttle, setting, switching
+from portal.organizations.moving.options import (
+    Switch,
+    Throttle,
+    check_at,
+    check_throttle,
+    setting,
+    switching,
+)
 from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key
 
 _BEFORE_SWITCH = (MoveState.COPYING, MoveState.VERIFYING, MoveState.READY)
+THROTTLED = (*_BEFORE_SWITCH, MoveState.SHADOW)
+"""The states in which the speed of a move can be changed."""
 
 
 def pause_move(move: str, context: RequestContext) -> Move:
@@ -53,8 +62,7 @@ def throttle_move(move: str, throttle: Throttle, context: RequestContext) -> Mov
         "documents_per_second": throttle.documents_per_second,
         "neighbours_p99_ms": throttle.neighbours_p99_ms,
     }
-    states = (*_BEFORE_SWITCH, MoveState.SHADOW)
-    return change_move(move, states, "throttled", context, **setting(values))
+    return change_move(move, THROTTLED, "throttled", context, **setting(values))
 
 
 def abort_move(move: str, reason: str | None, context: RequestContext) -> Move:
@@ -108,6 +116,8 @@ def switch_move(
     """Change when a move switches: with ``Switch.VERIFIED`` now, if it is ready. Raises
     MoveNotFound, WrongMoveState, InvalidMoveOption."""
     values = switching(switch, at)
+    if at:
+        check_at(at)
     if without_way_back is not None:
         values["without_way_back"] = without_way_back or None
     if ends_credentials is not None:

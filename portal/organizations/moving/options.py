@@ -10,6 +10,9 @@ from portal.documents.moves import Move
 from portal.organizations.moving.errors import (
     InvalidMoveDay,
     InvalidMoveOption,
+    InvalidMoveP99,
+    InvalidMoveRate,
+    InvalidWayBackDays,
 )
 from portal.settings.checks import LONGEST_WAY_BACK_DAYS
 
@@ -126,13 +129,13 @@ def check_day(day: datetime) -> None:
 def check_days(days: int) -> None:
     """Raise InvalidMoveOption for a way back of this many days."""
     if not 1 <= days <= LONGEST_WAY_BACK_DAYS:
-        raise InvalidMoveOption(f"A way back is open for 1 to {LONGEST_WAY_BACK_DAYS} days.")
+        raise InvalidWayBackDays(f"A way back is open for 1 to {LONGEST_WAY_BACK_DAYS} days.")
 
 
 def check_throttle(throttle: Throttle) -> None:
     """Raise InvalidMoveOption for a limit that none can keep."""
     rate, p99 = throttle.documents_per_second, throttle.neighbours_p99_ms
     if rate is not None and not 1 <= rate <= MOST_PER_SECOND:
-        raise InvalidMoveOption(f"A throttle is 1 to {MOST_PER_SECOND:,} documents a second.")
+        raise InvalidMoveRate(f"A throttle is 1 to {MOST_PER_SECOND:,} documents a second.")
     if p99 is not None and not 1 <= p99 <= LONGEST_P99_MS:
-        raise InvalidMoveOption(f"A limit of the p99 is 1 to {LONGEST_P99_MS:,} ms.")
+        raise InvalidMoveP99(f"A limit of the p99 is 1 to {LONGEST_P99_MS:,} ms.")
