@@ -124,6 +124,11 @@ def lost_cursor(error: PyMongoError) -> bool:
     return code in (_QUERY_PLAN_KILLED, _CURSOR_NOT_FOUND)
 
 
+def is_out_of_time(error: PyMongoError) -> bool:
+    """Tell whether a command took longer than its time, or a cursor than that of its first one."""
+    return isinstance(error, OperationFailure) and error.code == _MAX_TIME_EXPIRED
+
+
 def pauses() -> Iterator[float]:
     """Seconds to wait before each retry: first none, then exponential."""
     yield 0

@@ -20,8 +20,9 @@ from ..arguments import (
     with_shown_id,
 )
 from ..errors import CursorLost
-from ..fence import is_refused, is_transient, lost_cursor
+from ..fence import is_out_of_time, is_refused, is_transient, lost_cursor
 from ..queries import check_expressions, orders_itself
+from ..runtime import remaining
 from .channels import AsyncOpened
 from .execution import AsyncExecution
 
@@ -261,13 +262,23 @@ class AsyncFound(AsyncResults):
 
     def _recover(self, error: PyMongoError) -> None:
         # A cursor is its user's. Of one whose user is gone another one opens the next.
-        if not (lost_cursor(error) or is_transient(error) or is_refused(error)):
+        parted = lost_cursor(error) or is_transient(error) or is_refused(error)
+        if not (parted or (is_out_of_time(error) and self._has_time)):
             raise error
         if self._read and not self._goes_on:
             super()._recover(error)
         limit = self._fields.get("limit")
         if limit and self._read == abs(limit):
             self._ended = True
+
+    @property
+    def _has_time(self) -> bool:
+        """True where the server's time for all parts ended alone, which is that of the first
+        command; not the time that the caller has set."""
+        if self._fields.get("maxTimeMS") or self._execution.in_transaction:
+            return False
+        left = remaining()
+        return left is None or left > 0
 
     def _without_id(self, document: Any) -> Any:
         if isinstance(document, RawBSONDocument):

@@ -7,7 +7,7 @@ import bson
 import pytest
 from bson import Int64, ObjectId, Regex
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import DuplicateKeyError, OperationFailure
+from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure
 
 from tests.tenants.library.conftest import library
 from tests.tenants.library.works import ids, own_collection
@@ -73,6 +73,20 @@ def test_a_result_in_another_order_says_that_it_was_lost(store, fake, acme):
         next(found)
     assert lost.value.read == 2
     assert ids(store.find(sort="n")) == list(range(9, -1, -1))
+
+
+def test_a_result_takes_more_of_the_servers_time_unless_the_caller_bounds_it(store, failing):
+    """The server counts the time of all parts by that of the first command."""
+    store.insert_many({"_id": n} for n in range(6))
+    failing("getMore", {"times": 1}, errorCode=50)
+    assert ids(store.find(batch_size=2)) == [*range(6)]
+    for bounded in (
+        store.find(batch_size=2, max_time_ms=20_000),
+        store.find(sort="n").batch_size(2),
+    ):
+        failing("getMore", {"times": 1}, errorCode=50)
+        with pytest.raises(ExecutionTimeout):
+            bounded.to_list()
 
 
 @own_collection
