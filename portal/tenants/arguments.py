@@ -1,7 +1,7 @@
 """PyMongo's arguments as fields of commands."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote
@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import bson
 from bson import DBRef, Decimal128, ObjectId
 from bson.binary import UuidRepresentation
-from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.codec_options import CodecOptions, DatetimeConversion, TypeDecoder
 from bson.raw_bson import RawBSONDocument
 from pymongo import ASCENDING
 from pymongo.errors import ConfigurationError
@@ -29,6 +29,28 @@ _TOLERANT: CodecOptions[Any] = CodecOptions(
     uuid_representation=UuidRepresentation.STANDARD,
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
 )
+
+
+def received(codec_options: CodecOptions) -> CodecOptions:
+    """The options by which documents come. Where types have decoders, as they are stored: PyMongo
+    leaves those out in replies to commands."""
+    if decoding(codec_options) is None:
+        return codec_options
+    return codec_options.with_options(document_class=RawBSONDocument)
+
+
+def decoding(codec_options: CodecOptions) -> Callable[[RawBSONDocument], Any] | None:
+    """The function that decodes what came so, if types have decoders."""
+    codecs = codec_options.type_registry.codecs
+    if not (codecs and any(isinstance(each, TypeDecoder) for each in codecs)):
+        return None
+    return lambda document: bson.decode(document.raw, codec_options)
+
+
+def decoded(document: RawBSONDocument, codec_options: CodecOptions) -> Any:
+    """The document as these options return it, of one that came by ``received``."""
+    decode = decoding(codec_options)
+    return document if decode is None else decode(document)
 
 
 def client_defaults(uri: str) -> dict[str, Any]:

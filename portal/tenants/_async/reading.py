@@ -7,12 +7,15 @@ from ..arguments import (
     Document,
     Sort,
     collation_document,
+    decoded,
     find_fields,
     given,
     hint_value,
     variables,
 )
 from ..queries import COUNTING, check_filter, check_pipeline
+from bson.raw_bson import RawBSONDocument
+
 from .cursors import AsyncFound, AsyncResults
 from .execution import AsyncExecution
 
@@ -71,7 +74,10 @@ class AsyncReading:
             filter, projection, skip, sort, hint, collation, max_time_ms, let, comment, others
         )
         reply = await self._execution.read("find", **fields, limit=1, singleBatch=True)
-        return next(iter(reply["cursor"]["firstBatch"]), None)
+        found = next(iter(reply["cursor"]["firstBatch"]), None)
+        if isinstance(found, RawBSONDocument):
+            return decoded(found, self._execution.codec_options)
+        return found
 
     async def count_documents(
         self,

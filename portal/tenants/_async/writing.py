@@ -22,9 +22,11 @@ from ..arguments import (
     Document,
     Sort,
     collates,
+    decoded,
     given,
     id_of,
     projection_document,
+    received,
     statement,
     variables,
     with_id,
@@ -303,7 +305,7 @@ class AsyncWriting:
             let=variables(let),
             comment=comment,
         )
-        options = self._execution.codec_options
+        options = received(self._execution.codec_options)
 
         async def body(session: AsyncClientSession, located: Located) -> Any:
             self._execution.check_writable(located)
@@ -316,7 +318,10 @@ class AsyncWriting:
 
         seconds = limits.TRANSACTION_SECONDS if max_time_ms is None else max_time_ms / 1000
         with pymongo.timeout(seconds):
-            return (await self._execution.transact(body))["value"]
+            found = (await self._execution.transact(body))["value"]
+        if isinstance(found, RawBSONDocument):
+            return decoded(found, self._execution.codec_options)
+        return found
 
     async def _write_all(
         self, parts: Iterable[Batch], ordered: bool, **fields: Any
@@ -403,7 +408,7 @@ class AsyncWriting:
         fields |= {**chosen, **options, "batchSize": limits.BATCH_DOCUMENTS}
         ids = []
         try:
-            async for document in AsyncFound(self._execution, fields):
+            async for document in AsyncFound(self._execution, fields, decodes=False):
                 ids.append(id_of(document))
                 full = len(ids) >= limits.BATCH_DOCUMENTS
                 if full and not collates(parts.get("collation"), ids[-1]):

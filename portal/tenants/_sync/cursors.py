@@ -1,6 +1,7 @@
 """Results that are read in parts, through renames where their order allows."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
@@ -11,6 +12,7 @@ from ..arguments import (
     Sort,
     collates,
     collation_document,
+    decoding,
     hides_id,
     hint_value,
     id_of,
@@ -37,6 +39,8 @@ class Results:
 
     def __init__(self, execution: Execution, verb: str, fields: dict[str, Any]) -> None:
         self._execution = execution
+        self._decodes = True
+        self._decode: Callable[[Any], Any] | None = None
         self._verb = verb
         self._fields = fields
         self._cursor: Opened | None = None
@@ -112,12 +116,15 @@ class Results:
 
     def _shown(self, document: Any) -> Any:
         """The document as it was asked for."""
-        return document
+        return document if self._decode is None else self._decode(document)
 
     def _read_part(self) -> None:
         """Read the next part. Raises StopAsyncIteration at the end."""
-        if not self._read and self._read_whole():
-            return
+        if not self._read:
+            if self._decodes:
+                self._decode = decoding(self._execution.codec_options)
+            if self._read_whole():
+                return
         while not self._ended:
             cursor = self.open()
             try:
@@ -151,8 +158,11 @@ class Found(Results):
     then.
     """
 
-    def __init__(self, execution: Execution, fields: dict[str, Any]) -> None:
+    def __init__(
+        self, execution: Execution, fields: dict[str, Any], *, decodes: bool = True
+    ) -> None:
         super().__init__(execution, "find", fields)
+        self._decodes = decodes  # by types' decoders, which may have no encoders
         # The last document's _id tells where to go on, so it is asked for in any case.
         self._hides_id = hides_id(fields.get("projection") or {})
 
@@ -242,7 +252,9 @@ class Found(Results):
         return bool(self._part)
 
     def _shown(self, document: Any) -> Any:
-        return self._without_id(document) if self._hides_id else document
+        if self._hides_id:
+            document = self._without_id(document)
+        return document if self._decode is None else self._decode(document)
 
     @property
     def _follows_ids(self) -> bool:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import pymongo
-from bson.codec_options import CodecOptions, DatetimeConversion, TypeRegistry
+from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReadPreference
 from pymongo.errors import OperationFailure, PyMongoError
@@ -16,6 +16,7 @@ from pymongo.synchronous.client_session import ClientSession
 from pymongo.write_concern import WriteConcern
 
 from .. import limits
+from ..arguments import received
 from ..bulk import Sending
 from ..directory import Located
 from ..errors import NotOffered, PartialWrite, StateError
@@ -53,7 +54,6 @@ TRANSACTION: dict[str, Any] = {
     "write_concern": WriteConcern("majority"),
     "read_preference": ReadPreference.PRIMARY,
 }
-_NO_TYPES = TypeRegistry()
 _MAJORITY = {"w": "majority"}
 
 
@@ -72,13 +72,13 @@ class Execution(Protocol):
         """The way to the collection."""
 
     def read(self, verb: str, **fields: Any) -> dict[str, Any]:
-        """The reply to a command that reads."""
+        """The reply to a command that reads, with documents as they come by ``received``."""
 
     def read_between(self, verb: str, **fields: Any) -> dict[str, Any]:
         """The reply to a command that takes no fence."""
 
     def open(self, verb: str, **fields: Any) -> Opened:
-        """The server's cursor for a command that reads."""
+        """The server's cursor for a command that reads, likewise."""
 
     def write(self, verb: str, *, single: bool = True, **fields: Any) -> Mapping[str, Any]:
         """The reply to a command that writes single documents, executed once. Unless ``single``,
@@ -112,14 +112,7 @@ class Fenced:
         return self._codec_options or self._place.codec_options
 
     def read(self, verb: str, **fields: Any) -> dict[str, Any]:
-        options = self.codec_options
-        if options.type_registry != _NO_TYPES:  # which a command's reply isn't decoded by
-            opened, found = self.open(verb, **fields), []
-            try:
-                while True:
-                    found += opened.receive()
-            except StopIteration:
-                return {"cursor": {"id": 0, "firstBatch": found}}
+        options = received(self.codec_options)
 
         def attempt(located: Located) -> dict[str, Any]:
             return self.channel(located).send(verb, fields, options)
@@ -140,7 +133,7 @@ class Fenced:
         return self.execute(attempt, seconds=_seconds(fields))
 
     def open(self, verb: str, **fields: Any) -> Opened:
-        options = self.codec_options
+        options = received(self.codec_options)
 
         def attempt(located: Located) -> Opened:
             return self.channel(located).open_cursor(verb, fields, options)
@@ -395,12 +388,13 @@ class InTransaction:
         return self._codec_options
 
     def read(self, verb: str, **fields: Any) -> dict[str, Any]:
-        return self._send(verb, fields, self._codec_options)
+        return self._send(verb, fields, received(self._codec_options))
 
     def open(self, verb: str, **fields: Any) -> Opened:
         self._channel.charge(1)
         with self.bounded():
-            return self._channel.open_cursor(verb, fields, self._codec_options, self.session)
+            options = received(self._codec_options)
+            return self._channel.open_cursor(verb, fields, options, self.session)
 
     def write(self, verb: str, *, single: bool = True, **fields: Any) -> Mapping[str, Any]:
         self.check_writable(self._located)

@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bson.raw_bson import RawBSONDocument
+
 from ..arguments import (
     Document,
     Sort,
     collation_document,
+    decoded,
     find_fields,
     given,
     hint_value,
@@ -71,7 +74,10 @@ class Reading:
             filter, projection, skip, sort, hint, collation, max_time_ms, let, comment, others
         )
         reply = self._execution.read("find", **fields, limit=1, singleBatch=True)
-        return next(iter(reply["cursor"]["firstBatch"]), None)
+        found = next(iter(reply["cursor"]["firstBatch"]), None)
+        if isinstance(found, RawBSONDocument):
+            return decoded(found, self._execution.codec_options)
+        return found
 
     def count_documents(
         self,

@@ -22,9 +22,11 @@ from ..arguments import (
     Document,
     Sort,
     collates,
+    decoded,
     given,
     id_of,
     projection_document,
+    received,
     statement,
     variables,
     with_id,
@@ -299,7 +301,7 @@ class Writing:
             let=variables(let),
             comment=comment,
         )
-        options = self._execution.codec_options
+        options = received(self._execution.codec_options)
 
         def body(session: ClientSession, located: Located) -> Any:
             self._execution.check_writable(located)
@@ -312,7 +314,10 @@ class Writing:
 
         seconds = limits.TRANSACTION_SECONDS if max_time_ms is None else max_time_ms / 1000
         with pymongo.timeout(seconds):
-            return (self._execution.transact(body))["value"]
+            found = (self._execution.transact(body))["value"]
+        if isinstance(found, RawBSONDocument):
+            return decoded(found, self._execution.codec_options)
+        return found
 
     def _write_all(self, parts: Iterable[Batch], ordered: bool, **fields: Any) -> dict[str, Any]:
         """Execute the batches in their order, and return PyMongo's result."""
@@ -397,7 +402,7 @@ class Writing:
         fields |= {**chosen, **options, "batchSize": limits.BATCH_DOCUMENTS}
         ids = []
         try:
-            for document in Found(self._execution, fields):
+            for document in Found(self._execution, fields, decodes=False):
                 ids.append(id_of(document))
                 full = len(ids) >= limits.BATCH_DOCUMENTS
                 if full and not collates(parts.get("collation"), ids[-1]):

@@ -1,11 +1,13 @@
 """Reading an organization's documents."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from uuid import uuid4
 
 import bson
 import pytest
 from bson import Int64, ObjectId, Regex
+from bson.codec_options import TypeCodec, TypeDecoder, TypeRegistry
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure
 
@@ -193,6 +195,50 @@ def test_distinct_values_are_those_of_arrays_too(store, raw):
         plain = raw.org_acme.distinct(key)
         assert sorted(store.distinct(key), key=repr) == sorted(plain, key=repr)
     assert store.distinct("a", {"a": 2}) == [None, 1, 2]
+
+
+class Price(TypeCodec):
+    """Decimals in place of the server's."""
+
+    python_type, bson_type = Decimal, bson.Decimal128
+
+    def transform_python(self, value):
+        return bson.Decimal128(value)
+
+    def transform_bson(self, value):
+        return value.to_decimal()
+
+
+class Text(TypeDecoder):
+    """A type that nothing encodes."""
+
+    bson_type = str
+
+    def transform_bson(self, value):
+        return [value]
+
+
+def test_types_are_decoded_in_whatever_part_they_come(store, fake, acme):
+    options = bson.CodecOptions(type_registry=TypeRegistry([Price(), Text()]))
+    store.insert_many({"_id": f"{n}", "price": bson.Decimal128("1.5")} for n in range(6))
+    priced = store.with_options(codec_options=options)
+    expected = [{"_id": [f"{n}"], "price": Decimal("1.5")} for n in range(6)]
+    found = priced.find(batch_size=2)
+    first = next(found)
+    fake.rename(acme, "other")
+    assert [first, *found] == expected
+    assert priced.find_one({"price": Decimal("1.5")}) == expected[0]
+    assert priced.find(limit=2).to_list() == expected[:2]
+    assert priced.find({}, {"_id": 0}, batch_size=2).to_list() == [{"price": Decimal("1.5")}] * 6
+    assert priced.aggregate([{"$sort": {"_id": 1}}], batchSize=2).to_list() == expected
+    assert priced.distinct("price") == [Decimal("1.5")]
+    assert priced.update_many({}, {"$set": {"n": Decimal(2)}}).modified_count == 6
+    assert priced.find_one_and_update({"_id": "0"}, {"$inc": {"n": 1}})["n"] == Decimal(2)
+    assert priced.find_one_and_delete({"_id": "9"}) is None
+    with priced.transaction() as transaction:
+        assert transaction.find_one({}, {"n": 1}) == {"_id": ["0"], "n": Decimal(3)}
+        assert transaction.find({}, {"n": 1}, batch_size=2).to_list()[5]["n"] == Decimal(2)
+        assert transaction.delete_many({}).deleted_count == priced.count_documents({}) == 6
 
 
 def test_documents_travel_encoded_if_asked_for(store):
