@@ -14,8 +14,8 @@ the same database it goes on at the first for all. What can't be told whole is C
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from threading import Semaphore
 from typing import Any
+from weakref import finalize
 
 from bson import Binary, ObjectId, Timestamp
 from bson.codec_options import CodecOptions
@@ -84,14 +84,16 @@ class Stream:
         self._last: Mapping[str, Any] | None = None  # the token of the last change
         self._held = False  # behind a rename of which nothing is known yet
         self._moved: list[Located] = []
-        self._slot: Semaphore | None = directory.clusters.take_stream()
+        # Also of one that nobody closes, once nobody has it any more.
+        self._slot = finalize(self, directory.clusters.take_stream().release)
+        self._slot.atexit = False
         self._stream: ChangeStream | None = None
         self._connection: Connection | None = None  # whose client is closed behind its users
 
     @property
     def alive(self) -> bool:
         """True while there may be more changes."""
-        return self._slot is not None and self._stream is not None
+        return self._slot.alive and self._stream is not None
 
     @property
     def resume_token(self) -> Mapping[str, Any] | None:
@@ -142,14 +144,12 @@ class Stream:
 
     def close(self) -> None:
         """End the stream, and leave its place to another one."""
-        slot, self._slot = self._slot, None
         try:
-            if self._stream is not None:
+            if self._slot.alive and self._stream is not None:
                 in_any_case(self._stream.close)
         finally:
             self._connection = None
-            if slot is not None:
-                slot.release()
+            self._slot()
 
     def __iter__(self) -> "Stream":
         return self

@@ -1,5 +1,7 @@
 """Changes of documents, followed through renames."""
 
+import gc
+
 import pymongo
 import pytest
 
@@ -119,6 +121,18 @@ def test_as_many_streams_as_allowed_disturb_nothing_else(connect, fake, acme, qu
         pass
     for stream in streams:
         stream.close()
+
+
+def test_a_stream_that_nobody_has_any_more_leaves_its_place(connect, fake, acme, quick):
+    store = connect(fake.uri, max_streams=1)["acme"]
+    for n in range(3):
+        stream = store.watch(**quick)
+        store.insert_one({"_id": n})
+        for change in stream:
+            assert change["documentKey"]["_id"] == n
+            break
+        del stream
+        gc.collect()  # an event loop's tasks may have it for a moment
 
 
 @pytest.mark.parametrize("strategy", ["collection", "shared"])
