@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Hashable
 from contextvars import Context
 from typing import Any, Protocol, TypeVar
-from weakref import WeakKeyDictionary, WeakSet, finalize
+from weakref import WeakSet, finalize
 
 import pymongo
 from pymongo import _csot
@@ -232,12 +232,13 @@ class Flights:
 
 
 class AsyncScoped:
-    """Something for each event loop of this process, made at first use."""
+    """Something for each event loop of this process, made at first use. What a loop had that was
+    closed is forgotten when another one's is made."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
         self._inherited: list[Any] = []
-        self._made: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
+        self._made: dict[asyncio.AbstractEventLoop, Any] = {}
         renew_after_fork(self)
 
     def get(self) -> Any:
@@ -245,6 +246,9 @@ class AsyncScoped:
         loop = asyncio.get_running_loop()
         made = self._made.get(loop)
         if made is None:
+            for each in list(self._made):  # clients refer to their loop, so none is collected
+                if each.is_closed():
+                    self._made.pop(each, None)
             made = self._made[loop] = self._make()
         return made
 
@@ -254,7 +258,7 @@ class AsyncScoped:
 
     def clear(self) -> None:
         """Make all anew at the next use."""
-        self._made = WeakKeyDictionary()
+        self._made = {}
 
     def after_fork(self) -> None:
         self._inherited.append(self._made)  # kept, so that nothing closes the parent's sockets

@@ -702,14 +702,28 @@ def test_each_event_loop_has_clients_of_its_own(fake, acme):
     assert [in_a_loop(write(n)) for n in range(3)] == [5, 10, 15]
 
 
-def test_a_loop_that_was_closed_without_closing_tenants_leaves_them_usable(fake, acme):
-    tenants = library().AsyncTenants(fake.uri, appname=APPLICATION)
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # which nobody can close any more
+def test_a_loop_that_was_closed_without_closing_tenants_leaves_them_usable(fake, acme, bare):
+    """And its connections are closed when another one begins, as the server tells."""
+    name = f"{APPLICATION} without an end"
+    tenants = library().AsyncTenants(fake.uri, appname=name)
 
     async def write():
         await tenants["acme"].insert_one({})
         return await tenants["acme"].count_documents({})
 
-    assert [in_a_loop(write()) for _ in range(2)] == [1, 2]
+    def used():
+        """The connections over which was written."""
+        mine = {"appName": name, "lsid": {"$exists": False}, "connectionId": {"$exists": True}}
+        everything = {"$currentOp": {"allUsers": True, "idleConnections": True}}
+        return {
+            each["connectionId"] for each in bare.admin.aggregate([everything, {"$match": mine}])
+        }
+
+    assert in_a_loop(write()) == 1
+    before = used()
+    assert in_a_loop(write()) == 2
+    wait_until(lambda: gc.collect() >= 0 and not used() & before)
 
 
 def test_a_task_that_is_cancelled_leaves_the_others_their_answer(fake, acme):
