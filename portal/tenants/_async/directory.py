@@ -412,7 +412,11 @@ class AsyncListed:
         return self.directory.known(bound)
 
     async def locate(self) -> Located:
-        return self.known() or await self.directory.locate(await self.resolve())
+        if known := self.known():
+            return known
+        main = self.directory.clusters.connection(MAIN)
+        with pymongo.timeout(min(limits.OPERATION_SECONDS, main.seconds)):
+            return await self.directory.locate(await self.resolve())
 
     async def follow(self, used: Located, found: str | None) -> Located:
         if "id" not in self._bound:

@@ -319,6 +319,7 @@ class AsyncFenced:
         if located is None:
             with pymongo.timeout(seconds):
                 located = await self._locate()
+        seconds = min(seconds, place.connection(located).seconds)
         await place.metering.admit(located.entry, operations)
         moved: Moved | None = None
         used: AsyncConnection | None = None

@@ -55,6 +55,8 @@ class Connection:
         replace: Read[bool] | None = None,
     ) -> None:
         self.client = client
+        self.seconds = client.options.timeout or math.inf
+        """The time of an operation by the URI's ``timeoutMS``."""
         self.uri = uri
         self._replace = replace
         self._databases: dict[str, Database] = {}

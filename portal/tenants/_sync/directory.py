@@ -410,7 +410,11 @@ class Listed:
         return self.directory.known(bound)
 
     def locate(self) -> Located:
-        return self.known() or self.directory.locate(self.resolve())
+        if known := self.known():
+            return known
+        main = self.directory.clusters.connection(MAIN)
+        with pymongo.timeout(min(limits.OPERATION_SECONDS, main.seconds)):
+            return self.directory.locate(self.resolve())
 
     def follow(self, used: Located, found: str | None) -> Located:
         if "id" not in self._bound:

@@ -317,6 +317,7 @@ class Fenced:
         if located is None:
             with pymongo.timeout(seconds):
                 located = self._locate()
+        seconds = min(seconds, place.connection(located).seconds)
         place.metering.admit(located.entry, operations)
         moved: Moved | None = None
         used: Connection | None = None

@@ -8,7 +8,7 @@ import threading
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from uuid import uuid4
 
 import pymongo
@@ -627,6 +627,19 @@ def test_waiting_for_a_connection_is_bounded(connect, fake, acme, failing):
             find_again_until(first)
         assert away.value.timeout
         assert first.result() is None
+
+
+def test_the_uris_time_bounds_an_operation(connect, fake, acme, failing):
+    store = connect(f"{fake.uri}&timeoutMS=300")["acme"]
+    for _ in range(2):  # also when it looks for its place
+        failing("find", {"times": 1}, blockConnection=True, blockTimeMS=1500)
+        with pytest.raises(PyMongoError) as late:
+            store.find_one()
+        assert late.value.timeout
+        while True:  # a machine may stand still
+            with suppress(PyMongoError):
+                store.find_one()
+                break
 
 
 # Processes and event loops
