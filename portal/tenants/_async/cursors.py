@@ -21,10 +21,10 @@ from ..arguments import (
     sort_document,
     with_shown_id,
 )
-from ..errors import CursorLost
+from ..errors import CursorLost, StateError
 from ..fence import is_out_of_time, is_refused, is_transient, lost_cursor
 from ..queries import check_expressions, orders_itself
-from ..runtime import remaining
+from ..runtime import async_in_any_case, remaining
 from .channels import AsyncOpened
 from .execution import AsyncExecution
 
@@ -97,11 +97,18 @@ class AsyncResults:
     async def open(self) -> AsyncOpened:
         """The server's cursor, for which the command is sent unless it was."""
         if self._cursor is None:
+            if self._read and not self._goes_on:
+                raise CursorLost(self._read)
             self._cursor = await self._execution.open(self._verb, **self._command())
         return self._cursor
 
     def _command(self) -> dict[str, Any]:
         return self._fields
+
+    @property
+    def _goes_on(self) -> bool:
+        """True if another command would go on behind the last document."""
+        return False
 
     def _take(self, wanted: int) -> list[Any]:
         """At most ``wanted`` of the documents that were received."""
@@ -132,10 +139,20 @@ class AsyncResults:
                 return
             except StopAsyncIteration:
                 self._ended = True
+            except StateError:  # nothing was asked for
+                raise
             except PyMongoError as error:
+                self._leave()
                 self._recover(error)
-                self._cursor = None
+            except BaseException:
+                self._leave()
+                await async_in_any_case(cursor.close)
+                raise
         raise StopAsyncIteration
+
+    def _leave(self) -> None:
+        """Leave a cursor of which a part may be lost: PyMongo would go on behind that."""
+        self._cursor = None
 
     async def _read_whole(self) -> bool:
         """Read a result at once that one reply has room for; tell whether there was anything."""
@@ -268,7 +285,7 @@ class AsyncFound(AsyncResults):
 
     @property
     def _goes_on(self) -> bool:
-        """True if the next document is the one beyond the last one's ``_id``."""
+        # Behind the last one's _id.
         collation = self._fields.get("collation")
         return self._follows_ids and not collates(collation, id_of(self._last))
 
@@ -277,8 +294,11 @@ class AsyncFound(AsyncResults):
         parted = lost_cursor(error) or is_transient(error) or is_refused(error)
         if not (parted or (is_out_of_time(error) and self._has_time)):
             raise error
-        if self._read and not self._goes_on:
+        if self._read and not (self._goes_on or self._ended):
             super()._recover(error)
+
+    def _leave(self) -> None:
+        super()._leave()
         limit = self._fields.get("limit")
         if limit and self._read == abs(limit):
             self._ended = True

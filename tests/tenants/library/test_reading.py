@@ -1,18 +1,20 @@
 """Reading an organization's documents."""
 
+import asyncio
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import uuid4
 
 import bson
+import pymongo
 import pytest
 from bson import Int64, ObjectId, Regex
 from bson.codec_options import TypeCodec, TypeDecoder, TypeRegistry
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure
+from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure, PyMongoError
 
-from tests.tenants.library.conftest import library
-from tests.tenants.library.works import ids, own_collection
+from tests.tenants.library.conftest import APPLICATION, library
+from tests.tenants.library.works import ids, in_a_loop, own_collection
 
 errors = library("errors")
 
@@ -89,6 +91,55 @@ def test_a_result_takes_more_of_the_servers_time_unless_the_caller_bounds_it(sto
         failing("getMore", {"times": 1}, errorCode=50)
         with pytest.raises(ExecutionTimeout):
             bounded.to_list()
+
+
+LATER = {
+    "_id": lambda store: store.find(batch_size=2),
+    "limit": lambda store: store.find(limit=501, batch_size=2),
+    "n": lambda store: store.find(sort="n", batch_size=2),
+    "aggregate": lambda store: store.aggregate([{"$sort": {"_id": 1}}], batchSize=2),
+}
+
+
+@pytest.mark.parametrize("order", LATER)
+def test_a_result_whose_read_was_broken_off_leaves_nothing_out(store, failing, order):
+    """The part that was on its way is lost, behind which the server's cursor is."""
+    store.insert_many({"_id": n, "n": n} for n in range(8))
+    found = LATER[order](store)
+    read = [next(found) for _ in range(2)]
+    failing("getMore", {"times": 1}, blockConnection=True, blockTimeMS=500)
+    with pytest.raises(PyMongoError), pymongo.timeout(0.2):
+        next(found)
+    if order in ("_id", "limit"):
+        assert ids([*read, *found]) == [*range(8)]
+        return
+    with pytest.raises(errors.CursorLost):
+        next(found)
+
+
+@pytest.mark.parametrize("order", LATER)
+def test_a_result_whose_read_was_cancelled_leaves_nothing_out(fake, acme, failing, order):
+    tenants = library().AsyncTenants(fake.uri, appname=APPLICATION)
+
+    async def work():
+        store = tenants.by_id(acme)
+        await store.insert_many({"_id": n, "n": n} for n in range(8))
+        found = LATER[order](store)
+        found = await found if order == "aggregate" else found
+        read = await found.to_list(2)
+        failing("getMore", {"times": 1}, blockConnection=True, blockTimeMS=500)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(found.next(), 0.2)
+        try:
+            return ids([*read, *await found.to_list()])
+        finally:
+            await tenants.close()
+
+    if order in ("_id", "limit"):
+        assert in_a_loop(work()) == [*range(8)]
+        return
+    with pytest.raises(errors.CursorLost):
+        in_a_loop(work())
 
 
 @own_collection
