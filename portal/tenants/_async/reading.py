@@ -13,6 +13,7 @@ from ..arguments import (
     hint_value,
     variables,
 )
+from ..errors import NotOffered
 from ..queries import COUNTING, check_filter, check_pipeline
 from bson.raw_bson import RawBSONDocument
 
@@ -125,13 +126,16 @@ class AsyncReading:
         comment: Any = None,
         **others: Any,
     ) -> list[Any]:
-        """The different values of a field; those of an array one by one."""
+        """The different values of a field; those of an array one by one. Raises NotOffered for a
+        position in an array."""
         if not isinstance(key, str):
             raise TypeError("key must be a string")
         filter = {} if filter is None else filter
         check_filter(filter)
         # "distinct" takes no fence, so stages say the same: arrays on the way are unwound, once.
         parts = key.split(".")
+        if any(part.isdecimal() for part in parts[1:]):
+            raise NotOffered("distinct", "of a position, group by $arrayElemAt in an aggregation")
         *ways, path = ["$" + ".".join(parts[:end]) for end in range(1, len(parts) + 1)]
         pipeline: list[Document] = [{"$match": filter}]
         for way in ways:

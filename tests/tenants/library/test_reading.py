@@ -246,6 +246,8 @@ def test_distinct_values_are_those_of_arrays_too(store, raw):
         plain = raw.org_acme.distinct(key)
         assert sorted(store.distinct(key), key=repr) == sorted(plain, key=repr)
     assert store.distinct("a", {"a": 2}) == [None, 1, 2]
+    with pytest.raises(errors.NotOffered, match="arrayElemAt"):
+        store.distinct("a.0")
 
 
 class Price(TypeCodec):
