@@ -279,13 +279,16 @@ class FakePortal:
                 self.move(entry["_id"], name)
 
     def fence(self, organization: str | ObjectId, seconds: float) -> threading.Thread:
-        """Do so for some seconds, in a thread that has begun when this returns."""
-        begun = threading.Event()
+        """Do so for some seconds, in a thread that has begun when this returns. Raises KeyError."""
+        organization_id, begun = self.entry(organization)["_id"], threading.Event()
 
         def hold() -> None:
-            with self.fenced(organization):
+            try:
+                with self.fenced(organization_id):
+                    begun.set()
+                    threading.Event().wait(seconds)
+            finally:
                 begun.set()
-                threading.Event().wait(seconds)
 
         thread = threading.Thread(target=hold, daemon=True)
         thread.start()

@@ -393,7 +393,7 @@ class InTransaction:
 
     def open(self, verb: str, **fields: Any) -> Opened:
         self._channel.charge(1)
-        with self.bounded():
+        with self.bounded(_seconds(fields)):
             options = received(self._codec_options)
             return self._channel.open_cursor(verb, fields, options, self.session)
 
@@ -419,21 +419,22 @@ class InTransaction:
         """The way to the collection."""
         return self._channel
 
-    def bounded(self) -> AbstractContextManager[Any]:
-        """Bound the body by what is left of the transaction's time. It is not set for all of the
-        transaction: the caller may end that in another context than the one that began it."""
-        return pymongo.timeout(max(self._deadline - time.monotonic(), 0.001))
+    def bounded(self, seconds: float = limits.TRANSACTION_SECONDS) -> AbstractContextManager[Any]:
+        """Bound the body by what is left of the transaction's time, and by ``seconds``. It is not
+        set for all of the transaction: the caller may end that in another context than the one that
+        began it."""
+        return pymongo.timeout(max(min(self._deadline - time.monotonic(), seconds), 0.001))
 
     def _send(self, verb: str, fields: dict[str, Any], options: CodecOptions) -> dict[str, Any]:
         self._channel.charge(statements_of(fields))  # whose transaction has waited at its beginning
-        with self.bounded():
+        with self.bounded(_seconds(fields)):
             return self._channel.send(verb, fields, options, self.session)
 
 
 def _seconds(fields: dict[str, Any], seconds: float = limits.OPERATION_SECONDS) -> float:
     """The time limit of a command, which the driver sends; so it is taken out of ``fields``."""
     given = fields.pop("maxTimeMS", None)
-    return seconds if given is None else min(given / 1000, seconds)
+    return min(given / 1000, seconds) if given else seconds  # 0 is no limit, as by PyMongo
 
 
 def write_options(codec_options: CodecOptions) -> CodecOptions:

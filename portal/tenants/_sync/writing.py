@@ -312,7 +312,7 @@ class Writing:
             channel = self._execution.channel(located, session)
             return channel.send_unfenced("findAndModify", command, options, session)
 
-        seconds = limits.TRANSACTION_SECONDS if max_time_ms is None else max_time_ms / 1000
+        seconds = max_time_ms / 1000 if max_time_ms else limits.TRANSACTION_SECONDS
         with pymongo.timeout(seconds):
             found = (self._execution.transact(body))["value"]
         if isinstance(found, RawBSONDocument):

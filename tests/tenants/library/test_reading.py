@@ -1,6 +1,7 @@
 """Reading an organization's documents."""
 
 import asyncio
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import uuid4
@@ -140,6 +141,25 @@ def test_a_result_whose_read_was_cancelled_leaves_nothing_out(fake, acme, failin
         return
     with pytest.raises(errors.CursorLost):
         in_a_loop(work())
+
+
+@pytest.mark.parametrize("where", ["alone", "in a transaction"])
+def test_the_time_that_is_given_bounds_a_command(store, failing, where):
+    """0 is none that is given, and leaves the usual one."""
+    store.insert_one({"_id": 1})
+    with ExitStack() as stack:
+        if where == "in a transaction":
+            store = stack.enter_context(store.transaction())
+        read = store.find_one({}, max_time_ms=0)
+        assert read == store.find_one_and_update({}, {"$set": {"n": 1}}, max_time_ms=0)
+        failing("find", {"times": 1}, blockConnection=True, blockTimeMS=1000)
+        stack.enter_context(pytest.raises(PyMongoError))
+        store.find_one({}, max_time_ms=100)
+
+
+def test_a_command_without_a_time_has_the_usual_one():
+    seconds = library("_sync.execution")._seconds
+    assert seconds({"maxTimeMS": 0}) == seconds({}) == library("limits").OPERATION_SECONDS
 
 
 @own_collection
