@@ -57,7 +57,8 @@ class PartialWrite(TenantError):
 @dataclass(eq=False)
 class CursorLost(TenantError):
     """The collection was renamed, or moved, while a result was read, or a read of it was broken
-    off; and its order doesn't tell where to go on. ``read`` documents were returned. Sorted by ``_id`` alone, a result goes on."""
+    off; and its order doesn't tell where to go on. ``read`` documents were returned. Sorted by
+    ``_id`` alone, a result goes on."""
 
     words = "renamed, moved or broken off after {read} were read: read again, or sort by _id alone"
     read: int

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bson.raw_bson import RawBSONDocument
+
 from ..arguments import (
     Document,
     Sort,
@@ -15,8 +17,6 @@ from ..arguments import (
 )
 from ..errors import NotOffered
 from ..queries import COUNTING, check_filter, check_pipeline
-from bson.raw_bson import RawBSONDocument
-
 from .cursors import AsyncFound, AsyncResults
 from .execution import AsyncExecution
 

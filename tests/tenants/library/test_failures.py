@@ -171,6 +171,11 @@ def test_a_write_during_an_operation_that_doesnt_end_ends_in_the_callers_time(
     assert stored.find() == [{"_id": 1}]
 
 
+def test_a_fence_of_what_is_not_there_is_an_error(fake):
+    with pytest.raises(KeyError, match="nobody"):
+        fake.fence("nobody", 0.2)
+
+
 def test_a_write_during_an_operation_waits_for_its_end(store, fake, acme, stored):
     held = fake.fence(acme, 0.2)
     store.insert_one({"_id": 1})
