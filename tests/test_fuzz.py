@@ -391,7 +391,9 @@ FORMS = {
     "/organizations/<slug>/data/bulk": (
         "changes-0-action",
         "changes-0-field",
+        "changes-0-kind",
         "changes-0-value",
+        "zone",
         "step",
         "expected",
         "edit",
