@@ -93,11 +93,8 @@ def rows_of(move: Move) -> Iterator[tuple[str, str]]:
         yield "asked for", f"{move.requested_for:%Y-%m-%d}"
     size = naturalsize(move.progress.bytes, format="%.3g")
     yield "documents", f"{move.progress.documents:,}, {size}"
-    progress = explaining.progress_of(move)
-    if progress.lag is not None:
-        yield "behind by", f"{progress.lag.total_seconds():.1f} s"
-    if progress.last_change:
-        yield "last change", f"{time_of(progress.last_change)}, at the source"
+    if move.progress.changed_at:
+        yield "last change", f"{time_of(move.progress.changed_at)}, at the source"
     if result := move.verification:
         found = f"{result.differences:,} differed, {result.repaired:,} repaired"
         yield "verified", f"{result.documents:,} documents in {result.ranges:,} ranges, {found}"
