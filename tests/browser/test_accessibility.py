@@ -415,10 +415,14 @@ def test_use_and_limits(page, check, mara):
         "/operator/usage",
         f"{there}/usage?span=hour",
         f"{there}/limits",
-        "/operator/limits",
     ):
         page.goto(path)
         check(page)
+    page.goto("/operator/limits?plan=team")
+    page.fill("#operations", "9")
+    page.get_by_role("button", name="See what it does").click()
+    page.get_by_role("heading", name="What this will do").wait_for()
+    check(page)
 
 
 def test_support_access(page, check, mara):

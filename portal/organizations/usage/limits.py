@@ -256,12 +256,16 @@ def _stored(limits: OwnLimits | None) -> dict[str, int]:
 
 def _check_seen(before: Mapping[str, int], seen: Wanted | None) -> None:
     found = [
-        f"{kind} {before.get(kind, 'none')}, and was {value or 'none'}"
+        f"{kind} {_in_words(before.get(kind))}, and was {_in_words(value)}"
         for kind, value in (seen or {}).items()
         if before.get(kind) != value
     ]
     if found:
         raise LimitsChanged(found)
+
+
+def _in_words(value: int | None) -> str:
+    return "none" if value is None else f"{value:,}"
 
 
 def _changed(before: Mapping[str, int], wanted: Wanted) -> dict[str, int]:
