@@ -80,6 +80,15 @@ def test_a_bug_is_a_page_with_a_number_and_nothing_else(app, visitor, monkeypatc
     assert "ZeroDivisionError" in failed["exception"]
 
 
+@pytest.mark.parametrize(
+    ("method", "error"), [("GET", ServiceUnavailable()), ("POST", TooManyRequests())]
+)
+def test_trying_again_leads_back_to_what_was_asked_for(app, method, error):
+    with app.test_request_context("/login?next=/trash", method=method):
+        page = Page(app.make_response(app.handle_user_exception(error)))
+    assert page.html.find("a", string="Try again")["href"] == "/login?next=/trash"
+
+
 @pytest.mark.attack("C2")
 @pytest.mark.parametrize("path", ["//evil.example/", "/\\evil.example", "/\t/evil.example"])
 def test_trying_again_stays_on_the_site(app, path):

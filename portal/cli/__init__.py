@@ -1,13 +1,9 @@
 """The services as commands: ``flask lifecycle run``, ``flask mail list``, ``flask audit verify``,
 ``flask keys``, ``flask accounts``, ``flask operators``, ``flask people``, ``flask overview``,
-``flask organizations``, ``flask listing``, ``flask restrictions``, ``flask holds``, ``flask
-usage``, ``flask limits``, ``flask support``, ``flask placements``, ``flask applications``,
-``flask clusters``, ``flask moves``, ``flask tenants apply``, ``flask data``, ``flask jobs``,
-``flask migrate status``, ``flask doctor``.
-``flask organizations``, ``flask listing``, ``flask support``, ``flask usage``, ``flask limits``,
-``flask restrictions``, ``flask holds``, ``flask placements``, ``flask applications``, ``flask
-clusters``, ``flask moves``, ``flask tenants apply``, ``flask data``, ``flask jobs``, ``flask
-migrate status``, ``flask doctor``.
+``flask organizations``, ``flask bulk``, ``flask listing``, ``flask restrictions``,
+``flask holds``, ``flask usage``, ``flask limits``, ``flask support``, ``flask placements``,
+``flask applications``, ``flask clusters``, ``flask moves``, ``flask tenants apply``,
+``flask data``, ``flask jobs``, ``flask migrate status``, ``flask doctor``.
 
 Commands need the portal's settings. Beside a ``make run`` with a MongoDB of its own they use
 those that the supervisor stored in ``instance/``.

@@ -20,7 +20,8 @@ def create_provisioning_key(name: str) -> None:
     """Create a provisioning key named NAME and show it once.
 
     With it a program can sign up organizations by POST /org/create, set their plans and regions by
-    PATCH /org/…/plan, and do nothing else.
+    PATCH /org/…/plan, their external ids and metadata by PATCH /org/…/external, and do nothing
+    else.
     """
     try:
         click.echo(credentials.create_provisioning_key(name))

@@ -49,7 +49,7 @@ def retry_operation(organization: str, as_json: bool) -> None:
 @json_option
 @on_database
 def undo_operation(organization: str, as_json: bool) -> None:
-    """Undo the rename, deletion or restore of ORGANIZATION that runs.
+    """Undo the rename, deletion, restore, suspension or end of one that runs of ORGANIZATION.
 
     Exit status: 0 all is as before, 1 that failed and is tried again, 2 the command failed.
     """

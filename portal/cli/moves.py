@@ -74,7 +74,7 @@ _way_back_days = click.option(
     "--way-back-days",
     type=click.IntRange(1, LONGEST_WAY_BACK_DAYS),
     metavar="N",
-    help="Keep the way back for so long; 7 days without it.",
+    help="Keep the way back for so long; WAY_BACK_DAYS without it.",
 )
 _end_credentials = click.option(
     "--end-credentials",

@@ -71,6 +71,7 @@ class TrashedOrganization:
     trashed_at: datetime
     trashed_by: str | None
     purge_at: datetime
+    held: bool
     running: str | None
     slug_taken: bool
     locked_out: bool
@@ -303,6 +304,7 @@ def _as_trashed(account_id: ObjectId) -> list[dict[str, Any]]:
         "slug": "$slug",
         "trashed_at": "$trashed_at",
         "purge_at": "$purge_at",
+        "held": {"$eq": ["$held", True]},
         "trashed_by": {
             "$ifNull": [{"$first": "$found.email"}, {"$first": "$event.actor_name"}, None]
         },

@@ -188,7 +188,7 @@ def _page(response: ErrorResponse) -> str:
     """The page of an error; that of a server error reads nothing from the database."""
     server_error = response.status >= 500
     viewer = None if server_error else current_user._get_current_object()
-    retry_path = request.path if request.method == "GET" else "/"
+    retry_path = stale_forms.page_of_form() or "/"
     in_console = _is_in_console(viewer)
     if in_console and response.words in (ERROR_MESSAGES[404][2], NotFound.message):
         response = replace(response, words=NOT_IN_CONSOLE)
@@ -196,7 +196,7 @@ def _page(response: ErrorResponse) -> str:
         "errors/error.html",
         layout="operators/base.html" if in_console else "base.html",
         error=response,
-        again=same_site_path(retry_path, "/") if server_error else None,
+        again=same_site_path(retry_path, "/") if server_error or response.status == 429 else None,
         actions=response.actions or _default_actions(response, viewer, in_console),
         request_id=g.get("request_id"),
         current_user=viewer,

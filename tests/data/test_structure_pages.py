@@ -269,5 +269,5 @@ def test_in_a_shared_collection_pages_say_what_would_change_that(mara):
         page = mara.get(f"/organizations/harbour-club/data/{path}")
         assert page.status == 200
         assert "shares a collection with others" in page.text
-        assert page.html.find("a", string="see where it lives")
+        assert page.html.find("a", string="where it lives")
     assert mara.get("/organizations/harbour-club/data/shape").status == 200

@@ -95,6 +95,11 @@ def test_a_person_is_found_by_id_and_the_newest_are_first_without_anything_typed
     assert emails(find_people("")) == [second.email, first.email]
     transaction(partial(changing.blocking.block, first.id, "x", BY_COMMAND))
     assert emails(find_people("", blocked=True)) == [first.email]
+    an_account("d@else.example")
+    for typed in ("a@", "@acme", "acme.example", str(first.id)):
+        assert emails(find_people(typed, blocked=True)) == [first.email], typed
+    for typed in ("b@", "@else", "else.example", str(second.id)):
+        assert emails(find_people(typed, blocked=True)) == [], typed
 
 
 def test_long_lists_have_pages_that_neither_repeat_nor_skip_anybody(app, monkeypatch):

@@ -47,6 +47,7 @@ from portal.organizations.moving.managing import abort_move
 from portal.organizations.restrictions.errors import HoldNotFound, HoldTooLate
 from portal.organizations.restrictions.holding import release_hold, set_hold
 from portal.organizations.storage import tenant_of
+from tests.accounts.letters import Letters
 from tests.factories import (
     a_context,
     a_member,
@@ -55,6 +56,7 @@ from tests.factories import (
     collections_in,
     fresh,
     the_owner,
+    verify,
 )
 from tests.organizations.moving.carrying import a_ready_move, run_due_movers
 from tests.program import Program, fault
@@ -405,6 +407,22 @@ def test_an_owner_who_purges_one_that_is_held_reads_why_not(app):
     in_trash = ("DELETE", f"/org/trash/{organization.id}")
     assert fault(person.ask(*in_trash))[:2] == (409, "legal_hold")
     assert fresh(organization).state == OrganizationState.TRASHED
+
+
+def test_no_page_or_mail_promises_the_purge_of_one_that_is_held(app, visitor, office):
+    organization = with_a_document()
+    owner = the_owner(organization)
+    verify(owner.email)
+    hold(organization)
+    trash_organization(fresh(organization), None, a_context(owner))
+    visitor.log_in(owner.email)
+    trash = visitor.get("/trash")
+    for page in (trash, visitor.get(f"/trash/{organization.id}")):
+        assert "not while a legal hold is on it" in page.text
+    assert "Purge now" not in trash.text
+    told = Letters(app, office).text(owner.email, "Acme Corp is in the trash")
+    assert "as long as a legal hold is on it" in told
+    assert "deleted for good" not in told
 
 
 @pytest.mark.parametrize("kind", list(Restriction))

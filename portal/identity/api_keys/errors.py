@@ -9,8 +9,9 @@ class NotForProvisioning(Refused):
     code = "provisioning_only"
     title = "This key may not do this"
     message = (
-        "A provisioning key is for POST /org/create and PATCH /org/…/plan, and nothing else. Send "
-        "an organization’s key, or the token of a person. Nothing was changed."
+        "A provisioning key is for POST /org/create, PATCH /org/…/plan and PATCH /org/…/external, "
+        "and nothing else. Send an organization’s key, or the token of a person. Nothing was "
+        "changed."
     )
 
 
@@ -20,8 +21,8 @@ class ProvisioningRequired(Refused):
     code = "provisioning_required"
     title = "Only a provisioning key may do this"
     message = (
-        "Plans and regions are set by whoever runs the portal: send a provisioning key, or ask "
-        "them. Nothing was changed."
+        "Plans, regions, external ids and metadata are set by whoever runs the portal: send a "
+        "provisioning key, or ask them. Nothing was changed."
     )
 
 

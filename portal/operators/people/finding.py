@@ -64,35 +64,33 @@ def find_people(
 ) -> FoundPeople:
     """The people whose address begins with what was typed, the one with exactly this address first;
     those of a domain for ``@acme.example``, also without the ``@`` where no address begins with it;
-    the one with an id. Without anything typed everybody, the newest first, or those who are
-    ``blocked``.
+    the one with an id. Without anything typed everybody, the newest first. Of all these only those
+    who are ``blocked``, if that is asked for.
 
     ``before`` and ``after`` are sort keys of a page.
     """
     typed = typed.strip()[:LONGEST_TYPED]
     keys = {"before": before, "after": after}
+    wanted = {"blocked_at": {"$exists": True}} if blocked else {}
     if ObjectId.is_valid(typed):
-        return FoundPeople(Way.ID, _page("_id", {"_id": ObjectId(typed)}, "", {}))
-    if blocked:
-        key = {name: _as_id(value) for name, value in keys.items()}
-        return FoundPeople(Way.BLOCKED, _page("_id", {"blocked_at": {"$exists": True}}, "", key))
+        return FoundPeople(Way.ID, _page("_id", {"_id": ObjectId(typed), **wanted}, "", {}))
     if not typed:
         key = {name: _as_id(value) for name, value in keys.items()}
-        return FoundPeople(Way.ALL, _page("_id", {}, "", key))
+        return FoundPeople(Way.BLOCKED if blocked else Way.ALL, _page("_id", wanted, "", key))
     if typed.startswith("@"):
-        return _of_domain(typed[1:], keys)
+        return _of_domain(typed[1:], wanted, keys)
     prefix = _folded(typed)
-    found = _page("email_key", {"email_key": _range(prefix)}, prefix, keys)
+    found = _page("email_key", {"email_key": _range(prefix), **wanted}, prefix, keys)
     # A domain as people type it elsewhere, where nobody's address begins so.
     domain = _TYPED_DOMAIN.fullmatch(typed)
     if not found.rows and domain:
-        return _of_domain(domain[1], keys)
+        return _of_domain(domain[1], wanted, keys)
     return FoundPeople(Way.PREFIX, found)
 
 
-def _of_domain(typed: str, keys: dict[str, str | None]) -> FoundPeople:
-    prefix = _folded_domain(typed)
-    found = _page("email_by_domain", {"email_by_domain": _range(prefix)}, "", keys)
+def _of_domain(typed: str, wanted: dict[str, Any], keys: dict[str, str | None]) -> FoundPeople:
+    found_by = {"email_by_domain": _range(_folded_domain(typed)), **wanted}
+    found = _page("email_by_domain", found_by, "", keys)
     return FoundPeople(Way.DOMAIN, found)
 
 

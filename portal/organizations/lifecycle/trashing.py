@@ -300,6 +300,7 @@ def _about_trashed(mail: Mail) -> dict[str, Any] | None:
         "name": organization.name,
         "trashed_by": _deleter_as_subject(organization),
         "purge_at": organization.purge_at,
+        "held": bool(organization.held),
         "link": link("organizations.trashed", organization_id=organization.id),
     }
 

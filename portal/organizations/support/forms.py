@@ -38,7 +38,8 @@ class GrantForm(IdempotentForm):
         """Fill in what was asked for, unless the form was submitted."""
         if not self.is_submitted():
             self.documents.data = _WITH if with_documents else _WITHOUT
-            self.hours.data = str(hours) if hours in HOURS else str(max(HOURS))
+            # No more than that, where it isn't among those that are offered.
+            self.hours.data = str(max(offered for offered in HOURS if offered <= hours))
 
 
 class ReasonedGrantForm(GrantForm):

@@ -118,6 +118,12 @@ def test_who_has_asked_is_led_to_the_question(desk, acme):
     assert desk.get(f"{there}/ask").location == there
 
 
+def test_hours_that_are_not_offered_give_no_more_than_was_asked_for(owner):
+    grant = ask(acme_corp(), hours=5)
+    page = owner.get(f"/organizations/acme-corp/support/{grant.id}")
+    assert page.html.select_one("[name=hours] [selected], [name=hours][checked]")["value"] == "4"
+
+
 def test_an_owner_declines_and_nothing_is_shown(desk, owner):
     there = f"/operator/organizations/{acme_corp().id}/support"
     desk.post(f"{there}/ask", {"reason": "Import stops", "documents": "with", "hours": "8"})
