@@ -64,11 +64,13 @@ def create_index(name: str) -> Answer:
     In the background where it takes longer than 2.5 seconds: its `state` says `building` then.
     After 10 minutes it fails. One that could not be built stays in the list until it is dropped
     or built again. For lists sorted by a field, end the keys with `_id`. One with
-    `expire_after_seconds` by which documents would be deleted at once wants `deletes: true`.
+    `expire_after_seconds` by which documents would be deleted at once wants `deletes: true`; who
+    sends another one may read documents, too.
     """
     access = access_to_documents(name, "indexes.manage")
     spec, deletes = _asked()
     if not deletes and spec.expire_after_seconds is not None:
+        access.require("documents.read")  # it tells how many there are
         _check_expiring(access, spec)
     index = index_builds.create_index(access, spec, request_context())
     return {"index": _shown(index)}, 201 if index.state == services.READY else 202, {}

@@ -149,19 +149,23 @@ def set_rules(name: str) -> dict[str, Any]:
     """Put rules into force
 
     In place of those that are; a null schema ends them. With `breaking`, they are tried first, and
-    refused if more documents break them, or more of a random sample where all would take too long.
+    refused if more documents break them, or more of a random sample where all would take too long
+    (`tried` is what a trial said of a sample before): whoever sends it may read documents, too.
     `moderate` leaves documents that break them already be until they fit once; `warn` lets writes
     through that break them.
     """
     access = access_to_documents(name, "indexes.manage")
-    body = body_query(structure_schemas.RulesBody)
+    body, known = body_query(structure_schemas.RulesBody), None
+    if "breaking" in body:
+        access.require("documents.read")  # it tells how many there are
+        known = services.Known(body["breaking"], body.get("tried"))
     services.set_rules(
         access,
         body["schema"],
         request_context(),
         level=body.get("level", services.MODERATE),
         action=body.get("action", services.REFUSE),
-        known=services.Known(body["breaking"]) if "breaking" in body else None,
+        known=known,
     )
     return {}
 

@@ -100,6 +100,13 @@ class RulesBody(Body):
         validate=ma.validate.Range(0, MOST_BREAKING),
         metadata={"description": "as many documents may break them", "example": 0},
     )
+    tried = fields.Integer(
+        validate=ma.validate.Range(1),
+        metadata={
+            "description": "of a sample of so many, as a trial that was not complete told it",
+            "example": 1000,
+        },
+    )
 
 
 class RulesAnswer(Success):

@@ -161,6 +161,11 @@ def drop_index(slug: str, name: str) -> None:
     help="With --set, --put-back: as many may break it; "
     f"above {services.MOST_BREAKING}, any number.",
 )
+@click.option(
+    "--of",
+    type=click.IntRange(1),
+    help="With --although: of a sample of so many, as --try told it.",
+)
 @click.option("--strict", is_flag=True, help="With --set: refuse later writes to those, too.")
 @click.option("--end", is_flag=True, help="End the rules in force.")
 @click.option("--former", is_flag=True, help="Show what was in force before.")
@@ -173,6 +178,7 @@ def rules(
     tried: Any,
     given: Any,
     although: int,
+    of: int | None,
     strict: bool,
     end: bool,
     former: bool,
@@ -185,7 +191,7 @@ def rules(
     with refusals():
         access, context = access_to(slug), RequestContext(OPERATOR)
         seen = operator_access(access.organization)
-        known = services.Known(although)
+        known = services.Known(although, of)
         if propose:
             _print_schema(propose_rules(seen).schema)
         elif tried:

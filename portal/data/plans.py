@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from itertools import takewhile
 from typing import Any
 
+import pymongo
 from bson.regex import Regex
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 
 from portal.data.errors import IndexNeeded, NeedsOwnPlacement, QueryTooSlow
 from portal.data.lacking_indexes import note_refused, note_slow
@@ -17,6 +18,7 @@ from portal.documents.organizations import Organization, Strategy
 from portal.tenants import Tenant
 
 MOST_SCANNED = 100_000
+_LOOKED_SECONDS = 1
 _WHOLE_INDEX = ["[MinKey, MaxKey]"], ["[MaxKey, MinKey]"]
 # What the index of ``_id`` bounds.
 _BOUNDS = frozenset({"$eq", "$in", "$gt", "$gte", "$lt", "$lte"})
@@ -72,14 +74,22 @@ def check_sortable(
 
     MongoDB sorts a list by one of its elements, and the bounds of a page compare the list: it would
     be on two pages, or on none. An index that gives the order knows whether it has any. Without
-    one, documents are looked at one by one, as they were for the sort.
+    one, documents are looked at one by one, for _LOOKED_SECONDS at most: what isn't found by then
+    is told where a page ends at it.
     """
     lists = lists_on(sort)
     names = [name for name in sort if name != "_id"]
     if not lists or _knows_no_lists(organization, query, sort, names):
         return
     wanted = {"$and": [query, lists]} if query else lists
-    if any(True for _ in handle.find(wanted, {"_id": 1}, limit=1, comment=comment)):
+    try:
+        with pymongo.timeout(_LOOKED_SECONDS):
+            found = [*handle.find(wanted, {"_id": 1}, limit=1, comment=comment)]
+    except PyMongoError as error:
+        if not error.timeout:
+            raise
+        return
+    if found:
         raise unsortable(" or ".join(names))
 
 

@@ -84,7 +84,9 @@ def as_extended_json(text: str) -> str | None:
             return None
         try:
             written.append(_written(found))
-        except (ValueError, IndexError, KeyError, TypeError, struct.error, OverflowError):
+        except (
+            ValueError, IndexError, KeyError, TypeError, struct.error, OverflowError, RecursionError
+        ):  # fmt: skip
             return None
         position = found.end()
     return "".join(written)

@@ -242,6 +242,16 @@ def test_an_index_tells_that_nothing_is_a_list(writer, stored, commands):
     assert len(writer.ids(sort='{"a": 1}', limit=10)) == 30
 
 
+def test_a_look_for_lists_that_takes_long_refuses_nothing(writer, stored, monkeypatch):
+    """An index keeps the mark of a list that was there once."""
+    stored.insert_many({"_id": n, "a": n} for n in range(20))
+    stored.insert_one({"_id": "x", "a": [1]})
+    stored.create_index([("a", 1), ("_id", 1)])
+    stored.delete_one({"_id": "x"})
+    monkeypatch.setattr(plans, "_LOOKED_SECONDS", 1e-6)
+    assert len(writer.ids(sort='{"a": 1}', limit=10)) == 20
+
+
 def test_nothing_goes_on_for_ever_behind_an_id_that_a_query_cannot_carry(writer):
     """A DBPointer is sent as another type, which is less: it would be behind itself."""
     pointer = '{"$dbPointer": {"$ref": "a", "$id": {"$oid": "0123456789abcdef01234567"}}}'

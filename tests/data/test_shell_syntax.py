@@ -137,6 +137,12 @@ def test_what_the_page_shows_as_json_is_read_as_the_same_bytes():
     assert read(extended_json.parse, text) == document
 
 
+@pytest.mark.parametrize("name", ["Timestamp", "Code", "Binary.fromInt8Array(Int8Array"])
+def test_what_is_nested_without_end_is_no_value(name):
+    text = f"{{a: {name}({'[' * 1500}{']' * 1500}{')' * (1 + name.count('('))}}}"
+    assert as_extended_json(text) is None
+
+
 @pytest.mark.parametrize(
     "part",
     ["/*", "//", "'", '"', "/", "ObjectId(", "{a:", "[", "a", "\\", "`", "''+", "'a' + ", "Code((",

@@ -132,10 +132,10 @@ def test_commands_tell_shape_and_change_indexes_and_rules(runner, some, tmp_path
     tried = runner("data", "rules", "acme-corp", "--try", str(schema), ends=1)
     assert "1 of all 40 documents break them." in tried
     assert "is the text “0”, not int32" in tried
-    assert "more than you were told" in runner(
-        "data", "rules", "acme-corp", "--set", str(schema), ends=2
-    )
-    runner("data", "rules", "acme-corp", "--set", str(schema), "--although", "1")
+    put = ("data", "rules", "acme-corp", "--set", str(schema))
+    assert "more than you were told" in runner(*put, ends=2)
+    assert "more than you were told" in runner(*put, "--although", "1", "--of", "900", ends=2)
+    runner(*put, "--although", "1")
     assert '"bsonType": "int"' in runner("data", "rules", "acme-corp")
     runner("data", "rules", "acme-corp", "--end")
     assert "No JSON Schema" in runner("data", "rules", "acme-corp")
@@ -158,6 +158,8 @@ def test_what_tells_values_is_for_who_may_read_documents_too(app, acme):
         ("GET", "rules/proposal", None),
         ("POST", "rules/try", '{"schema": {"required": ["a"]}}'),
         ("POST", "indexes/check", '{"keys": {"a": 1}, "unique": true}'),
+        ("POST", "indexes", '{"keys": {"a": 1}, "expire_after_seconds": 60}'),
+        ("PUT", "rules", '{"schema": {"required": ["a"]}, "breaking": 0}'),
     ):
         answer = keeper.send(method, f"/org/acme-corp/{path}", body)
         assert fault(answer)[:2] == (403, "forbidden")

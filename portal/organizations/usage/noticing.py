@@ -129,7 +129,7 @@ def _operations_per_second(
     busiest: dict[tuple[ObjectId, str], int] = {}
     for hour in hours:
         one = hour["organization"]
-        for number, counts in hour["minutes"].items():
+        for number, counts in hour.get("minutes", {}).items():
             if (one, hour["hour"].replace(minute=int(number))) in minutes:
                 per_second = counts.get("operations", 0) // _MINUTE_SECONDS
                 busiest[one, OPERATIONS] = max(busiest.get((one, OPERATIONS), 0), per_second)

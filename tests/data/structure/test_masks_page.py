@@ -84,6 +84,7 @@ def test_a_suggestion_names_the_views_that_viewers_would_lose(ada, acme, documen
         ("By bank", urlencode({"filter": '{"iban": {"$gt": "DE"}}'})),
         ("Towns", "sort=city"),
         ("Mails", "sort=contact.email"),
+        ("Kept by another version", r'c=["iban","is","text","\ud800"]'),
     ):
         DocumentView(
             organization=acme.id, name=name, name_key=name, query=query, created_at=clock.now()

@@ -224,7 +224,7 @@ def test_what_the_store_measured_reaches_the_notices(acme):
 
 
 def test_levels_that_are_none_tell_nobody_anything(acme, reporting):
-    set_limits(acme, documents=10)
+    set_limits(acme, documents=10, operations=10)
     for levels in ("x", {"documents": "9"}, {"documents": [None]}, {"documents": []}, [1]):
         reporting(row(acme, levels=levels), seconds=1)
     roll_up()
