@@ -66,7 +66,6 @@ _SEEN = {
 }
 _SWITCH = {
     "description": "when it switches: as soon as it is verified, unless said otherwise",
-    "example": "in hours",
 }
 _AT = {"description": "for `at` alone: switched then, or as soon after as it can be"}
 _DAYS = {

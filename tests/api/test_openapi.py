@@ -185,6 +185,8 @@ def test_every_query_parameter_there_is_is_documented(document):
         "list_members_as_operator": {"after"},
         "list_notes": {"after"},
         "start_move_as_operator": {"dry_run"},
+        "approve_move_as_operator": {"dry_run"},
+        "end_way_back_as_operator": {"dry_run"},
         "list_bulk_results": {"after", "outcome"},
         "rename_organization_as_operator": {"dry_run"},
         "trash_organization_as_operator": {"dry_run"},

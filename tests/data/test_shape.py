@@ -5,7 +5,7 @@ import datetime
 import pytest
 from bson import Binary, DatetimeMS, Decimal128, Int64, ObjectId, Timestamp, decode, encode
 from bson.codec_options import CodecOptions, DatetimeConversion
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from portal.data.access import operator_access
@@ -146,6 +146,8 @@ EXACT = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(documents=DOCUMENTS)
+@example(documents=[{"a": [[{"a": None}, {"a": ObjectId()}]]}])
+@example(documents=[{"a": [[[{"a": None}, {"a": ObjectId()}]]]}, {"a": [{"a": ObjectId()}]}])
 def test_each_link_matches_exactly_what_it_says(acme, stored, documents):
     stored.delete_many({})
     stored.insert_many([{"_id": n, "data": each} for n, each in enumerate(documents)])

@@ -492,7 +492,6 @@ def test_suspensions_are_lifted_for_one_cause_and_others_stay(three):
 
 
 @pytest.mark.attack("O1")
-@pytest.mark.attack("O4")
 def test_a_suspension_that_comes_after_the_plan_stays(three):
     """Also where the first one has been lifted since."""
     acme, kestrel, _ = three

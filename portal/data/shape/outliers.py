@@ -194,8 +194,10 @@ def _plain(root: Node, path: Path, condition: _Condition) -> dict[str, Any]:
     for position, step in enumerate(path):
         node = node.children[step]
         if step is Step.ITEM:
-            inner = _plain(node, path[position + 1 :], condition)
             rest = path[position + 1 :]
+            inner = _plain(node, rest, condition)
+            if rest and rest[0] is Step.ITEM:  # a list in a list has no name
+                inner = inner[""]
             conditions[".".join(names)] = {"$elemMatch": inner if rest else condition.operators}
             return conditions
         names.append(str(step))

@@ -151,7 +151,6 @@ def a_plan(organization, plan="team", **figures):
         OrganizationFigures(id=organization.id, **values).save()
 
 
-@pytest.mark.attack("O8")
 def test_limits_of_a_plan_are_told_first_then_set(desk, acme):
     a_plan(acme, documents=400, bytes=5)
     a_plan(an_organization("Kestrel"), documents=3, bytes=5)
@@ -187,7 +186,6 @@ def test_limits_of_a_plan_that_others_changed_are_told_and_not_set(desk):
     assert limits.plans_with_limits()[0].limits.documents == 50
 
 
-@pytest.mark.attack("O9")
 def test_limits_of_a_plan_that_add_up_beyond_a_cluster_are_told(desk, acme):
     a_plan(acme)
     usage = {"operations": 3600 * 10}
