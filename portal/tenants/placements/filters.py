@@ -161,8 +161,9 @@ class Filters:
             if not isinstance(operand, list | tuple) or any(map(_is_no_value, operand)):
                 return None
             return {operator: [self._storable(each) for each in operand]}
-        if operator == "$all" and _is_single(operand) and not _is_no_value(operand[0]):
-            return {"$eq": self._storable(operand[0])}
+        if operator == "$all" and (values := _values_of(operand)):
+            wanted = [self._storable(each) for each in values]
+            return {"$eq": wanted[0]} if len(operand) == 1 else {"$all": wanted}
         if operator in ("$eq", "$ne"):
             return {operator: self._storable(operand)}
         if operator in _BOUNDS and not isinstance(operand, _PATTERNS):
@@ -291,6 +292,14 @@ def _is_no_value(value: Any) -> bool:
     return isinstance(value, _PATTERNS) or is_operators(value)
 
 
+def _values_of(operand: Any) -> list[Any]:
+    """The values among what ``$all`` asks for; an upsert takes one of them for the ``_id``, and is
+    refused where there are more."""
+    if not isinstance(operand, list | tuple):
+        return []
+    return [each for each in operand if not _is_no_value(each)]
+
+
 def _is_single(value: Any) -> bool:
     """Tell whether these are one value, which the server looks for as it does by ``$eq``."""
     if not isinstance(value, list | tuple) or not value:
@@ -303,4 +312,5 @@ def _is_equality(condition: Any) -> bool:
     """Tell whether an upsert gets a value from this condition."""
     if not is_operators(condition):
         return not isinstance(condition, _PATTERNS)
-    return "$eq" in condition or any(_is_single(condition.get(name)) for name in ("$in", "$all"))
+    by_all = _values_of(condition.get("$all"))
+    return "$eq" in condition or bool(by_all) or _is_single(condition.get("$in"))
