@@ -163,7 +163,7 @@ def of_the_image(instruction):
 
 
 def its_place():
-    """Where the image listens unless told otherwise."""
+    """The image listens there unless told otherwise."""
     words = [word for first, *words in dockerfile()[-1] if first == "ENV" for word in words]
     return {name: value for name, _, value in (w.partition("=") for w in words) if name in PLACE}
 

@@ -122,7 +122,7 @@ class ThrottleMoveBody(MoveSeenBody):
 
 
 class ApproveMoveBody(SwitchMoveBody):
-    """Where to, and when it switches: as owners have asked where it isn't said."""
+    """The target of a move, and when it switches: as owners have asked where it isn't said."""
 
     strategy = schemas.Choice("Strategy", validate=ma.validate.OneOf(list(Strategy)))
     cluster = fields.String(metadata={"example": "fra-2"})

@@ -190,7 +190,7 @@ class LoadInfo(Response):
 
 
 class LimitsPlanInfo(Response):
-    """What other limits of a plan will do. `more` than the organizations that were counted may
+    """The effect that other limits of a plan will have. `more` than the organizations that were counted may
     have it."""
 
     plan = fields.String(required=True, metadata={"example": "team"})

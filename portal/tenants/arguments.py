@@ -195,7 +195,7 @@ def _includes(value: Any) -> bool:
 
 
 def _flag(value: Any) -> bool | None:
-    """What a projection says of a field, where that is no more than whether it is there."""
+    """The flag of a field in a projection, if that is all that is said of it."""
     if isinstance(value, Decimal128):
         value = value.to_decimal()
     return bool(value) if isinstance(value, int | float | Decimal) else None

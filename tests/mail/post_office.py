@@ -21,7 +21,7 @@ logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 
 class PostOffice:
-    """What it was handed, for whom, by which greeting, and how it answers what comes next.
+    """A record of all that it was handed, for whom and by which greeting, and its next answers.
 
     ``answers`` are replies to the next messages in turn; after them, and for ``None``, it takes
     what comes. ``taken`` is called with each message before that is acknowledged.

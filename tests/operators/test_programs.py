@@ -160,7 +160,7 @@ def test_metadata_on_the_page_leaves_alone_what_came_meanwhile(desk, program, ac
 
 
 def test_a_form_that_was_opened_before_takes_nothing_away(desk, program, acme):
-    """What somebody didn't change in it stays, whatever it has become."""
+    """A value that nobody changed in it stays, whatever it has become."""
     here = f"/operator/organizations/{acme.id}"
     program.ask("PATCH", path(acme, "/external"), {"metadata": {"crm": "A", "tier": "2"}})
     plan, metadata = desk.hidden(f"{here}/plan"), desk.hidden(f"{here}/metadata")

@@ -255,7 +255,7 @@ def _renamed(handle: Any, query: dict[str, Any], change: RenameField) -> tuple[i
 
 
 def _pair(document: bytes, changes: Changes, mask: Mask) -> Pair:
-    """What changes, told as who asks may read it: a list counts as one value."""
+    """The changes, told as whoever asks may read them: a list counts as one value."""
     changed = changes.applied(document)
     shown = mask.hide(document)
     if isinstance(changed, Refusal):

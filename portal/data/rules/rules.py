@@ -106,7 +106,7 @@ class Trial:
 
     @property
     def known(self) -> Known:
-        """What is known by it."""
+        """The knowledge that it gives."""
         if self.more:
             return Known(MOST_BREAKING + 1)
         return Known(self.breaking, None if self.complete else self.tried)

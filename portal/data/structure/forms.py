@@ -174,7 +174,7 @@ class RulesForm(IdempotentForm):
 
     @property
     def known(self) -> Known | None:
-        """What the page that was sent told of documents that break them."""
+        """The number of documents that break them, as the page that was sent told it."""
         breaking = _whole(self.breaking.data)
         return None if breaking is None else Known(breaking, _whole(self.sampled.data))
 

@@ -52,7 +52,7 @@ CHUNK_BYTES = 8 * 1024 * 1024
 PAGE_BYTES = 2 * 1024 * 1024
 PAGE_SECONDS = 30
 COUNTING_SECONDS = 1.5
-"""What is left of a request's time has to do for all else."""
+"""The rest of a request's time has to do for all else."""
 _MOST_PAGE_BYTES = 4 * PAGE_BYTES
 _FIRST_PAGE, _LARGEST_PAGE = 100, 20_000
 

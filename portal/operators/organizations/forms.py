@@ -96,7 +96,7 @@ class ExternalForm(SeenForm):
 
     @property
     def changes(self) -> dict[str, Any]:
-        """What was changed, as ``set_external`` takes it: of the metadata the entries, with
+        """The changes, as ``set_external`` takes them: of the metadata the entries, with
         ``None`` for one that was shown and is gone. Raises InvalidMetadata for a line without a
         name."""
         seen = self.seen_values

@@ -49,7 +49,7 @@ class PlanLimitsForm(LimitsForm):
     planned = HiddenField(default="")
 
     def asked(self) -> str:
-        """What is asked for, as a text that is another one for each plan and limits."""
+        """The request, as a text that is another one for each plan and limits."""
         wanted = self.wanted()
         amounts = (str(wanted[kind]) for kind in LimitKind)
         return ",".join((self.plan.data or "", *amounts))

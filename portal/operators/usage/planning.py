@@ -1,4 +1,4 @@
-"""What other limits of a plan will do to its organizations, told before anything is set."""
+"""The effect of other limits of a plan on its organizations, told before anything is set."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -55,7 +55,7 @@ class LimitsPlan:
 
 
 def plan_limits(plan: str, wanted: Wanted) -> LimitsPlan:
-    """What it will do to set these limits of a plan; kinds that aren't named stay. Raises
+    """The effect of setting these limits of a plan; kinds that aren't named stay. Raises
     InvalidLimit."""
     check_limits(wanted)
     stored = PlanLimits.objects(id=plan).first()

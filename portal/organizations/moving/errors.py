@@ -46,7 +46,7 @@ class MoveOpen(Conflict):
 
     @property
     def way_out(self) -> str:
-        """What to do first."""
+        """The advice on what to do first."""
         if self.state == MoveState.REQUESTED:
             return "have that request approved, declined or withdrawn first"
         return "wait for its end, abort it, or end its way back"

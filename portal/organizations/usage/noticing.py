@@ -137,7 +137,7 @@ def _operations_per_second(
 
 
 def _allowed(organization: Organization) -> dict[str, int]:
-    """What the organization may use, by kind, where that is limited."""
+    """The limits that the organization has, by kind."""
     limits = LimitBook().limits_of(organization.id, (0, 0), entitled(organization))
     if limits is None:
         return {}

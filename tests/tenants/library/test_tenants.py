@@ -881,7 +881,7 @@ def test_a_task_that_is_cancelled_leaves_its_stream_to_another(fake, acme, quick
 
 
 def test_a_stream_that_is_cancelled_as_it_goes_on_keeps_its_connection(fake, quick):
-    """Which was closed under it, once the URI was replaced again and another stream was begun."""
+    """It was closed under it, once the URI was replaced again and another stream was begun."""
     tenants = library().AsyncTenants(fake.uri, appname=APPLICATION)
     own = fake.create("own", "database")
 
