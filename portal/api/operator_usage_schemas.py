@@ -190,8 +190,8 @@ class LoadInfo(Response):
 
 
 class LimitsPlanInfo(Response):
-    """The effect that other limits of a plan will have. `more` than the organizations that were counted may
-    have it."""
+    """The effect that other limits of a plan will have. `more` than the organizations that were
+    counted may have it."""
 
     plan = fields.String(required=True, metadata={"example": "team"})
     seen = fields.String(required=True, metadata={"example": "20000,-,500"})

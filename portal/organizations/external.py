@@ -42,7 +42,7 @@ def set_external(
 
 
 def values_of(organization: Organization) -> dict[str, str | None]:
-    """The names by which other systems know it: ``external_id``, and ``metadata.crm`` of an entry."""
+    """The values by which others know it: ``external_id``, and ``metadata.crm`` of an entry."""
     entries = (organization.metadata or {}).items()
     by_name = {f"metadata.{name}": value for name, value in entries}
     return {"external_id": organization.external_id, **by_name}
