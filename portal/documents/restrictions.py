@@ -49,7 +49,8 @@ class Hold(MasterDocument):
     """A legal hold: nothing of the organization's is deleted for good until it is released by its
     id. It doesn't end by itself: on ``until`` somebody looks whether it is still needed.
 
-    ``refused`` are the ways of deleting, by themselves, that it has held up so far.
+    ``refused`` are the ways of deleting, by themselves, that it has held up so far;
+    ``request_key`` is the idempotency key of its request, if any.
     """
 
     organization = fields.ObjectIdField(required=True)
@@ -61,6 +62,7 @@ class Hold(MasterDocument):
     released_at = fields.DateTimeField()
     released_by = fields.ObjectIdField()
     refused = fields.ListField(fields.StringField(), default=None)
+    request_key = fields.StringField()
 
     meta = {
         "collection": "holds",

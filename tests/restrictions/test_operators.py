@@ -134,13 +134,21 @@ def test_a_hold_whose_suspension_is_rolled_back_is_told_to_be_set(
     name = name_restricted(fresh(acme), Restriction.READ_ONLY)
     tenant_database().create_collection(name)
     fields = {"reason": "Case 4711", "read_only": "y", "contact": CONTACT}
-    answer = desk.post(f"{path}/hold", fields)
+    sent = {**desk.hidden(f"{path}/hold"), **fields}
+    answer = desk.send(f"{path}/hold", sent)
     assert answer.status == 409
     assert "is held, but did not become read-only" in answer.text
-    body = {"reason": "Case 4711", "read_only_contact": CONTACT}
-    refused = program_of().post(f"{calls}/hold", body)
-    assert fault(refused)[:2] == (409, "held_only")
+    body, key = {"reason": "Case 4711", "read_only_contact": CONTACT}, {"Idempotency-Key": "k"}
+    program = program_of()
+    for _ in range(2):
+        refused = program.post(f"{calls}/hold", body, headers=key)
+        assert fault(refused)[:2] == (409, "held_only")
     assert (fresh(acme).held, fresh(acme).restricted) == (True, None)
+    tenant_database().drop_collection(name)
+    assert desk.send(f"{path}/hold", sent).status == 303
+    assert program.post(f"{calls}/hold", body, headers=key).status_code == 201
+    assert fresh(acme).restricted == Restriction.READ_ONLY
+    assert (Hold.objects.count(), events(acme).count(("hold_set", "operator"))) == (2, 2)
 
 
 def test_support_sees_and_does_not_act(desk_of, program_of, acme, path, calls):  # noqa: F811

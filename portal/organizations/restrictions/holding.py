@@ -137,14 +137,23 @@ def _write_hold(
     read_only: Reason | None,
 ) -> tuple[Hold, Organization | None]:
     """The hold; and the organization as its suspension begins, if there is one."""
-    hold = Hold(
-        organization=organization.id,
-        reason=reason,
-        until=until,
-        open=True,
-        at=clock.now(),
-        by=context.actor.id or context.account,
-    ).insert()
+    key = context.idempotency_key
+    # Of a request whose suspension was rolled back, which is sent again.
+    first = (
+        key and Hold.objects(organization=organization.id, open=True, request_key=key.id).first()
+    )
+    hold = (
+        first
+        or Hold(
+            organization=organization.id,
+            reason=reason,
+            until=until,
+            open=True,
+            at=clock.now(),
+            by=context.actor.id or context.account,
+            request_key=key and key.id,
+        ).insert()
+    )
     claim_key(context, organization.id, HOLD, hold.id)
     kept = Organization.objects(
         id=organization.id,
@@ -156,14 +165,15 @@ def _write_hold(
         if current and current.operation and current.operation.kind == OperationKind.CREATE:
             raise engine.in_progress(current)
         raise HoldTooLate(organization.name)
-    keep_copy(hold)
-    record(
-        kept,
-        "organization.hold_set",
-        context.origin,
-        hold=str(hold.id),
-        until=f"{until:%Y-%m-%d}" if until else None,
-    )
+    if first is None:
+        keep_copy(hold)
+        record(
+            kept,
+            "organization.hold_set",
+            context.origin,
+            hold=str(hold.id),
+            until=f"{until:%Y-%m-%d}" if until else None,
+        )
     if read_only is None:
         return hold, None
     _, begun = begin_suspension(organization, Restriction.READ_ONLY, read_only, context)
