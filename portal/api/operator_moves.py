@@ -19,8 +19,6 @@ from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import Organization, Strategy
 from portal.operators.access import Operator
 from portal.operators.organization_pages import find_organization
-from portal.operators.organizations.errors import OtherMove
-from portal.operators.organizations.operations import open_move
 from portal.organizations.lifecycle.errors import PoolUnavailable, TenantCollectionMissing
 from portal.organizations.moving import managing, starting, ways_back
 from portal.organizations.moving.changes import check_state
@@ -35,10 +33,12 @@ from portal.organizations.moving.errors import (
     MoveNotFound,
     MoveOpen,
     NotMovable,
+    OtherMove,
     PlanChanged,
     UnreadablePlan,
     WrongMoveState,
 )
+from portal.organizations.moving.finding import open_move
 from portal.organizations.moving.options import (
     LONGEST_P99_MS,
     MOST_PER_SECOND,

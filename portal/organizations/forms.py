@@ -64,6 +64,12 @@ class AdoptForm(ConfirmForm):
     uuid = HiddenField(default="")
 
 
+class MoveForm(IdempotentForm):
+    """Acts on the ``move`` that was shown."""
+
+    move = HiddenField(default="")
+
+
 class RequestMoveForm(IdempotentForm):
     """Asks for a move to another region."""
 

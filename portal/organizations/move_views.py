@@ -9,10 +9,10 @@ from portal.organizations.access import replay
 from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access
 from portal.organizations.credentials import travelling
-from portal.organizations.forms import RequestMoveForm
+from portal.organizations.forms import MoveForm, RequestMoveForm
 from portal.organizations.moves import Phase
 from portal.organizations.moving import requesting
-from portal.web.forms import IdempotentForm, see_other
+from portal.web.forms import see_other
 from portal.web.requests import request_context
 
 blueprint = Blueprint("moves", __name__, url_prefix="/organizations/<slug>/placement/move")
@@ -25,7 +25,9 @@ def show(access: Access) -> ResponseReturnValue:
     shown = moves.shown_move(access.organization)
     if shown is None:
         return redirect(url_for("organizations.placement", slug=access.organization.slug), 303)
-    withdrawing = IdempotentForm() if shown.phase == Phase.REQUESTED else None
+    withdrawing = None
+    if shown.phase == Phase.REQUESTED:
+        withdrawing = MoveForm(data={"move": str(shown.move.id)})
     journey = travelling.journey_of(access.organization)
     return render_page(
         "moves/move.html", access, shown=shown, withdrawing=withdrawing, journey=journey
@@ -48,8 +50,8 @@ def ask(access: Access) -> ResponseReturnValue:
 @blueprint.post("/withdraw")
 @with_access("organization.move")
 def withdraw(access: Access) -> ResponseReturnValue:
-    form = IdempotentForm()
-    if form.submit(lambda: requesting.withdraw_request(access, request_context())):
+    form = MoveForm()
+    if form.submit(lambda: requesting.withdraw_request(access, form.move.data, request_context())):
         return _back(access, "Your request is withdrawn.")
     return show(access)
 
@@ -58,9 +60,8 @@ def withdraw(access: Access) -> ResponseReturnValue:
 @with_access("organization.move")
 @reauthenticated
 def go_back(access: Access) -> ResponseReturnValue:
-    form = IdempotentForm()
-    gone = form.submit(lambda: requesting.go_back(access, request_context()))
-    if gone:
+    form = MoveForm()
+    if form.submit(lambda: requesting.go_back(access, form.move.data, request_context())):
         return _back(access, "It goes back, as soon as the old copy has all that was written.")
     return _way_back_page("back", access, form)
 
@@ -69,16 +70,17 @@ def go_back(access: Access) -> ResponseReturnValue:
 @with_access("organization.move")
 @reauthenticated
 def end(access: Access) -> ResponseReturnValue:
-    form = IdempotentForm()
-    if form.submit(lambda: requesting.end_way_back(access, request_context())):
+    form = MoveForm()
+    if form.submit(lambda: requesting.end_way_back(access, form.move.data, request_context())):
         return _back(access, "The way back has ended. The old copy is deleted.")
     return _way_back_page("end", access, form)
 
 
-def _way_back_page(name: str, access: Access, form: IdempotentForm) -> ResponseReturnValue:
+def _way_back_page(name: str, access: Access, form: MoveForm) -> ResponseReturnValue:
     shown = moves.shown_move(access.organization)
     if shown is None or shown.phase != Phase.WAY_BACK:
         return redirect(url_for(".show", slug=access.organization.slug), 303)
+    form.move.data = str(shown.move.id)
     return render_page(f"moves/{name}.html", access, form, shown=shown)
 
 

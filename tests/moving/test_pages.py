@@ -149,6 +149,18 @@ def test_nobody_goes_back_to_a_cluster_that_is_being_emptied(acme, visitor):
     assert "the cluster europe is being emptied" in refused.text
 
 
+@pytest.mark.parametrize("verb", ["back", "end"])
+def test_another_way_back_than_the_one_that_was_shown_is_left_alone(acme, visitor, verb):
+    shown = a_way_back(acme)
+    hidden = visitor.hidden(f"{HERE}/{verb}")
+    shown.update(unset__open=True, set__state=MoveState.DONE, set__outcome=Outcome.LOST)
+    other = now(a_way_back(acme))
+    page = visitor.send(f"{HERE}/{verb}", hidden)
+    assert page.status == 409
+    assert f"({shown.id}) is lost." in page.text
+    assert now(other).to_mongo() == other.to_mongo()
+
+
 @pytest.mark.parametrize("outcome", Outcome)
 def test_the_end_of_one_is_told(acme, visitor, outcome):
     moved(acme, acme.placement, outcome=outcome, reason="For a reason.")

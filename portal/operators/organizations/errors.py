@@ -24,20 +24,6 @@ class PlanOutdated(Conflict):
         return "; ".join(self.differences)
 
 
-@dataclass
-class OtherMove(Conflict):
-    """The organization's open move isn't the one that somebody acted on; ``seen`` and ``now`` are
-    sentences."""
-
-    name: str
-    seen: str
-    now: str
-
-    code = "other_move"
-    title = "It is another move now"
-    message = "{name}: {seen} {now} Nothing was changed. Look at it again."
-
-
 class UnreadableActionPlan(Malformed):
     """A plan that isn't one that the portal told, or is one of another action."""
 

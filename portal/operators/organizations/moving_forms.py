@@ -5,6 +5,7 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Optional
 
 from portal.documents.moves import Move
+from portal.organizations.forms import MoveForm
 from portal.organizations.moving import starting
 from portal.organizations.moving.options import Options, Switch, Throttle
 from portal.settings.checks import LONGEST_WAY_BACK_DAYS
@@ -15,12 +16,6 @@ _SWITCHES = {
     Switch.IN_HOURS: "In the hours of the placement policy",
     Switch.ON_COMMAND: "When an operator says so",
 }
-
-
-class MoveForm(IdempotentForm):
-    """Acts on the ``move`` that was shown."""
-
-    move = HiddenField(default="")
 
 
 class StartForm(IdempotentForm):

@@ -16,23 +16,22 @@ from portal.operators.organizations.moving_forms import (
     ApproveForm,
     DeclineForm,
     ExtendForm,
-    MoveForm,
     StartForm,
     ThrottleForm,
 )
 from portal.operators.organizations.operations import (
     MOST_SHOWN,
-    open_move,
     open_request,
     open_way_back,
     operations_of,
 )
 from portal.organizations import moves
+from portal.organizations.forms import MoveForm
 from portal.organizations.lifecycle.retrying import why_it_stays
 from portal.organizations.moving import managing, starting, ways_back
 from portal.organizations.moving.errors import PlanChanged
 from portal.organizations.moving.explaining import place_in_words
-from portal.organizations.moving.finding import open_move_of
+from portal.organizations.moving.finding import open_move, open_move_of
 from portal.organizations.moving.planning import Plan, Planned, plan_move, wish_of
 from portal.organizations.moving.wishes import Wish
 from portal.settings.checks import LONGEST_WAY_BACK_DAYS

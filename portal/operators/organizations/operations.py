@@ -3,17 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bson import ObjectId
-
 from portal.audit.trail import ListedEvent
 from portal.documents.audit import AuditEvent, Origin
 from portal.documents.jobs import Job, JobState
 from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import Organization
-from portal.operators.organizations.errors import OtherMove
 from portal.operators.tab_counts import ENDED, UNDONE
-from portal.organizations.moving.errors import MoveNotFound
-from portal.organizations.moving.explaining import describe, place_in_words, title_of
+from portal.organizations.moving.explaining import place_in_words
 from portal.organizations.moving.finding import open_move_of
 
 MOST_SHOWN = 25
@@ -33,17 +29,6 @@ class ShownOperation:
     took: timedelta | None
 
 
-def open_move(organization: Organization, seen: str | None = None) -> Move:
-    """The organization's open move, way back or request; with the id of the one that was ``seen``
-    that one and no other. Raises MoveNotFound where none was named and there is none, OtherMove."""
-    move = open_move_of(organization)
-    if seen is not None and (move is None or str(move.id) != seen):
-        raise OtherMove(organization.name, _seen(organization, seen), _now(move))
-    if move is None:
-        raise MoveNotFound(organization.slug)
-    return move
-
-
 def open_request(organization: Organization) -> Move | None:
     """The move that owners of the organization have asked for, if nobody has decided on it."""
     move = open_move_of(organization)
@@ -54,20 +39,6 @@ def open_way_back(organization: Organization) -> Move | None:
     """The organization's way back, if it can be gone or ended."""
     move = open_move_of(organization)
     return move if move and move.way_back_of and move.state == MoveState.SHADOW else None
-
-
-def _seen(organization: Organization, seen: str) -> str:
-    known = Move.objects(id=seen, organization=organization.id) if ObjectId.is_valid(seen) else None
-    move = known and known.first()
-    if not move:
-        return "it has no such move."
-    return f"{title_of(move)} ({move.id}) is {move.state if move.open else move.outcome}."
-
-
-def _now(move: Move | None) -> str:
-    if move is None:
-        return "No other move is open."
-    return f"{title_of(move)} ({move.id}) is open: {describe(move)}."
 
 
 def operations_of(organization: Organization) -> list[ShownOperation]:

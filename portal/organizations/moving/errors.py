@@ -18,6 +18,20 @@ class MoveNotFound(NotFound):
 
 
 @dataclass
+class OtherMove(Conflict):
+    """The organization's open move isn't the one that somebody acted on; ``seen`` and ``now`` are
+    sentences."""
+
+    name: str
+    seen: str
+    now: str
+
+    code = "other_move"
+    title = "It is another move now"
+    message = "{name}: {seen} {now} Nothing was changed. Look at it again."
+
+
+@dataclass
 class NotMovable(Conflict):
     """The organization can't be moved as it is."""
 
@@ -165,28 +179,6 @@ class MovesNotOffered(Conflict):
         "Whoever runs the portal decides where organizations live, and offers no choice. Nothing "
         "was changed."
     )
-
-
-@dataclass
-class NoWayBack(Conflict):
-    """The organization has no way back: it ended, or there was none."""
-
-    name: str
-
-    code = "no_way_back"
-    title = "There is no way back"
-    message = "{name} has no way back that is open: it has ended, or was gone. Nothing was changed."
-
-
-@dataclass
-class NoRequest(Conflict):
-    """Nobody asked for a move of the organization, or it was decided on."""
-
-    name: str
-
-    code = "no_request"
-    title = "There is no request any more"
-    message = "{name} has no request of a move that is open. Nothing was changed."
 
 
 @dataclass

@@ -7,7 +7,8 @@ from bson import ObjectId
 from portal.database.together import Part, Read, Stages
 from portal.documents.moves import Move
 from portal.documents.organizations import Organization
-from portal.organizations.moving.errors import MoveNotFound
+from portal.organizations.moving.errors import MoveNotFound, OtherMove
+from portal.organizations.moving.explaining import describe, title_of
 
 
 def find_move(move: str | ObjectId) -> Move:
@@ -26,6 +27,17 @@ def find_move(move: str | ObjectId) -> Move:
 def open_move_of(organization: Organization) -> Move | None:
     """The organization's open move or way back, if it has one."""
     return Move.objects(organization=organization.id, open=True).first()
+
+
+def open_move(organization: Organization, seen: str | None = None) -> Move:
+    """The organization's open move, way back or request; with the id of the one that was ``seen``
+    that one and no other. Raises MoveNotFound where none was named and there is none, OtherMove."""
+    move = open_move_of(organization)
+    if seen is not None and (move is None or str(move.id) != seen):
+        raise OtherMove(organization.name, _seen(organization, seen), _now(move))
+    if move is None:
+        raise MoveNotFound(organization.slug)
+    return move
 
 
 def reading_open_move(organization: Organization) -> Part[Move | None]:
@@ -48,6 +60,20 @@ def list_moves(*, only_open: bool = True, most: int = 100) -> Iterable[Move]:
     """The moves and ways back, newest first."""
     wanted = {"open": True} if only_open else {}
     return Move.objects(**wanted).order_by("-id").limit(most)
+
+
+def _seen(organization: Organization, seen: str) -> str:
+    known = Move.objects(id=seen, organization=organization.id) if ObjectId.is_valid(seen) else None
+    move = known and known.first()
+    if not move:
+        return "it has no such move."
+    return f"{title_of(move)} ({move.id}) is {move.state if move.open else move.outcome}."
+
+
+def _now(move: Move | None) -> str:
+    if move is None:
+        return "No other move is open."
+    return f"{title_of(move)} ({move.id}) is open: {describe(move)}."
 
 
 def _reading_first(stages: Stages) -> Part[Move | None]:

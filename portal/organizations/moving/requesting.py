@@ -3,11 +3,11 @@
 from datetime import UTC, date, datetime, time
 
 from portal.database.together import Part, read
-from portal.documents.moves import Move, MoveState
+from portal.documents.moves import Move
 from portal.documents.organizations import Organization
 from portal.organizations.access.lookup import Access
 from portal.organizations.moving import finding, starting, ways_back
-from portal.organizations.moving.errors import NoRequest, NotMovable, NoWayBack
+from portal.organizations.moving.errors import NotMovable
 from portal.placement.clusters import regions_offered
 from portal.web.context import RequestContext
 
@@ -32,20 +32,19 @@ def request_move(access: Access, region: str, day: date, context: RequestContext
     return starting.request_move(access, region, datetime.combine(day, time(), UTC), context)
 
 
-def withdraw_request(access: Access, context: RequestContext) -> Move:
-    """Have an owner withdraw the request of a move. Raises Forbidden, NoRequest, WrongMoveState,
+def withdraw_request(access: Access, seen: str, context: RequestContext) -> Move:
+    """Have an owner withdraw the request of a move, by its id. Raises Forbidden, OtherMove,
+    WrongMoveState, DuplicateRequest."""
+    requested = finding.open_move(access.organization, seen)
+    return starting.withdraw_request(access, requested, context)
+
+
+def go_back(access: Access, seen: str, context: RequestContext) -> Move:
+    """Have an owner go the way back with this id. Not to a cluster that is being emptied: that is
+    for whoever runs the portal. Raises Forbidden, OtherMove, NotMovable, WrongMoveState,
     DuplicateRequest."""
     access.require("organization.move")
-    move = finding.open_move_of(access.organization)
-    if move is None or move.state != MoveState.REQUESTED:
-        raise NoRequest(access.organization.name)
-    return starting.withdraw_request(access, context)
-
-
-def go_back(access: Access, context: RequestContext) -> Move:
-    """Have an owner go back. Not to a cluster that is being emptied: that is for whoever runs the
-    portal. Raises Forbidden, NoWayBack, NotMovable, WrongMoveState, DuplicateRequest."""
-    way_back = _way_back_of(access)
+    way_back = finding.open_move(access.organization, seen)
     if way_back.drain:
         cluster = way_back.target.cluster
         raise NotMovable(
@@ -55,15 +54,9 @@ def go_back(access: Access, context: RequestContext) -> Move:
     return ways_back.go_back(str(way_back.id), context)
 
 
-def end_way_back(access: Access, context: RequestContext) -> Move:
-    """Have an owner end the way back. Raises Forbidden, NoWayBack, WrongMoveState,
+def end_way_back(access: Access, seen: str, context: RequestContext) -> Move:
+    """Have an owner end the way back with this id. Raises Forbidden, OtherMove, WrongMoveState,
     DuplicateRequest."""
-    return ways_back.end_way_back(str(_way_back_of(access).id), context)
-
-
-def _way_back_of(access: Access) -> Move:
     access.require("organization.move")
-    move = finding.open_move_of(access.organization)
-    if move is None or move.way_back_of is None:
-        raise NoWayBack(access.organization.name)
-    return move
+    way_back = finding.open_move(access.organization, seen)
+    return ways_back.end_way_back(str(way_back.id), context)

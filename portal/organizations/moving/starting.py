@@ -35,7 +35,6 @@ from portal.organizations.moving.ending import AT_ONCE
 from portal.organizations.moving.errors import (
     DeclineReasonNeeded,
     MoveImpossible,
-    MoveNotFound,
     MoveOpen,
     MovesNotOffered,
     NotMovable,
@@ -152,13 +151,9 @@ def decline_move(move: str, reason: str, context: RequestContext) -> Move:
     return _end_request(requested, "declined", context, reason=words)
 
 
-def withdraw_request(access: Access, context: RequestContext) -> Move:
-    """Have an owner withdraw the request of a move. Raises Forbidden, MoveNotFound,
-    WrongMoveState."""
+def withdraw_request(access: Access, requested: Move, context: RequestContext) -> Move:
+    """Have an owner withdraw the request of a move. Raises Forbidden, WrongMoveState."""
     access.require("organization.move")
-    requested = open_move_of(access.organization)
-    if requested is None:
-        raise MoveNotFound(access.organization.slug)
     return _end_request(requested, "withdrawn", context, access=access)
 
 

@@ -218,7 +218,7 @@ def test_a_request_is_declined_or_withdrawn(acme, offered):
     declined = decline_move(str(asked.id), "not this year", a_context())
     assert (declined.outcome, declined.reason) == (Outcome.DECLINED, "not this year")
     again = request_move(an_access(acme), "eu-central", day, a_context())
-    assert withdraw_request(an_access(acme), a_context()).id == again.id
+    assert withdraw_request(an_access(acme), again, a_context()).id == again.id
     assert not Move.objects(open=True)
 
 
