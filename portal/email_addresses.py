@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 import email_validator
+import idna
 from email_validator import EmailNotValidError, validate_email
 
 from portal.errors import Invalid
@@ -30,6 +31,7 @@ _NAMED = re.compile(
 )
 _LINK = re.compile(r"(?:mailto|smtp|e-?mail):\s*([^?]*)(\?.*)?", re.IGNORECASE)
 _FULL_WIDTH = re.compile(r"[\uff01-\uff5e]")  # an input method's
+_JOINERS = re.compile(r"[\u200c\u200d]")
 _QUOTED = re.compile(r"""(["'“‘(\[])(.*)["'”’)\]]""")
 
 
@@ -67,14 +69,18 @@ def parse_email(text: str) -> EmailAddress:
         raise InvalidEmail(text)
     pasted = _unwrap(text)
     try:
+        joined = _domain_with_joiners(pasted)
         valid = validate_email(
-            pasted, check_deliverability=False, globally_deliverable=not _is_local(pasted)
+            f"{pasted.rpartition('@')[0]}@{_JOINERS.sub('', joined)}" if joined else pasted,
+            check_deliverability=False,
+            globally_deliverable=not _is_local(pasted),
         )
+        encoded = idna.encode(joined).decode() if joined else valid.ascii_domain or valid.domain
     except (EmailNotValidError, UnicodeError) as error:
         raise InvalidEmail(text) from error
     local = unicodedata.normalize("NFC", valid.local_part).casefold()
-    domain = (valid.ascii_domain or valid.domain).casefold()
-    return EmailAddress(shown=valid.normalized, key=f"{local}@{domain}")
+    shown = f"{valid.local_part}@{joined}" if joined else valid.normalized
+    return EmailAddress(shown=shown, key=f"{local}@{encoded.casefold()}")
 
 
 def find_email(text: str) -> EmailAddress | None:
@@ -99,6 +105,15 @@ def _unwrap(text: str) -> str:
     if link := _LINK.fullmatch(typed):
         typed = unquote(link[1])
     return "@".join(part.strip() for part in typed.strip("<>").split("@"))
+
+
+def _domain_with_joiners(address: str) -> str | None:
+    """The domain if joiners are part of it, as in Persian ones: the validator knows none. Raises
+    UnicodeError where IDNA 2008 doesn't let them stand there (RFC 5892, A.1)."""
+    domain = address.rpartition("@")[2]
+    if _JOINERS.search(domain) or "xn--" in domain.lower():
+        domain = idna.decode(domain, uts46=True)
+    return domain if _JOINERS.search(domain) else None
 
 
 def _is_local(address: str) -> bool:

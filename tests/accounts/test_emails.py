@@ -72,6 +72,15 @@ def test_a_domain_is_one_in_both_of_its_spellings():
     assert parse_email("i@bücher.example").key == parse_email("i@xn--bcher-kva.example").key
 
 
+def test_joiners_are_part_of_a_domain_where_its_script_has_them():
+    persian = parse_email("i@نامه\u200cای.com")
+    assert persian.shown == "i@نامه\u200cای.com"
+    assert persian.key == parse_email("i@XN--mgba3gch31f060k.com").key
+    assert persian.key != parse_email("i@نامهای.com").key
+    with pytest.raises(InvalidEmail):
+        parse_email("i@ac\u200cme.example")
+
+
 def test_accents_are_one_however_composed():
     assert parse_email("zoe\u0308@acme.example").key == parse_email("zo\u00eb@acme.example").key
 
