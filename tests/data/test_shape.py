@@ -73,6 +73,11 @@ def test_fields_types_and_values_are_told(shape, acme):
     matches_what_it_says(acme, read)
 
 
+def test_a_text_from_right_to_left_leaves_its_share_behind_it(shape):
+    read = shape([{"customer": "ایران" if n % 2 else "Acme"} for n in range(8)])
+    assert set(rows(read)["customer"].examples) == {"\u2068ایران\u2069 50 %", "Acme 50 %"}
+
+
 def test_keys_that_are_ids_fold_into_one(shape):
     read = shape([{"readings": {str(ObjectId()): {"at": n, "value": 2.5}}} for n in range(50)])
     told = rows(read)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from portal.bidi import isolated
 from portal.data.bson_types import (
     BINARY,
     BOOLEAN,
@@ -138,7 +139,8 @@ def examples_of(node: Node) -> list[str]:
     if _usual(node) == TEXT and is_enumeration(node):
         by_share = sorted(node.texts.items(), key=lambda each: -each[1].values)[:_MOST_NAMES]
         whole = node.kinds[TEXT].values
-        return [f"{_cut(text)} {percent(tally.values / whole)}" for text, tally in by_share]
+        shares = ((_cut(text), tally.values / whole) for text, tally in by_share)
+        return [f"{isolated(text)} {percent(share)}" for text, share in shares]
     kinds = sorted(node.first, key=lambda kind: -node.kinds[kind].values)
     quoted = len({family_of(kind) for kind in kinds}) > 1
     found: list[str] = []
