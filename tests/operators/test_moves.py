@@ -29,6 +29,12 @@ def path(organization, part=""):
     return f"/operator/organizations/{organization.id}/move{part}"
 
 
+def test_before_a_target_is_chosen_the_page_says_where_it_lives(desk, acme):
+    page = desk.get(path(acme, "/new"))
+    assert "Acme Corp lives in a collection of its own on main." in page.text
+    assert "Planning moves nothing." in page.text
+
+
 def test_it_is_planned_and_starts_as_planned(desk, acme):
     planned = desk.get(path(acme, INTO_ITS_OWN_DATABASE))
     assert "a database of its own" in planned.text

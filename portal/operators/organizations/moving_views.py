@@ -268,6 +268,7 @@ def _start_page(
         wish=wish,
         changed=changed,
         requested=requested,
+        lives_in=place_in_words(organization.placement),
         place=place_in_words(requested.target) if requested else None,
         strategies=list(Strategy),
         clusters=[cluster.name for cluster in known_clusters() if not cluster.lost_at],
