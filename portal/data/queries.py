@@ -6,7 +6,7 @@ is refused.
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from bson.errors import BSONError
 from portal.data import extended_json
 from portal.data.errors import InvalidQuery, NoCursor
 from portal.data.server_errors import reading
+from portal.tenants.arguments import flag_of, includes_fields
 from portal.tenants.elements import field_of, framed
 from portal.tenants.queries import check_filter, stands_once
 
@@ -77,21 +78,28 @@ def check_sort(sort: Mapping[str, Any]) -> dict[str, int]:
 
 
 def check_projection(projection: Mapping[str, Any] | None, sort: Mapping[str, int]) -> None:
-    """Raise InvalidQuery for a projection that runs code, or drops a field that pages are read on
-    by."""
+    """Raise InvalidQuery for a projection that runs code, or that drops or changes a field that
+    pages are read on by."""
     if projection is None:
         return
     with reading():
         check_filter(projection)
-    included = {name: bool(shown) for name, shown in projection.items() if name != "_id"}
-    dropped = [name for name, shown in included.items() if not shown]
-    if not projection.get("_id", True):
-        dropped.append("_id")
-    chosen = any(included.values())
+    paths, inclusive = dict(_paths(projection)), includes_fields(projection)
     for name in sort:
-        lost = name in dropped or (chosen and name != "_id" and not included.get(name))
-        if lost or any(name.startswith(f"{each}.") for each in dropped):
+        around = [path for path in paths if name == path or name.startswith(f"{path}.")]
+        within = any(path.startswith(f"{name}.") for path in paths)
+        there = bool(around) or name == "_id" or not inclusive
+        if within or not there or any(flag_of(paths[path]) is not True for path in around):
             raise InvalidQuery(f"A projection keeps what is sorted by: {name}.")
+
+
+def _paths(projection: Mapping[str, Any], parent: str = "") -> Iterator[tuple[str, Any]]:
+    """The paths in a projection, those in nested documents too, and what is said of each."""
+    for name, value in projection.items():
+        if isinstance(value, Mapping) and value and not next(iter(value)).startswith("$"):
+            yield from _paths(value, f"{parent}{name}.")
+        else:
+            yield f"{parent}{name}", value
 
 
 def cursor_of(document: bytes, sort: Mapping[str, int]) -> str:

@@ -165,13 +165,13 @@ def projection_document(projection: Document | Iterable[str]) -> dict[str, Any]:
 
 def hides_id(projection: Document) -> bool:
     """Tell whether the projection leaves out the ``_id``."""
-    return "_id" in projection and _flag(projection["_id"]) is False
+    return "_id" in projection and flag_of(projection["_id"]) is False
 
 
 def keeps_id(projection: Document) -> bool:
     """Tell whether the projection returns the ``_id`` as it is stored, if any of it."""
     return not any(
-        str(name).startswith("_id.") or (name == "_id" and _flag(value) is None)
+        str(name).startswith("_id.") or (name == "_id" and flag_of(value) is None)
         for name, value in projection.items()
     )
 
@@ -179,22 +179,36 @@ def keeps_id(projection: Document) -> bool:
 def with_shown_id(projection: Document) -> dict[str, Any]:
     """The projection, with the ``_id``."""
     others = {name: value for name, value in projection.items() if name != "_id"}
-    return {**others, "_id": 1} if any(map(_includes, others.values())) else others
+    return {**others, "_id": 1} if includes_fields(others) else others
 
 
-def _includes(value: Any) -> bool:
-    """Tell whether a projection that has this includes fields: else it leaves out some, or none."""
-    if (flag := _flag(value)) is not None:
+def includes_fields(projection: Document) -> bool:
+    """Tell whether the projection returns the fields that it names, and no others but the ``_id``:
+    else all but those that it leaves out."""
+    others = [value for name, value in projection.items() if name != "_id"]
+    included = _include(others)
+    return bool(flag_of(projection.get("_id"))) if included is None else included
+
+
+def _include(values: Iterable[Any]) -> bool | None:
+    """Tell whether a projection that has these includes fields, or leaves out some; ``None`` where
+    they are of neither kind."""
+    told = [each for each in map(_includes, values) if each is not None]
+    return any(told) if told else None
+
+
+def _includes(value: Any) -> bool | None:
+    if (flag := flag_of(value)) is not None:
         return flag
     if not isinstance(value, Mapping):
         return True
     names = [*value]
     if names and str(names[0]).startswith("$"):
-        return names[0] not in ("$slice", "$meta")
-    return any(map(_includes, value.values()))
+        return None if names[0] in ("$slice", "$meta") else True
+    return _include(value.values())
 
 
-def _flag(value: Any) -> bool | None:
+def flag_of(value: Any) -> bool | None:
     """The flag of a field in a projection, if that is all that is said of it."""
     if isinstance(value, Decimal128):
         value = value.to_decimal()

@@ -187,6 +187,51 @@ def test_pages_have_every_document_once_where_values_are_equal(writer, stored):
     assert first == order[0]
 
 
+UNKEPT = [
+    ({}, {"_id": "$n"}),
+    ({}, {"_id": {"$toString": "$_id"}}),
+    ({}, {"_id": {"x": 1}}),
+    ({}, {"_id.x": 1}),
+    ({"a": 1}, {"_id": 1}),
+    ({"a": 1}, {"_id": 1, "list": {"$slice": 1}}),
+    ({"a": 1}, {"a": "$n"}),
+    ({"a": 1}, {"a": {"$toUpper": "$a"}}),
+    ({"a": 1}, {"a": None}),
+    ({"a": 1}, {"a": {"b": 1}}),
+    ({"a": 1}, {"a.b": 0}),
+    ({"a": 1}, {"n": {"$add": ["$n", 1]}}),
+    ({"a": 1}, {"list": {"$elemMatch": {"b": 1}}}),
+    ({"a.b": 1}, {"a": "$n"}),
+    ({"a.b": 1}, {"a": {"$slice": 1}}),
+    ({"a.b": 1}, {"a": {"b": 0}}),
+    ({"a.b": 1}, {"a": False}),
+]
+KEPT = [
+    ({"n": 1}, {"list": {"$slice": 1}}),
+    ({"n": 1}, {"_id": 1, "list": 0}),
+    ({"n": 1}, {"n": {"$numberDecimal": "1"}}),
+    ({"n": 1}, {"n": 1, "title": {"$toUpper": "$title"}}),
+    ({"a.b": 1}, {"a": 1}),
+    ({"a.b": 1}, {"a": {"b": 1}}),
+    ({"a.b": 1}, {"a.c": 0}),
+]
+
+
+@pytest.mark.parametrize(("sort", "projection"), UNKEPT, ids=str)
+def test_a_projection_that_changes_what_pages_go_on_by_is_refused(writer, sort, projection):
+    query = {"sort": json.dumps(sort), "projection": json.dumps(projection)}
+    refused = writer.get(ACME, query_string=query)
+    assert fault(refused)[:2] == (422, "invalid_query")
+    assert "keeps what is sorted by" in refused.json["error"]["message"]
+
+
+def test_a_projection_that_keeps_what_pages_go_on_by_gives_every_document_once(writer, stored):
+    stored.insert_many({"_id": n, "n": n, "a": {"b": n, "c": 0}, "list": [1, 2]} for n in range(5))
+    for sort, projection in KEPT:
+        query = {"sort": json.dumps(sort), "projection": json.dumps(projection), "json": "relaxed"}
+        assert writer.ids(**query, limit=2) == [0, 1, 2, 3, 4], (sort, projection)
+
+
 @pytest.mark.parametrize(
     "query",
     [
