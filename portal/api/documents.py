@@ -43,6 +43,7 @@ from portal.data.errors import (
     InvalidDocumentId,
     PartlyDone,
     PreconditionFailed,
+    ResultTooLarge,
     WriteRefused,
 )
 from portal.data.etags import etag_of
@@ -125,7 +126,7 @@ def count_documents(name: str) -> Response:
     return answer(asdict(count))
 
 
-@documents.post(f"{_MANY}/aggregate", refusals=(*OF_READING, Overloaded))
+@documents.post(f"{_MANY}/aggregate", refusals=(*OF_READING, ResultTooLarge, Overloaded))
 @takes_json(schemas.AggregateBody)
 @logged_in
 @documents.arguments(schemas.FormQuery, location="query")

@@ -113,6 +113,17 @@ class QueryTooSlow(Invalid):
     )
 
 
+class ResultTooLarge(Invalid):
+    """The result of an aggregation has more than one answer may have."""
+
+    code = "result_too_large"
+    title = "This result is too large"
+    message = (
+        "The result has more than 16 MB. Group or limit it, or read documents page by page or as a "
+        "stream. Nothing was changed."
+    )
+
+
 class QueryCancelled(Unavailable):
     """The client hung up, so the server ended its query. Nobody reads this."""
 

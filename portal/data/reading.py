@@ -10,7 +10,7 @@ import pymongo
 from portal.data import plans
 from portal.data.access import DocumentAccess
 from portal.data.document_ids import decoded
-from portal.data.errors import DocumentNotFound, InvalidQuery, QueryCancelled
+from portal.data.errors import DocumentNotFound, InvalidQuery, QueryCancelled, ResultTooLarge
 from portal.data.handles import documents_of
 from portal.data.queries import (
     LARGEST_PAGE,
@@ -27,6 +27,7 @@ from portal.tenants import Tenant
 from portal.tenants.queries import check_pipeline
 
 MOST_COUNTED = 100_000
+MOST_RESULT_BYTES = 16 * 1024 * 1024
 READ_SECONDS = 4
 _EXPORTED_AT_ONCE = 1000
 
@@ -126,15 +127,21 @@ def count_documents(
 def aggregate(
     access: DocumentAccess, pipeline: Sequence[dict[str, Any]], comment: str | None
 ) -> list[bytes]:
-    """The result of a pipeline over what the mask shows, at most 16 MB. Raises InvalidQuery,
-    FieldMasked, IndexNeeded, QueryTooSlow."""
+    """The result of a pipeline over what the mask shows. Raises ResultTooLarge beyond
+    MOST_RESULT_BYTES, InvalidQuery, FieldMasked, IndexNeeded, QueryTooSlow."""
     handle = documents_of(access.organization)
     with reading():
         check_pipeline(pipeline)
         visible = access.mask.visible(pipeline, lambda: text_paths(handle))
         plans.check_aggregate(access.organization, handle, visible)
-        found = handle.aggregate(visible, comment=comment)
-        return [bytes(document.raw) for document in found]
+        results, size_bytes = [], 0
+        with handle.aggregate(visible, comment=comment) as found:
+            for document in found:
+                results.append(bytes(document.raw))
+                size_bytes += len(results[-1])
+                if size_bytes > MOST_RESULT_BYTES:
+                    raise ResultTooLarge
+        return results
 
 
 def export(access: DocumentAccess, query: Query, comment: str) -> Iterator[list[bytes]]:

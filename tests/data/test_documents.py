@@ -416,6 +416,15 @@ def test_an_aggregation_is_answered(writer, stored):
     assert results[0] == {"_id": {"$numberInt": "0"}, "sum": {"$numberLong": "20"}}
 
 
+def test_an_aggregation_with_a_large_result_is_refused(writer, stored):
+    stored.insert_one({"_id": 1, "text": "x" * 1024 * 1024})
+    many = [{"$set": {"n": {"$range": [0, 20]}}}, {"$unwind": "$n"}]
+    refused = writer.send("POST", f"{ACME}/aggregate", json.dumps({"pipeline": many}))
+    assert fault(refused) == (422, "result_too_large", set())
+    few = json.dumps({"pipeline": [*many, {"$limit": 15}]})
+    assert len(writer.send("POST", f"{ACME}/aggregate", few).json["results"]) == 15
+
+
 FORBIDDEN = [
     {"$where": "sleep(1)"},
     {"$or": [{"a": 1}, {"$and": [{"$where": "1"}]}]},
