@@ -28,6 +28,7 @@ from portal.tenants.queries import check_pipeline
 
 MOST_COUNTED = 100_000
 MOST_RESULT_BYTES = 16 * 1024 * 1024
+PAGE_BYTES = 4 * 1024 * 1024
 READ_SECONDS = 4
 _EXPORTED_AT_ONCE = 1000
 
@@ -73,8 +74,9 @@ def get_document(
 
 
 def list_documents(access: DocumentAccess, query: Query, comment: str | None) -> Page:
-    """A page of the documents that match. Following ``next`` gives every document once that
-    matches throughout. Raises InvalidQuery, FieldMasked, IndexNeeded, QueryTooSlow."""
+    """A page of the documents that match, which ends behind the one by which it has PAGE_BYTES.
+    Following ``next`` gives every document once that matches throughout. Raises InvalidQuery,
+    FieldMasked, IndexNeeded, QueryTooSlow."""
     if not 1 <= query.limit <= LARGEST_PAGE:
         raise InvalidQuery(f"A page has 1 to {LARGEST_PAGE} documents.")
     sort = check_sort(query.sort)
@@ -93,13 +95,24 @@ def list_documents(access: DocumentAccess, query: Query, comment: str | None) ->
             limit=query.limit + 1,
             comment=comment,
         )
-        documents = [bytes(document.raw) for document in found]
-        if query.after is None and len(documents) > query.limit:
+        documents, limit = _up_to_page_bytes(found, query.limit)
+        if query.after is None and len(documents) > limit:
             plans.check_sortable(access.organization, handle, query.filter, sort, comment)
-    documents, following = first_page(
-        documents, query.limit, lambda document: cursor_of(document, sort)
-    )
+    documents, following = first_page(documents, limit, lambda document: cursor_of(document, sort))
     return Page([access.mask.hide(each, query.projection) for each in documents], following)
+
+
+def _up_to_page_bytes(found: Any, limit: int) -> tuple[list[bytes], int]:
+    """The documents of a page and one more if there is, and how many the page has at most."""
+    documents: list[bytes] = []
+    size_bytes = 0
+    with found:
+        for document in found:
+            documents.append(bytes(document.raw))
+            if size_bytes >= PAGE_BYTES:
+                return documents, len(documents) - 1
+            size_bytes += len(documents[-1])
+    return documents, limit
 
 
 def count_documents(
@@ -147,15 +160,18 @@ def aggregate(
 def export(access: DocumentAccess, query: Query, comment: str) -> Iterator[list[bytes]]:
     """All documents that match from the first page on, in parts, each within its own time limit.
     Raises what ``list_documents`` raises."""
-    after = query.after
+    after, limit = query.after, _EXPORTED_AT_ONCE
     while True:
-        part = Query(query.filter, query.sort, query.projection, _EXPORTED_AT_ONCE, after)
+        part = Query(query.filter, query.sort, query.projection, limit, after)
         with pymongo.timeout(READ_SECONDS):
             page = list_documents(access, part, comment)
         yield page.documents
         if page.next is None:
             return
         after = page.next
+        # So the server sends hardly more than a part has.
+        size_bytes = sum(map(len, page.documents))
+        limit = max(1, min(PAGE_BYTES * len(page.documents) // size_bytes, _EXPORTED_AT_ONCE))
 
 
 def text_paths(handle: Tenant) -> list[str]:

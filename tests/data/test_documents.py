@@ -9,7 +9,7 @@ from bson import Int64, ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from portal import settings as portal_settings
-from portal.data import plans, writing
+from portal.data import plans, reading, writing
 from portal.data.document_ids import address_of
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.tenants.elements import framed, has_name_twice
@@ -185,6 +185,17 @@ def test_pages_have_every_document_once_where_values_are_equal(writer, stored):
     order = [document["_id"] for document in stored.find({}, sort=[("a", 1), ("_id", 1)])]
     [first, *_] = writer.ids(sort='{"a": 1}', limit=7, json="relaxed")
     assert first == order[0]
+
+
+def test_a_page_of_large_documents_ends_early(writer, stored, monkeypatch):
+    """The portal has as many as that in memory, however many were asked for."""
+    monkeypatch.setattr(reading, "PAGE_BYTES", 1000)
+    stored.insert_many({"_id": n, "text": "x" * (400 if n < 5 else 2000)} for n in range(8))
+    assert len(writer.get(ACME, query_string={"limit": 100}).json["documents"]) == 3
+    assert writer.ids(limit=100, json="relaxed") == [*range(8)]
+    assert writer.ids(limit=2, sort='{"_id": -1}', json="relaxed") == [*reversed(range(8))]
+    whole = writer.get(ACME, query_string={"filter": '{"_id": 7}'}).json
+    assert (len(whole["documents"]), whole["next"]) == (1, None)
 
 
 UNKEPT = [

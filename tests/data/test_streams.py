@@ -59,6 +59,20 @@ def test_an_export_has_what_was_asked_for_and_tells_what_is_inexact(writer, stor
     assert listed["inexact"] == [address_of(bson.encode({"": 3}))]
 
 
+def test_an_export_of_large_documents_has_few_in_memory_and_comes_to_its_end(
+    writer, stored, monkeypatch
+):
+    monkeypatch.setattr(reading, "PAGE_BYTES", 1000)
+    stored.insert_many({"_id": n, "text": "x" * 400} for n in range(20))
+    answer = writer.get(ACME, headers=AS_STREAM, buffered=False)
+    parts = [part.decode() for part in answer.iter_encoded() if part]
+    answer.close()
+    assert max(map(len, parts)) < 2000
+    lines = [json.loads(line) for line in "".join(parts).splitlines()]
+    assert [line["_id"]["$numberInt"] for line in lines[:-1]] == [str(n) for n in range(20)]
+    assert lines[-1] == {"$end": {"documents": 20, "inexact": 0}}
+
+
 def test_text_that_is_no_utf_8_inside_spoils_no_page(writer, stored):
     bad = b"\x1b\0\0\0\x10_id\0\x01\0\0\0\x02a\0\x02\0\0\0\xff\0\0"
     bad = (len(bad)).to_bytes(4, "little") + bad[4:]
