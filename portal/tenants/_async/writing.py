@@ -127,7 +127,8 @@ class AsyncWriting:
     ) -> Any:
         """Update one matching document, and return it as it was, or as it is; in a transaction.
 
-        ``options`` are ``hint``, ``collation``, ``max_time_ms``, ``let`` and ``comment``.
+        ``options`` are ``hint``, ``collation``, ``let``, ``comment``, and ``maxTimeMS``, which may
+        be called ``max_time_ms``, too.
         """
         check_update(update)
         for each in array_filters or ():
@@ -292,6 +293,7 @@ class AsyncWriting:
         *,
         hint: Any = None,
         collation: Any = None,
+        maxTimeMS: int | None = None,
         max_time_ms: int | None = None,
         let: Document | None = None,
         comment: Any = None,
@@ -316,7 +318,8 @@ class AsyncWriting:
             channel = self._execution.channel(located, session)
             return await channel.send_unfenced("findAndModify", command, options, session)
 
-        seconds = max_time_ms / 1000 if max_time_ms else limits.TRANSACTION_SECONDS
+        milliseconds = maxTimeMS or max_time_ms
+        seconds = milliseconds / 1000 if milliseconds else limits.TRANSACTION_SECONDS
         with pymongo.timeout(seconds):
             found = (await self._execution.transact(body))["value"]
         if isinstance(found, RawBSONDocument):

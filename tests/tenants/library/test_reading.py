@@ -157,6 +157,18 @@ def test_the_time_that_is_given_bounds_a_command(store, failing, where):
         store.find_one({}, max_time_ms=100)
 
 
+@pytest.mark.parametrize("name", ["maxTimeMS", "max_time_ms"])
+def test_the_time_of_a_find_and_change_is_given_by_pymongos_name_too(store, failing, name):
+    store.insert_one({"_id": 1})
+    failing("findAndModify", {"times": 1}, blockConnection=True, blockTimeMS=1000)
+    with pytest.raises(PyMongoError) as error:
+        store.find_one_and_delete({}, **{name: 100})
+    assert error.value.timeout
+    assert store.find_one_and_replace({}, {"n": 1}, **{name: 10_000}) == {"_id": 1}
+    changed = store.find_one_and_update({"n": 1}, {"$set": {"n": 2}}, **{name: 10_000})
+    assert changed == {"_id": 1, "n": 1}
+
+
 def test_a_command_without_a_time_has_the_usual_one():
     seconds = library("_sync.execution")._seconds
     assert seconds({"maxTimeMS": 0}) == seconds({}) == library("limits").OPERATION_SECONDS
