@@ -7,7 +7,12 @@ from pathlib import Path
 from flask import Blueprint, Response, render_template
 from flask.typing import ResponseReturnValue
 
-from portal.tenants.unsupported import INSTEAD, INSTEAD_OF_OPERATOR, INSTEAD_OF_OPTION
+from portal.tenants.unsupported import (
+    INSTEAD,
+    INSTEAD_OF_OPERATOR,
+    INSTEAD_OF_OPTION,
+    INSTEAD_OF_STREAM_OPTION,
+)
 
 blueprint = Blueprint("guides", __name__, url_prefix="/docs")
 
@@ -16,6 +21,7 @@ _KINDS = (
     ("Operators and stages", INSTEAD_OF_OPERATOR),
     ("Methods and attributes", INSTEAD),
     ("Options", INSTEAD_OF_OPTION),
+    ("Options of watch", INSTEAD_OF_STREAM_OPTION),
 )
 
 

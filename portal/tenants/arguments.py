@@ -62,12 +62,18 @@ def client_defaults(uri: str) -> dict[str, Any]:
 
 def given(others: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
     """The fields that have a value. Raises NotOffered and TypeError for ``others``."""
+    refuse_options(others, INSTEAD_OF_OPTION)
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def refuse_options(others: Mapping[str, Any], instead: Mapping[str, str]) -> None:
+    """Raise NotOffered for an option that has something ``instead``, unless it says nothing, and
+    TypeError for all others."""
     for name, value in others.items():
-        if name not in INSTEAD_OF_OPTION:
+        if name not in instead:
             raise TypeError(f"unexpected keyword argument {name!r}")
         if value is not None and value is not False:
-            raise NotOffered(name, INSTEAD_OF_OPTION[name])
-    return {name: value for name, value in fields.items() if value is not None}
+            raise NotOffered(name, instead[name])
 
 
 def variables(let: Document | None) -> Document | None:

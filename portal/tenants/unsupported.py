@@ -6,6 +6,8 @@ _ENCODED = "use with_options(codec_options=...) and RawBSONDocument"
 _KNOWN_BY_ID = "a collection's name changes; an organization is known by its id"
 _ELSEWHERE = "they reach other collections; read, and write what came out"
 _CODE = "they run JavaScript in the server; $expr says nearly all"
+_BOUNDS = "use $gte and $lt in the filter, and hint"
+_GONE = "MongoDB has it no more"
 
 INSTEAD = {
     "drop": f"{_LIFECYCLE}; use delete_many({{}}) to delete all documents",
@@ -36,8 +38,22 @@ INSTEAD_OF_OPTION = {
     "bypass_document_validation": "a validator binds every application",
     "raw_data": "it is for time series, which no organization has",
     "rawData": "it is for time series, which no organization has",
+    "min": _BOUNDS,
+    "max": _BOUNDS,
+    "return_key": "use a projection of the index's fields",
+    "show_record_id": "a move gives documents other record ids; use _id",
+    "allow_partial_results": "it is for shards, which no organization has",
+    "oplog_replay": _GONE,
+    "max_scan": _GONE,
+    "snapshot": _GONE,
 }
 """Keyword arguments."""
+
+INSTEAD_OF_STREAM_OPTION = {
+    "collation": "the library's own stages would compare by it; use $toLower or the like",
+    "show_expanded_events": "what becomes of collections is the portal's business",
+}
+"""Keyword arguments of ``watch``."""
 
 INSTEAD_OF_OPERATOR = {
     "$out": _ELSEWHERE,

@@ -66,10 +66,10 @@ class AsyncOperations(AsyncReading, AsyncWriting):
         fields = given(others, comment=comment)
         return (await self._execution.read_between("listIndexes", **fields))["cursor"]["firstBatch"]
 
-    async def index_information(self, **others: Any) -> dict[str, Any]:
+    async def index_information(self, *, comment: Any = None, **others: Any) -> dict[str, Any]:
         """The indexes by name, as PyMongo's method of this name tells them."""
         information = {}
-        for index in await self.list_indexes(**others):
+        for index in await self.list_indexes(comment=comment, **others):
             described = dict(index)
             name, keys = described.pop("name"), described.pop("key")
             information[name] = {"key": list(keys.items()), **described}

@@ -61,9 +61,11 @@ class AsyncReading:
         skip: int = 0,
         *,
         sort: Sort | None = None,
+        batch_size: int = 0,
         collation: Any = None,
         hint: Any = None,
         max_time_ms: int | None = None,
+        allow_disk_use: bool | None = None,
         let: Document | None = None,
         comment: Any = None,
         **others: Any,
@@ -74,6 +76,7 @@ class AsyncReading:
         fields = find_fields(
             filter, projection, skip, sort, hint, collation, max_time_ms, let, comment, others
         )
+        fields |= given({}, batchSize=batch_size or None, allowDiskUse=allow_disk_use)
         reply = await self._execution.read("find", **fields, limit=1, singleBatch=True)
         found = next(iter(reply["cursor"]["firstBatch"]), None)
         if isinstance(found, RawBSONDocument):

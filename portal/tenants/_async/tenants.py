@@ -115,8 +115,8 @@ class AsyncTenant(AsyncOperations):
     ) -> AsyncStream:
         """The changes of the organization's documents from now on, whatever its name.
 
-        ``options`` are PyMongo's, but for sessions and expanded events. Each stream has the server
-        look at all changes in the database; many organizations are followed by
+        ``options`` are PyMongo's, but for sessions, collations and expanded events. Each stream has
+        the server look at all changes in the database; many organizations are followed by
         ``AsyncTenants.watch``. Raises TooManyStreams, and NotOffered in the portal.
         """
         if not isinstance(self._place, AsyncListed):

@@ -64,10 +64,10 @@ class Operations(Reading, Writing):
         fields = given(others, comment=comment)
         return (self._execution.read_between("listIndexes", **fields))["cursor"]["firstBatch"]
 
-    def index_information(self, **others: Any) -> dict[str, Any]:
+    def index_information(self, *, comment: Any = None, **others: Any) -> dict[str, Any]:
         """The indexes by name, as PyMongo's method of this name tells them."""
         information = {}
-        for index in self.list_indexes(**others):
+        for index in self.list_indexes(comment=comment, **others):
             described = dict(index)
             name, keys = described.pop("name"), described.pop("key")
             information[name] = {"key": list(keys.items()), **described}

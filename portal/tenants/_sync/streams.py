@@ -22,6 +22,7 @@ from bson.codec_options import CodecOptions
 from pymongo.errors import OperationFailure
 from pymongo.synchronous.change_stream import ChangeStream
 
+from ..arguments import refuse_options
 from ..directory import Located
 from ..errors import ChangesLost, ChangeTooLarge, NotOffered, TenantError
 from ..fence import polls
@@ -31,6 +32,7 @@ from ..placements.shared import changes_of, unwrapping_changes
 from ..queries import check_pipeline
 from ..runtime import in_any_case, sleep
 from ..tokens import CLUSTER, COLLECTION, keeping, servers, time_of
+from ..unsupported import INSTEAD_OF_OPTION, INSTEAD_OF_STREAM_OPTION
 from .connections import Connection
 from .directory import Directory, Place
 
@@ -44,7 +46,7 @@ _BEGINNINGS = frozenset({*_TOKENS, "start_at_operation_time"})
 # InvalidResumeToken, ChangeStreamFatalError, ChangeStreamHistoryLost.
 _UNRESUMABLE = frozenset({260, 280, 286})
 _TOO_LARGE = 10334
-_OPTIONS = frozenset(
+STREAM_OPTIONS = frozenset(
     {"full_document", "full_document_before_change", "resume_after", "start_after",
      "start_at_operation_time", "max_await_time_ms", "batch_size", "comment"}
 )  # fmt: skip
@@ -69,9 +71,8 @@ class Stream:
         options: dict[str, Any],
     ) -> None:
         check_pipeline(pipeline)
-        for name in options:
-            if name not in _OPTIONS:
-                raise TypeError(f"unexpected keyword argument {name!r}")
+        others = {name: value for name, value in options.items() if name not in STREAM_OPTIONS}
+        refuse_options(others, INSTEAD_OF_OPTION | INSTEAD_OF_STREAM_OPTION)
         self._directory = directory
         self._places = list(places)
         self._codec_options = codec_options

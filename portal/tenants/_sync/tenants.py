@@ -111,8 +111,8 @@ class Tenant(Operations):
     def watch(self, pipeline: Sequence[Mapping[str, Any]] = (), **options: Any) -> Stream:
         """The changes of the organization's documents from now on, whatever its name.
 
-        ``options`` are PyMongo's, but for sessions and expanded events. Each stream has the server
-        look at all changes in the database; many organizations are followed by
+        ``options`` are PyMongo's, but for sessions, collations and expanded events. Each stream has
+        the server look at all changes in the database; many organizations are followed by
         ``AsyncTenants.watch``. Raises TooManyStreams, and NotOffered in the portal.
         """
         if not isinstance(self._place, Listed):

@@ -1,14 +1,19 @@
 """Filters, updates and pipelines that would reach elsewhere, and what isn't offered."""
 
+import inspect
+
 import bson
 import pymongo
 import pytest
 from bson import Code, DBRef
 from bson.raw_bson import RawBSONDocument
+from pymongo.collection import Collection
+from pymongo.cursor import Cursor
 
 from tests.tenants.library.conftest import library
 
-errors, queries = library("errors"), library("queries")
+errors, queries, unsupported = library("errors"), library("queries"), library("unsupported")
+streams = library("_sync.streams")
 QueryRefused = errors.QueryRefused
 
 
@@ -158,6 +163,42 @@ def test_what_pymongo_has_and_a_tenant_has_not_is_told_with_what_to_use(store):
     with pytest.raises(TypeError):
         store.find({}, nothing=1)
     assert not hasattr(store, "drop")
+
+
+def options_of(function):
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    parameters = inspect.signature(function).parameters.values()
+    return {each.name for each in parameters if each.kind in named} - {"self"}
+
+
+def test_every_option_of_pymongo_is_taken_or_has_something_instead():
+    tenant, instead = library().Tenant, unsupported.INSTEAD_OF_OPTION.keys()
+    instead |= unsupported.INSTEAD  # those of with_options are attributes as well
+    beside = {
+        "watch": streams.STREAM_OPTIONS | unsupported.INSTEAD_OF_STREAM_OPTION.keys(),
+        "find_one": {"limit"},  # which is 1
+    }
+    for name, method in inspect.getmembers(Collection, inspect.isfunction):
+        if name.startswith("_") or name == "next" or name in unsupported.INSTEAD:
+            continue
+        theirs = options_of(Cursor.__init__) if name in ("find", "find_one") else options_of(method)
+        ours = options_of(getattr(tenant, name)) | beside.get(name, set())
+        if name.startswith("find_one_and"):
+            ours |= options_of(tenant._find_and_modify)
+        assert theirs - {"collection"} <= ours | instead, name
+
+
+def test_options_that_are_not_offered_say_what_to_use(store):
+    for use in (
+        lambda: store.find({}, max=[("a", 1)]),
+        lambda: store.find_one({}, return_key=True),
+        lambda: store.watch(collation={"locale": "en"}),
+        lambda: store.watch(session=object()),
+    ):
+        with pytest.raises(errors.NotOffered):
+            use()
+    store.insert_many({"n": n} for n in range(3))
+    assert store.find_one({}, sort={"n": -1}, allow_disk_use=True, batch_size=2)["n"] == 2
 
 
 @pytest.mark.parametrize(
