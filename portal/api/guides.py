@@ -11,6 +11,7 @@ from portal.tenants.unsupported import (
     INSTEAD,
     INSTEAD_OF_OPERATOR,
     INSTEAD_OF_OPTION,
+    INSTEAD_OF_RESULT,
     INSTEAD_OF_STREAM_OPTION,
 )
 
@@ -20,6 +21,7 @@ _EXAMPLE = Path(__file__).parents[2] / "docs" / "shop.py"
 _KINDS = (
     ("Operators and stages", INSTEAD_OF_OPERATOR),
     ("Methods and attributes", INSTEAD),
+    ("Methods and attributes of results", INSTEAD_OF_RESULT),
     ("Options", INSTEAD_OF_OPTION),
     ("Options of watch", INSTEAD_OF_STREAM_OPTION),
 )

@@ -66,6 +66,13 @@ def given(others: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def missing(owner: object, name: str, instead: Mapping[str, str]) -> AttributeError:
+    """The error for an attribute that isn't there, perhaps with what to use ``instead``."""
+    if name in instead:
+        return NotOffered(name, instead[name])
+    return AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}")
+
+
 def refuse_options(others: Mapping[str, Any], instead: Mapping[str, str]) -> None:
     """Raise NotOffered for an option that has something ``instead``, unless it says nothing, and
     TypeError for all others."""
@@ -139,6 +146,26 @@ def statement(
         arrayFilters=array_filters,
         sort=order,
     )
+
+
+class Positions:
+    """The base of results that have positions, which Python would else iterate by where a result is
+    iterated in no other way, as is the asynchronous form."""
+
+    __iter__: Any = None
+
+
+def bounds_of(part: slice) -> tuple[int, int | None]:
+    """The number of documents before a slice of a result, and in it if it ends. Raises IndexError,
+    as PyMongo's cursor does."""
+    skip = part.start or 0
+    if part.step is not None or skip < 0:
+        raise IndexError("a slice of a result has no step, and no negative index")
+    if part.stop is None:
+        return skip, None
+    if part.stop < skip:
+        raise IndexError(f"a slice of a result ends behind its start: {part!r}")
+    return skip, part.stop - skip
 
 
 def database_of(uri: str) -> str:

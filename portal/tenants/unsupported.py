@@ -31,6 +31,26 @@ INSTEAD = {
 }
 """Methods and attributes."""
 
+_OTHER_CURSORS = "a result may go on with another cursor, on another connection"
+_FLAGS = "use the options of find"
+
+INSTEAD_OF_RESULT = {
+    "distinct": "use distinct of the tenant, with the filter",
+    "explain": "explain the query in mongosh, by the collection's name of that moment",
+    "where": _CODE,
+    "min": _BOUNDS,
+    "max": _BOUNDS,
+    "max_await_time_ms": "use watch()",
+    "max_scan": _GONE,
+    "add_option": _FLAGS,
+    "remove_option": _FLAGS,
+    "collection": _OTHER_CURSORS,
+    "session": _OTHER_CURSORS,
+    "cursor_id": _OTHER_CURSORS,
+    "address": _OTHER_CURSORS,
+}
+"""Methods and attributes of cursors."""
+
 INSTEAD_OF_OPTION = {
     "session": "use transaction(), whose object has the same methods",
     "cursor_type": "use watch()",

@@ -7,7 +7,12 @@ import pytest
 from portal.documents.memberships import Role
 from portal.documents.organizations import Organization, Strategy
 from portal.tenants import queries
-from portal.tenants.unsupported import INSTEAD, INSTEAD_OF_OPTION, INSTEAD_OF_STREAM_OPTION
+from portal.tenants.unsupported import (
+    INSTEAD,
+    INSTEAD_OF_OPTION,
+    INSTEAD_OF_RESULT,
+    INSTEAD_OF_STREAM_OPTION,
+)
 from tests.factories import a_key, a_member, an_organization, the_owner
 from tests.visitor import Visitor
 
@@ -111,8 +116,9 @@ def test_the_page_leads_to_an_application_and_to_what_the_library_has_not(app, t
     assert app.test_client().get(file).text == SHOP.read_text()
     page = teo.get(page.find("a", string="what instead")["href"]).html
     names = {code.get_text() for code in page.select("th code")}
+    methods = INSTEAD.keys() | INSTEAD_OF_RESULT.keys()
     options = INSTEAD_OF_OPTION.keys() | INSTEAD_OF_STREAM_OPTION.keys()
-    assert queries._REFUSED | INSTEAD.keys() | options <= names
+    assert queries._REFUSED | methods | options <= names
 
 
 def test_an_empty_collection_leads_there(teo):

@@ -159,6 +159,10 @@ class AsyncOpened:
         )
         return part if self._unwrapped is None else [self._unwrapped(each) for each in part]
 
+    def batch_size(self, batch_size: int) -> None:
+        """Have each further part bring at most so many."""
+        self._cursor.batch_size(batch_size)
+
     async def close(self) -> None:
         """End it early, in the server too."""
         await self._cursor.close()

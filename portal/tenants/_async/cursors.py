@@ -9,7 +9,9 @@ from pymongo.errors import InvalidOperation, PyMongoError
 
 from .. import limits
 from ..arguments import (
+    Positions,
     Sort,
+    bounds_of,
     collates,
     collation_document,
     decoding,
@@ -17,6 +19,7 @@ from ..arguments import (
     hint_value,
     id_of,
     keeps_id,
+    missing,
     raw_without_id,
     sort_document,
     with_shown_id,
@@ -25,6 +28,7 @@ from ..errors import CursorLost, StateError
 from ..fence import is_out_of_time, is_refused, is_transient, lost_cursor
 from ..queries import check_expressions, orders_itself
 from ..runtime import async_in_any_case, remaining
+from ..unsupported import INSTEAD_OF_RESULT
 from .channels import AsyncOpened
 from .execution import AsyncExecution
 
@@ -62,6 +66,13 @@ class AsyncResults:
         self._last = document = self._part.popleft()
         return self._shown(document)
 
+    async def try_next(self) -> Any:
+        """The next document, or ``None`` at the end. Raises CursorLost."""
+        try:
+            return await self.next()
+        except StopAsyncIteration:
+            return None
+
     async def to_list(self, length: int | None = None) -> list[Any]:
         """The documents up to the end, or at most ``length``."""
         documents: list[Any] = []
@@ -75,12 +86,21 @@ class AsyncResults:
             documents += self._take(wanted)
         return documents
 
+    def batch_size(self, batch_size: int) -> "AsyncResults":
+        """Have each further reply bring at most so many."""
+        if self._cursor is not None:
+            self._cursor.batch_size(batch_size)
+        return self
+
     async def close(self) -> None:
         """End the result early, in the server too."""
         self._ended = True
         self._part.clear()
         if self._cursor is not None:
             await self._cursor.close()
+
+    def __getattr__(self, name: str) -> Any:
+        raise missing(self, name, INSTEAD_OF_RESULT)
 
     def __aiter__(self) -> "AsyncResults":
         return self
@@ -165,7 +185,7 @@ class AsyncResults:
         raise error
 
 
-class AsyncFound(AsyncResults):
+class AsyncFound(AsyncResults, Positions):
     """The result of ``find``, with the methods of PyMongo's cursor.
 
     Sorted by ``_id`` alone, or not at all (it then comes in the order of ``_id``), it goes on at
@@ -220,9 +240,41 @@ class AsyncFound(AsyncResults):
         """Bound the time of each command."""
         return self._set(maxTimeMS=max_time_ms)
 
+    @property
+    def retrieved(self) -> int:
+        """The number of documents that were received so far."""
+        return self._read + len(self._part)
+
     def clone(self) -> "AsyncFound":
         """The same result from its beginning."""
         return AsyncFound(self._execution, dict(self._fields))
+
+    def __copy__(self) -> "AsyncFound":
+        return self.clone()
+
+    def __deepcopy__(self, memo: Any) -> "AsyncFound":
+        return self.clone()
+
+    def __getitem__(self, index: int | slice) -> Any:
+        """The document at this position, which is read by another command and awaited for, or this
+        result with only those of a slice: both in place of what was skipped or the limit, as by
+        PyMongo. Raises IndexError."""
+        if isinstance(index, slice):
+            skip, length = bounds_of(index)
+            if length == 0:  # which would be all, as a limit
+                return self._set(filter={"$and": [self._fields["filter"], {"$nor": [{}]}]})
+            return self._set(skip=skip, limit=length or 0)
+        if not isinstance(index, int):
+            raise TypeError(f"a result has no position {index!r}")
+        if index < 0:
+            raise IndexError("a result has no negative index")
+        self._set()
+        return self._at(index + (self._fields.get("skip") or 0))
+
+    async def _at(self, position: int) -> Any:
+        async for document in self.clone().skip(position).limit(-1):
+            return document
+        raise IndexError("a result has no document there")
 
     async def rewind(self) -> "AsyncFound":
         """Begin again."""

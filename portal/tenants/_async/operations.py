@@ -4,7 +4,7 @@ from typing import Any
 
 from pymongo import IndexModel
 
-from ..arguments import given
+from ..arguments import given, missing
 from ..errors import NotOffered
 from ..unsupported import INSTEAD
 from .execution import AsyncExecution
@@ -33,9 +33,7 @@ class AsyncOperations(AsyncReading, AsyncWriting):
         self._execution = execution
 
     def __getattr__(self, name: str) -> Any:
-        if name in INSTEAD:
-            raise NotOffered(name, INSTEAD[name])
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        raise missing(self, name, INSTEAD)
 
     async def create_index(self, keys: Any, *, comment: Any = None, **options: Any) -> str:
         """Make sure that the index exists; return its name. Waits for the build, an hour at most,

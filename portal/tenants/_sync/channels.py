@@ -155,6 +155,10 @@ class Opened:
         )
         return part if self._unwrapped is None else [self._unwrapped(each) for each in part]
 
+    def batch_size(self, batch_size: int) -> None:
+        """Have each further part bring at most so many."""
+        self._cursor.batch_size(batch_size)
+
     def close(self) -> None:
         """End it early, in the server too."""
         self._cursor.close()

@@ -12,7 +12,13 @@ import pytest
 from bson import Int64, ObjectId, Regex
 from bson.codec_options import TypeCodec, TypeDecoder, TypeRegistry
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure, PyMongoError
+from pymongo.errors import (
+    DuplicateKeyError,
+    ExecutionTimeout,
+    InvalidOperation,
+    OperationFailure,
+    PyMongoError,
+)
 
 from tests.tenants.library.conftest import APPLICATION, library
 from tests.tenants.library.works import ids, in_a_loop, own_collection
@@ -141,6 +147,38 @@ def test_a_result_whose_read_was_cancelled_leaves_nothing_out(fake, acme, failin
         return
     with pytest.raises(errors.CursorLost):
         in_a_loop(work())
+
+
+def test_a_result_has_positions_and_slices_as_pymongos_cursor_has(store):
+    store.insert_many({"_id": n} for n in range(10))
+    assert store.find()[0] == {"_id": 0}
+    assert store.find(skip=2, limit=1)[3] == {"_id": 5}
+    for start, stop in [(2, 5), (None, 3), (7, None), (4, 4), (8, 20)]:
+        found = store.find(sort={"_id": -1}, skip=1, limit=1)[start:stop]
+        assert [each["_id"] for each in found] == [*range(9, -1, -1)][start:stop]
+    for wrong in (-1, slice(0, 5, 2), slice(-3, None), slice(5, 2)):
+        with pytest.raises(IndexError):
+            store.find()[wrong]
+    with pytest.raises(IndexError):
+        store.find()[10]
+    with pytest.raises(TypeError):
+        store.find()["a"]
+    read = store.find()
+    assert read.next() == {"_id": 0}
+    for late in (0, slice(1)):
+        with pytest.raises(InvalidOperation):
+            read[late]
+
+
+def test_a_result_tells_what_came_and_is_copied_from_its_beginning(store):
+    store.insert_many({"_id": n} for n in range(10))
+    found = store.find(batch_size=4)
+    assert (found.retrieved, found.next(), found.retrieved) == (0, {"_id": 0}, 4)
+    assert [each["_id"] for each in found.__copy__()] == [*range(10)]
+    assert [each["_id"] for each in found.__deepcopy__({})] == [*range(10)]
+    result = store.aggregate([{"$sort": {"_id": 1}}], batchSize=2).batch_size(3)
+    assert [result.try_next()["_id"] for _ in range(10)] == [*range(10)]
+    assert result.try_next() is None
 
 
 @pytest.mark.parametrize("where", ["alone", "in a transaction"])

@@ -7,13 +7,15 @@ import pymongo
 import pytest
 from bson import Code, DBRef
 from bson.raw_bson import RawBSONDocument
+from pymongo.change_stream import ChangeStream
 from pymongo.collection import Collection
+from pymongo.command_cursor import CommandCursor
 from pymongo.cursor import Cursor
 
 from tests.tenants.library.conftest import library
 
 errors, queries, unsupported = library("errors"), library("queries"), library("unsupported")
-streams = library("_sync.streams")
+cursors, streams = library("_sync.cursors"), library("_sync.streams")
 QueryRefused = errors.QueryRefused
 
 
@@ -186,6 +188,29 @@ def test_every_option_of_pymongo_is_taken_or_has_something_instead():
         if name.startswith("find_one_and"):
             ours |= options_of(tenant._find_and_modify)
         assert theirs - {"collection"} <= ours | instead, name
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [(Cursor, cursors.Found), (CommandCursor, cursors.Results), (ChangeStream, streams.Stream)],
+)
+def test_every_method_of_pymongos_results_is_there_or_has_something_instead(theirs, ours):
+    special = {"__getitem__", "__copy__", "__deepcopy__", "__enter__", "__next__", "__iter__"}
+    names = {name for name in dir(theirs) if name[0] != "_" or name in special & {*vars(theirs)}}
+    assert names <= {*dir(ours)} | unsupported.INSTEAD_OF_RESULT.keys()
+
+
+def test_an_asynchronous_result_is_iterated_asynchronously_alone():
+    with pytest.raises(TypeError, match="not iterable"):
+        iter(library("_async.cursors").AsyncFound(None, {}))
+
+
+def test_methods_of_results_that_are_not_offered_say_what_to_use(store):
+    for result in (store.find(), store.aggregate([])):
+        for name in ("distinct", "explain", "cursor_id"):
+            with pytest.raises(errors.NotOffered, match=name):
+                getattr(result, name)
+        assert not hasattr(result, "nothing")
 
 
 def test_options_that_are_not_offered_say_what_to_use(store):
