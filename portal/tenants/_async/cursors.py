@@ -1,7 +1,7 @@
 """Results that are read in parts, through renames where their order allows."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
@@ -102,7 +102,7 @@ class AsyncResults:
     def __getattr__(self, name: str) -> Any:
         raise missing(self, name, INSTEAD_OF_RESULT)
 
-    def __aiter__(self) -> "AsyncResults":
+    def __aiter__(self) -> AsyncIterator[Any]:
         return self
 
     async def __anext__(self) -> Any:
@@ -368,6 +368,25 @@ class AsyncFound(AsyncResults, Positions):
         if isinstance(document, RawBSONDocument):
             return raw_without_id(document)
         return type(document)((name, value) for name, value in document.items() if name != "_id")
+
+
+class AsyncReceived(AsyncResults):
+    """A result that is here already: besides it is a sequence of its documents."""
+
+    def __init__(self, execution: AsyncExecution, documents: list[Any]) -> None:
+        super().__init__(execution, "", {})
+        self._documents = documents
+        self._part.extend(documents)
+        self._ended = True
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._documents)
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._documents[index]
 
 
 def beyond(query: Any, document_id: Any, direction: int) -> dict[str, Any]:

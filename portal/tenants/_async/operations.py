@@ -7,6 +7,7 @@ from pymongo import IndexModel
 from ..arguments import given, missing
 from ..errors import NotOffered
 from ..unsupported import INSTEAD
+from .cursors import AsyncReceived
 from .execution import AsyncExecution
 from .reading import AsyncReading
 from .writing import AsyncWriting
@@ -59,10 +60,11 @@ class AsyncOperations(AsyncReading, AsyncWriting):
             "dropIndexes", done=_INDEX_NOT_FOUND, index=index_or_name, **fields
         )
 
-    async def list_indexes(self, *, comment: Any = None, **others: Any) -> list[Any]:
-        """The indexes, as PyMongo describes them; at most 64, so in a list."""
+    async def list_indexes(self, *, comment: Any = None, **others: Any) -> AsyncReceived:
+        """The indexes, as PyMongo describes them; at most 64, so all at once."""
         fields = given(others, comment=comment)
-        return (await self._execution.read_between("listIndexes", **fields))["cursor"]["firstBatch"]
+        reply = await self._execution.read_between("listIndexes", **fields)
+        return AsyncReceived(self._execution, reply["cursor"]["firstBatch"])
 
     async def index_information(self, *, comment: Any = None, **others: Any) -> dict[str, Any]:
         """The indexes by name, as PyMongo's method of this name tells them."""

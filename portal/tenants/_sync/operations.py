@@ -7,6 +7,7 @@ from pymongo import IndexModel
 from ..arguments import given, missing
 from ..errors import NotOffered
 from ..unsupported import INSTEAD
+from .cursors import Received
 from .execution import Execution
 from .reading import Reading
 from .writing import Writing
@@ -57,10 +58,11 @@ class Operations(Reading, Writing):
         fields = given(others, comment=comment)
         self._execution.change("dropIndexes", done=_INDEX_NOT_FOUND, index=index_or_name, **fields)
 
-    def list_indexes(self, *, comment: Any = None, **others: Any) -> list[Any]:
-        """The indexes, as PyMongo describes them; at most 64, so in a list."""
+    def list_indexes(self, *, comment: Any = None, **others: Any) -> Received:
+        """The indexes, as PyMongo describes them; at most 64, so all at once."""
         fields = given(others, comment=comment)
-        return (self._execution.read_between("listIndexes", **fields))["cursor"]["firstBatch"]
+        reply = self._execution.read_between("listIndexes", **fields)
+        return Received(self._execution, reply["cursor"]["firstBatch"])
 
     def index_information(self, *, comment: Any = None, **others: Any) -> dict[str, Any]:
         """The indexes by name, as PyMongo's method of this name tells them."""

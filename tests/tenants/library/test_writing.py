@@ -195,6 +195,17 @@ def test_indexes_are_made_listed_and_dropped(store, fake, acme, raw):
         store.drop_index("*")
 
 
+def test_listed_indexes_are_a_result_like_any_other_and_a_sequence(store):
+    found = store.list_indexes()
+    assert [index["name"] for index in found] == ["_id_"]
+    with store.list_indexes() as found:
+        assert found[0]["name"] == "_id_"
+        assert found.next()["name"] == "_id_"
+        assert not found.alive
+        assert found.try_next() is None
+    assert [index["name"] for index in store.list_indexes().to_list()] == ["_id_"]
+
+
 @own_collection
 def test_a_batch_that_fails_changes_nothing_and_leaves_those_before(store, raw):
     """A unique key breaks in the second batch."""
