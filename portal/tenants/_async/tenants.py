@@ -42,7 +42,8 @@ class AsyncTransaction(AsyncOperations):
 class AsyncTenant(AsyncOperations):
     """The documents of one organization. Thread-safe; made without reading anything.
 
-    It pickles as its id alone: what is unpickled is the ObjectId, for ``tenants.by_id``.
+    A copy is the handle itself. It pickles as its id alone: what is unpickled is the ObjectId, for
+    ``tenants.by_id``.
     """
 
     _execution: AsyncFenced
@@ -134,6 +135,12 @@ class AsyncTenant(AsyncOperations):
         checked = self._execution.check_writable
         execution = AsyncInTransaction(session, located, channel, options, checked)
         return AsyncTransaction(execution)
+
+    def __copy__(self) -> "AsyncTenant":
+        return self
+
+    def __deepcopy__(self, memo: Any) -> "AsyncTenant":
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ObjectId, (str(self.id),)

@@ -42,7 +42,8 @@ class Transaction(Operations):
 class Tenant(Operations):
     """The documents of one organization. Thread-safe; made without reading anything.
 
-    It pickles as its id alone: what is unpickled is the ObjectId, for ``tenants.by_id``.
+    A copy is the handle itself. It pickles as its id alone: what is unpickled is the ObjectId, for
+    ``tenants.by_id``.
     """
 
     _execution: Fenced
@@ -128,6 +129,12 @@ class Tenant(Operations):
         checked = self._execution.check_writable
         execution = InTransaction(session, located, channel, options, checked)
         return Transaction(execution)
+
+    def __copy__(self) -> "Tenant":
+        return self
+
+    def __deepcopy__(self, memo: Any) -> "Tenant":
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ObjectId, (str(self.id),)

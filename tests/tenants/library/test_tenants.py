@@ -1,6 +1,7 @@
 """Organizations found by the directory, and handles that outlive what it said."""
 
 import asyncio
+import copy
 import gc
 import os
 import pickle
@@ -110,6 +111,14 @@ def test_what_is_no_id_finds_no_organization(tenants, acme, nothing):
     """Of None, ObjectId makes a new one each time, which nobody has."""
     with pytest.raises((TypeError, InvalidId)):
         tenants.by_id(nothing)
+
+
+def test_a_copy_of_a_handle_is_the_handle():
+    """As dataclasses and frameworks copy what they hold."""
+    with library().Tenants("mongodb://localhost/master") as tenants:
+        handle = tenants["acme"]
+        assert copy.copy(handle) is handle
+        assert copy.deepcopy({"tenant": [handle]})["tenant"][0] is handle
 
 
 def test_a_handle_pickles_as_its_id(tenants, acme):
