@@ -16,6 +16,7 @@ from bson.errors import BSONError
 
 from portal.data import extended_json
 from portal.data.errors import InvalidQuery, NoCursor
+from portal.data.patching import DOCUMENT, Element, elements
 from portal.data.server_errors import reading
 from portal.tenants.arguments import flag_of, includes_fields
 from portal.tenants.elements import field_of, framed
@@ -50,10 +51,31 @@ def decode(document: bytes) -> dict[str, Any]:
     """A document that is part of a query. Raises InvalidQuery where it has a type that a query
     can't carry."""
     decoded = bson.decode(document, CODEC)
-    # Inside of another: by itself a document's _id would be moved to its front.
-    if bson.encode({"": decoded}, codec_options=CODEC) != framed(b"\x03\0" + document):
+    if _encodes_to(decoded, document):
+        return decoded
+    # A DBRef has its fields in one order, and not all that look like one are.
+    plain = _without_references(document)
+    if not _encodes_to(plain, document):
         raise InvalidQuery("A symbol, undefined or DBPointer can’t be part of a query.")
-    return decoded
+    return plain
+
+
+def _encodes_to(decoded: Mapping[str, Any], document: bytes) -> bool:
+    # Inside of another: by itself a document's _id would be moved to its front.
+    return bson.encode({"": decoded}, codec_options=CODEC) == framed(b"\x03\0" + document)
+
+
+def _without_references(document: bytes) -> dict[str, Any]:
+    """The document, with a document in place of each DBRef."""
+    return {each.name: _plain(each) for each in elements(document)}
+
+
+def _plain(element: Element) -> Any:
+    if element.inner is None:
+        return bson.decode(element.value, CODEC)[""]
+    if element.kind == DOCUMENT:
+        return _without_references(element.inner)
+    return [_plain(each) for each in elements(element.inner)]
 
 
 def parse_query(text: str | bytes) -> dict[str, Any]:

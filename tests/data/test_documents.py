@@ -187,6 +187,27 @@ def test_pages_have_every_document_once_where_values_are_equal(writer, stored):
     assert first == order[0]
 
 
+@pytest.mark.parametrize(
+    "reference",
+    [
+        {"$ref": "users", "$id": 1},
+        {"$id": 1, "$ref": "users"},
+        {"$db": "d", "$id": 1, "$ref": "users"},
+        {"type": "x", "$ref": "users", "$id": 2},
+        {"$ref": "users", "$id": 1, "type": "x", "$db": "d"},
+    ],
+    ids=json.dumps,
+)
+def test_a_reference_is_found_and_set_whatever_the_order_of_its_keys(writer, stored, reference):
+    stored.insert_many([{"_id": 1, "by": {**reference}}, {"_id": 2, "by": [{**reference}]}])
+    text = json.dumps(reference)
+    for query in (f'{{"by": {text}}}', f'{{"by": {{"$in": [{text}]}}}}'):
+        assert writer.ids(filter=query, json="relaxed") == [1, 2]
+    before = raw_of(stored, 1)
+    assert writer.send("PATCH", f"{ACME}/1", f'{{"$set": {{"by": {text}}}}}').json["modified"] == 0
+    assert raw_of(stored, 1) == before
+
+
 def test_a_page_of_large_documents_ends_early(writer, stored, monkeypatch):
     """The portal has as many as that in memory, however many were asked for."""
     monkeypatch.setattr(reading, "PAGE_BYTES", 1000)
