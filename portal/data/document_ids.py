@@ -9,14 +9,16 @@ one of many. ``~`` and base64url is the BSON of
 import base64
 import binascii
 import re
+from decimal import Decimal
 from typing import Any
 
 import bson
-from bson import ObjectId
+from bson import Decimal128, ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 
 from portal.data import extended_json
+from portal.data.bson_types import NUMBERS
 from portal.data.errors import InvalidDocumentId, InvalidExtendedJson, UnreadableDocumentId
 from portal.tenants.elements import field_of, framed
 
@@ -62,6 +64,18 @@ def decoded(document_id: bytes) -> Any:
         raise UnreadableDocumentId from error
 
 
+def is_same_id(one: bytes, other: bytes) -> bool:
+    """Tell whether two values are one ``_id``: the same, or numbers of any type that are equal."""
+    if one == other:
+        return True
+    number, another = _number_of(one), _number_of(other)
+    if number is None or another is None:
+        return False
+    if number.is_nan() or another.is_nan():
+        return number.is_nan() and another.is_nan()
+    return number == another
+
+
 def is_readable(document_id: bytes) -> bool:
     """Tell whether a query can name the document of this id."""
     try:
@@ -69,6 +83,14 @@ def is_readable(document_id: bytes) -> bool:
     except UnreadableDocumentId:
         return False
     return True
+
+
+def _number_of(document_id: bytes) -> Decimal | None:
+    """The number to its last digit; ``None`` for another type."""
+    if document_id[4] not in NUMBERS:
+        return None
+    value = decoded(document_id)
+    return value.to_decimal() if isinstance(value, Decimal128) else Decimal(value)
 
 
 def _from_base64(text: str) -> bytes:

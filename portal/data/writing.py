@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from portal.data import plans
 from portal.data.access import DocumentAccess
-from portal.data.document_ids import decoded
+from portal.data.document_ids import is_same_id
 from portal.data.edit_events import tell_edits
 from portal.data.edits import Change, EditKind
 from portal.data.errors import (
@@ -108,10 +108,10 @@ def replace_document(
     be sent as they are shown, and stay. Raises DocumentNotFound, PreconditionFailed, InvalidQuery,
     FieldMasked, and what ``insert_documents`` raises."""
     given = field_of(document, "_id")
-    if given is not None and decoded(given) != decoded(document_id):
-        raise InvalidQuery("The _id of a document stays: send the one in the path, or none.")
 
     def replace(handle: Any, stored: bytes) -> None:
+        if given is not None and given != document_id and not is_same_id(given, id_of(stored)):
+            raise InvalidQuery("The _id of a document stays: send the one in the path, or none.")
         # An equal number of another type is the same _id, and would change that of the document.
         whole = with_document_id(document, id_of(stored))
         _check_no_operators(stored, whole)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from urllib.parse import quote
 
 import bson
 import pytest
@@ -140,6 +141,39 @@ def test_an_id_stays(writer, stored):
         422,
         "invalid_query",
     )
+
+
+SAME_IDS = [
+    ('{"$numberDouble": "NaN"}', '{"$numberDouble": "NaN"}'),
+    ('{"$numberDouble": "NaN"}', '{"$numberDecimal": "NaN"}'),
+    ("42", '{"$numberDecimal": "42"}'),
+    ("42", "42.0"),
+    ('{"a": 1, "b": 2}', '{"a": 1, "b": 2}'),
+    ('{"$symbol": "x"}', '{"$symbol": "x"}'),
+]
+OTHER_IDS = [
+    ("1", "true"),
+    ("true", "1"),
+    ("1", "1.5"),
+    ('{"$numberDouble": "NaN"}', "1"),
+    ('{"$symbol": "x"}', '"x"'),
+    ('{"a": 1, "b": 2}', '{"b": 2, "a": 1}'),
+]
+
+
+@pytest.mark.parametrize(
+    ("stored_id", "sent", "status"),
+    [*((*each, 200) for each in SAME_IDS), *((*each, 422) for each in OTHER_IDS)],
+)
+def test_an_id_in_a_replacement_is_the_same_as_the_server_compares_them(
+    writer, stored, stored_id, sent, status
+):
+    assert writer.insert(f'{{"_id": {stored_id}}}').status_code == 201
+    answer = writer.send("PUT", f"{ACME}/{quote(stored_id, safe='')}", f'{{"_id": {sent}, "a": 1}}')
+    assert answer.status_code == status, answer.text
+    expected = {"_id": json.loads(stored_id), **({"a": 1} if status == 200 else {})}
+    [found] = writer.get(ACME, query_string={"json": "relaxed"}).json["documents"]
+    assert found == expected
 
 
 def test_faults_in_a_body_are_told_with_their_place(writer, stored):
