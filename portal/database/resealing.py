@@ -18,14 +18,21 @@ log = structlog.get_logger()
 
 def reseal_all() -> int:
     """Seal the secrets under the current SECRET_KEY that are not; how many there were. One that
-    changes meanwhile is sealed under it by that change."""
+    changes meanwhile is sealed under it by that change; one that no key unseals is logged, and
+    left as it is."""
     resealed = 0
     for document, field in SEALED:
         collection = document._get_collection()
-        for found in collection.find({}, {field: 1}):
-            if fresh := sealing.resealed(found[field]):
-                changed = collection.update_one(found, {"$set": {field: fresh}})
-                resealed += changed.modified_count
+        # The record of the first cluster has no URI.
+        for found in collection.find({field: {"$type": "string"}}, {field: 1}):
+            if sealing.is_current(found[field]):
+                continue
+            secret = sealing.unseal(found[field])
+            if secret is None:
+                log.error("secrets.unreadable", kind=document.__name__, id=str(found["_id"]))
+                continue
+            changed = collection.update_one(found, {"$set": {field: sealing.seal(secret)}})
+            resealed += changed.modified_count
     return resealed
 
 

@@ -15,22 +15,21 @@ def seal(secret: str) -> str:
 
 
 def unseal(sealed: str) -> str | None:
-    """The secret, sealed under the current or a former SECRET_KEY; ``None`` under any other."""
+    """The secret, sealed under the current or a former SECRET_KEY; ``None`` under any other, and
+    for what isn't sealed."""
+    return _unsealed(sealed, _box())
+
+
+def is_current(sealed: str) -> bool:
+    """Tell whether the secret is sealed under the current SECRET_KEY."""
+    return _unsealed(sealed, _under(settings.current().secret_key)) is not None
+
+
+def _unsealed(sealed: str, box: Fernet | MultiFernet) -> str | None:
     try:
-        return _box().decrypt(sealed).decode()
-    except InvalidToken:
+        return box.decrypt(sealed).decode()
+    except (InvalidToken, ValueError):  # the latter of text that isn't ASCII
         return None
-
-
-def resealed(sealed: str) -> str | None:
-    """The same secret sealed under the current SECRET_KEY; ``None`` where it already is, or can't
-    be unsealed."""
-    try:
-        _under(settings.current().secret_key).decrypt(sealed)
-    except InvalidToken:
-        secret = unseal(sealed)
-        return seal(secret) if secret else None
-    return None
 
 
 def _box() -> MultiFernet:

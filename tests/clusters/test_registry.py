@@ -102,22 +102,29 @@ def test_a_uri_is_stored_sealed_and_told_nowhere(europe, master_db, command, log
     assert password not in repr(Changes(europe.uri))
 
 
-def test_a_uri_lives_through_the_rotation_of_the_key(europe):
-    """As second factors do: with the old key as fallback, and without it after a start."""
+def test_a_uri_lives_through_the_rotation_of_the_key(app, second_cluster, log):
+    """As second factors do: with the old key as fallback, and without it after a start; beside the
+    record of the first cluster, which has no URI, and one whose URI is not to be read."""
+    europe = second_cluster
+    managing.change_cluster("main", Changes(weight=0), CONTEXT)
+    Cluster(name="broken", uri="é", added_at=clock.now()).save()
+    managing.add_cluster("europe", Changes(europe.uri), CONTEXT)
     old = settings.current()
     new = replace(old, secret_key="n" * 40, secret_key_fallbacks=(old.secret_key,))
     try:
         settings.activate(new)
         assert clusters.uri_of("europe") == europe.uri
         assert (reseal_all(), reseal_all()) == (1, 0)
+        assert "secrets.unreadable" in log.text
         clusters.forget_registry()
         settings.activate(replace(new, secret_key_fallbacks=()))
         assert clusters.uri_of("europe") == europe.uri
     finally:
         settings.activate(old)
     clusters.forget_registry()
-    with pytest.raises(ClusterUnavailable, match="another SECRET_KEY"):
-        client_of("europe")
+    for name in ("europe", "broken"):
+        with pytest.raises(ClusterUnavailable, match="another SECRET_KEY"):
+            client_of(name)
 
 
 @pytest.mark.parametrize("name", ["main", "", "Europe", "-", "eu rope", "a" * 33, "$where", "é"])
