@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from portal.audit.errors import UnderHold
 from portal.data.access import DocumentAccess, mask_for
-from portal.database.errors import ClusterUnavailable
+from portal.database.errors import ClusterLost, ClusterUnavailable
 from portal.documents.jobs import Job
 from portal.documents.organizations import Organization
 from portal.errors import NotFound
@@ -69,6 +69,8 @@ def while_reachable() -> Iterator[None]:
         raise NotNow("the organization is being moved", _SOON_SECONDS) from error
     except OperationInProgress as error:
         raise NotNow("another operation on the organization", _SOON_SECONDS) from error
+    except ClusterLost as error:
+        raise JobFailed(error.words, {}) from error
     except ClusterUnavailable as error:
         raise NotNow("its cluster does not answer", _UNREACHABLE_SECONDS) from error
     except (TenantCollectionMissing, CollectionNameConflict) as error:

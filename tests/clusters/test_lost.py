@@ -5,11 +5,16 @@ import pytest
 from portal.clusters import managing
 from portal.clusters.errors import ClusterIsLost
 from portal.clusters.managing import Changes
+from portal.data.access import document_access
+from portal.data.formats.options import Format, WriteOptions
+from portal.data.queries import Query
+from portal.data.transfer.exports import start_export
 from portal.database import clusters
 from portal.database.clusters import client_of
 from portal.database.errors import ClusterClosed, ClusterLost
 from portal.database.transactions import transaction
 from portal.documents.credentials import Credential
+from portal.documents.jobs import JobState
 from portal.documents.organizations import (
     OperationKind,
     Organization,
@@ -18,6 +23,8 @@ from portal.documents.organizations import (
     Slug,
     Strategy,
 )
+from portal.jobs import runner as runner_of_jobs
+from portal.jobs.managing import find_job
 from portal.organizations.credentials import tending
 from portal.organizations.credentials.managing import revoke_credential
 from portal.organizations.lifecycle import creating, runner
@@ -156,6 +163,17 @@ def test_a_purge_that_is_due_is_done_without_it(in_europe, europe, lose):
     Organization.objects(id=trashed.id).update(set__purge_at="2026-01-01")
     runner.run_once()
     assert again(organization).state == OrganizationState.PURGED
+
+
+def test_a_job_on_its_documents_fails_instead_of_waiting(in_europe, europe, lose):
+    organization = in_europe("Acme Corp")
+    access = document_access(an_access(organization), a_context(the_owner(organization)))
+    started = start_export(access, Query(), WriteOptions(Format.BSON), "all documents")
+    lose()
+    runner_of_jobs.run_due_jobs()
+    job = find_job(started.job.id)
+    assert job.state == JobState.FAILED
+    assert "was given up as lost" in job.reason
 
 
 def test_its_credentials_are_revoked_and_dropped_without_it(in_europe, europe, lose):
