@@ -1,6 +1,7 @@
 """``flask placements``: where organizations are, how much fits, and the policy."""
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, TextIO
@@ -10,7 +11,7 @@ from bson import ObjectId
 from flask.cli import AppGroup
 from pymongo.errors import PyMongoError
 
-from portal.cli.running import CommandFailed, on_database, refusals
+from portal.cli.running import CommandFailed, on_database, plain, refusals
 from portal.cli.tables import json_option, print_json, print_table
 from portal.database import directory
 from portal.database.clusters import known_clusters
@@ -95,10 +96,15 @@ def show_capacity() -> None:
 def measure() -> None:
     """Measure how large and how busy organizations are, for proposals.
 
-    Run it every night. Shared collections are read whole, on a secondary where there is one.
+    Run it every night. Shared collections are read whole, on a secondary where there is one. What
+    could not be measured is told, and ends it with 1.
     """
-    with refusals():
-        click.echo(f"{counted(measuring.measure_organizations(), 'organization')} measured.")
+    measurement = measuring.measure_organizations()
+    click.echo(f"{counted(measurement.count, 'organization')} measured.")
+    for place, reason in measurement.missed.items():
+        click.echo(f"Not measured: {place}: {plain(reason)}", err=True)
+    if measurement.missed:
+        sys.exit(1)
 
 
 @placements.command("proposals")

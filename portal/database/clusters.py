@@ -123,6 +123,11 @@ def find_cluster(cluster: str) -> KnownCluster:
     return _known(_registry.row(cluster))
 
 
+def kept_clusters() -> list[str]:
+    """The names of the clusters of the registry that weren't given up."""
+    return [known.name for known in known_clusters() if known.lost_at is None]
+
+
 def is_lost(cluster: str) -> bool:
     """Tell whether a cluster was given up."""
     if cluster == MAIN_CLUSTER:

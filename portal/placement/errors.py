@@ -128,8 +128,7 @@ class TooManyOpenFiles(Unavailable):
     code = "too_many_open_files"
     message = (
         "{cluster} has more than 60 % of the files open that it may, and closes none. Raise its "
-        "limit (ulimit -n), or have it close idle ones early (docs/operating.md). Those measured "
-        "so far are stored."
+        "limit (ulimit -n), or have it close idle ones early (docs/operating.md)"
     )
 
 

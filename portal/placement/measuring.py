@@ -2,7 +2,8 @@
 
 Of a collection of an organization's own the server has the figures, half a millisecond each. A
 shared one is read whole, on a secondary where there is one, once for all its organizations. Where a
-collection is renamed, dropped or away meanwhile, its organizations keep their last figures.
+collection is renamed, dropped or away meanwhile, its organizations keep their last figures; where
+a cluster is, all that are left there, and the others are measured.
 
 **Operations a day** are those of the last 24 full hours, as stores reported them: by these alone an
 organization in a shared collection can be told from its neighbours. Of a collection of its own the
@@ -10,19 +11,22 @@ server counts, too, also what went past the stores; the larger number holds.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+import pymongo
 import structlog
 from bson import ObjectId
 from pymongo import ReadPreference, UpdateOne
 from pymongo.errors import OperationFailure, PyMongoError
 
 from portal import clock
-from portal.database.clusters import database_of
+from portal.database.clusters import database_of, is_lost, kept_clusters
+from portal.database.leases import summary
 from portal.database.paging import BATCH_SIZE, in_batches
 from portal.documents.figures import OrganizationFigures
 from portal.documents.installation import INSTALLATION
@@ -88,13 +92,22 @@ class Measured:
     fits_in_pool: bool = True
 
 
-def measure_organizations() -> int:
-    """Measure all active organizations, and store their figures; the number of those measured."""
-    policy, count = current_policy(), 0
-    for batch in _batches(_measured()):
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """The number of organizations measured, and why others were not, by the cluster or the shared
+    collection that they are in."""
+
+    count: int
+    missed: dict[str, str]
+
+
+def measure_organizations() -> Measurement:
+    """Measure all active organizations but for those of lost clusters, and store their figures."""
+    policy, count, missed = current_policy(), 0, dict[str, str]()
+    for batch in _batches(_measured(missed)):
         _store(batch, policy, clock.now())
         count += len(batch)
-    return count
+    return Measurement(count, missed)
 
 
 def is_over(measured: Measured, a_day: int | None, thresholds: Promotion | None) -> bool:
@@ -125,21 +138,49 @@ def is_under(
     return all(most is None or (f is not None and f < most) for f, most in pairs)
 
 
-def _measured() -> Iterator[Measured]:
+def _measured(missed: dict[str, str]) -> Iterator[Measured]:
+    """Measures one after the other, and notes what is ``missed``."""
+    kept = kept_clusters()
+    yield from _on_their_own(missed)
+    for pool in Pool.objects(uuid__exists=True, cluster__in=kept):
+        try:
+            yield from _in_pool(pool)
+        except (PyMongoError, Unavailable) as error:
+            log.warning("figures.pool_not_measured", pool=pool.id, error=str(error))
+            missed[f"shared collection {pool.id} on {pool.cluster}"] = _reason(error)
+
+
+def _on_their_own(missed: dict[str, str]) -> Iterator[Measured]:
     active = {
         "state": OrganizationState.ACTIVE,
         "placement.pool": {"$exists": False},
         **KNOWN_STRATEGY,
     }
+    looked_at: Counter[str] = Counter()
     for rows in in_batches(Organization, active, "placement"):
         placements = {row["_id"]: Placement._from_son(row["placement"]) for row in rows}
+        placements = {
+            organization: placement
+            for organization, placement in placements.items()
+            if placement.cluster not in missed and not is_lost(placement.cluster)
+        }
         fitting = _fitting_in_pool(placements)
-        for number, (organization, placement) in enumerate(placements.items()):
-            if number % _BETWEEN_LOOKS == 0:
-                _wait_for_room(placement.cluster)
-            yield from _own(organization, placement, organization in fitting)
-    for pool in Pool.objects(uuid__exists=True):
-        yield from _in_pool(pool)
+        for organization, placement in placements.items():
+            cluster = placement.cluster
+            if cluster in missed:
+                continue
+            try:
+                if looked_at[cluster] % _BETWEEN_LOOKS == 0:
+                    _wait_for_room(cluster)
+                looked_at[cluster] += 1
+                yield from _own(organization, placement, organization in fitting)
+            except (PyMongoError, Unavailable) as error:
+                log.warning("figures.cluster_not_measured", cluster=cluster, error=str(error))
+                missed[cluster] = _reason(error)
+
+
+def _reason(error: Exception) -> str:
+    return error.words if isinstance(error, TooManyOpenFiles) else summary(error)
 
 
 def _wait_for_room(cluster: str) -> None:
@@ -179,15 +220,17 @@ def _fitting_in_pool(placements: Mapping[ObjectId, Placement]) -> set[ObjectId]:
                 for each in listed
                 if not unfit(Structure(each["options"], ()), Strategy.SHARED)
             }
-        except (OperationFailure, Unavailable) as error:
+        except (PyMongoError, Unavailable) as error:
             log.info("figures.options_not_read", cluster=placement.cluster, error=str(error))
     return fitting
 
 
 def _own(organization: ObjectId, placement: Placement, fits_in_pool: bool) -> Iterator[Measured]:
+    """Measures one; nothing where its collection is gone, or renamed. Raises PyMongoError and
+    Unavailable where its cluster is away."""
     try:
         found = list(database_of(placement)[placement.collection].aggregate(_OWN))
-    except (OperationFailure, Unavailable) as error:
+    except OperationFailure as error:
         log.info("figures.not_measured", organization=str(organization), error=str(error))
         return
     for figures in found:
@@ -196,14 +239,15 @@ def _own(organization: ObjectId, placement: Placement, fits_in_pool: bool) -> It
 
 
 def _in_pool(pool: Pool) -> Iterator[Measured]:
+    """Measures the organizations in a pool. Raises PyMongoError, Unavailable."""
     read = ReadPreference.SECONDARY_PREFERRED
-    try:
-        collection = database_of(pool).get_collection(pool.collection, read_preference=read)
-        found = collection.aggregate(_SHARED, allowDiskUse=True, maxTimeMS=_POOL_SECONDS * 1000)
-        for row in found:
-            yield Measured(row["_id"], Strategy.SHARED, row["documents"], row["bytes"])
-    except (PyMongoError, Unavailable) as error:
-        log.warning("figures.pool_not_measured", pool=pool.id, error=str(error))
+    collection = database_of(pool).get_collection(pool.collection, read_preference=read)
+    # As a whole it takes longer than the client lets a command take.
+    with pymongo.timeout(_POOL_SECONDS):
+        # Under another name there is nothing, which would tell of no documents.
+        found = collection.aggregate(_SHARED, allowDiskUse=True, collectionUUID=pool.uuid)
+    for row in found:
+        yield Measured(row["_id"], Strategy.SHARED, row["documents"], row["bytes"])
 
 
 def _batches(all_measured: Iterable[Measured]) -> Iterator[list[Measured]]:

@@ -7,7 +7,7 @@ from portal.database.clusters import forget_registry, known_clusters
 from portal.documents.clusters import Cluster
 from portal.documents.placement_policy import PlacementPolicy
 from portal.placement import capacity, policies
-from tests.clusters.conftest import europe, there  # noqa: F401
+from tests.clusters.conftest import europe, in_europe, there  # noqa: F401
 from tests.factories import a_context
 
 
