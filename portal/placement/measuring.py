@@ -239,15 +239,24 @@ def _own(organization: ObjectId, placement: Placement, fits_in_pool: bool) -> It
 
 
 def _in_pool(pool: Pool) -> Iterator[Measured]:
-    """Measures the organizations in a pool. Raises PyMongoError, Unavailable."""
+    """Measures the organizations in a pool, those without a document too. Raises PyMongoError,
+    Unavailable."""
     read = ReadPreference.SECONDARY_PREFERRED
     collection = database_of(pool).get_collection(pool.collection, read_preference=read)
+    members = {"placement.pool": pool.id, "state": OrganizationState.ACTIVE}
+    # One that comes meanwhile isn't known to have none.
+    unseen = {row["_id"] for rows in in_batches(Organization, members) for row in rows}
     # As a whole it takes longer than the client lets a command take.
     with pymongo.timeout(_POOL_SECONDS):
         # Under another name there is nothing, which would tell of no documents.
         found = collection.aggregate(_SHARED, allowDiskUse=True, collectionUUID=pool.uuid)
     for row in found:
+        unseen.discard(row["_id"])
         yield Measured(row["_id"], Strategy.SHARED, row["documents"], row["bytes"])
+    for rows in in_batches(Organization, members):
+        for row in rows:
+            if row["_id"] in unseen:
+                yield Measured(row["_id"], Strategy.SHARED, documents=0, bytes=0)
 
 
 def _batches(all_measured: Iterable[Measured]) -> Iterator[list[Measured]]:

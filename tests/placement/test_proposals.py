@@ -131,6 +131,19 @@ def test_one_that_grew_is_proposed_once_it_stayed_large(in_force, days_later):
     assert proposed() == []
 
 
+def test_one_that_deleted_all_its_documents_has_none_and_stays(in_force, days_later):
+    in_force(POLICY)
+    acme = an_organization("Acme Corp")
+    in_pool(acme, 11)
+    measure_organizations()
+    days_later(8)
+    write_shared(acme, 0)
+    measure_organizations()
+    figures = OrganizationFigures.objects.get(id=acme.id)
+    assert (figures.documents, figures.bytes) == (0, 0)
+    assert proposed() == []
+
+
 def test_one_that_goes_up_and_down_is_never_proposed(in_force, days_later):
     in_force(POLICY)
     acme = an_organization("Acme Corp")
