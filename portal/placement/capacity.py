@@ -218,15 +218,16 @@ def read(
 ) -> Reading:
     """Ask the cluster's primary how much it holds, with its ``databases`` or without, and what
     limits it, unless that is known; what it doesn't tell of that is taken from the reading
-    ``before``, if there is one. Counters that it refuses are those of the last stored reading, with
-    what was put there since; indexes as ``read_all`` counted them last.
+    ``before``, or from the last stored one. Counters that it refuses are those of the last stored
+    reading, with what was put there since; indexes as ``read_all`` counted them last.
 
     Raises PyMongoError, and Unavailable as ``client_of`` does.
     """
     client = client_of(cluster)
     with pymongo.timeout(READING_SECONDS):
-        limits = {name: getattr(before, name) for name in _LIMITING} if before else {}
-        limits |= {} if limits_known else counters.read_limits(client)
+        limits = {} if limits_known else counters.read_limits(client)
+        if len(limits) < len(_LIMITING) and (known := before or last_reading(cluster)):
+            limits = {name: getattr(known, name) for name in _LIMITING} | limits
         told = counters.read_counters(client)
         return Reading(
             at=clock.now(),

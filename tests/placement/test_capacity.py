@@ -460,8 +460,10 @@ def test_limits_that_are_refused_after_a_restart_are_those_of_the_last_reading(a
     assert take("main", Strategy.COLLECTION, UNLIMITED)
     capacity.forget()
     hosted(13, "hostInfo", "getCmdLineOpts")
+    capacity.read_all(lambda: None)  # as each minute
     assert take("main", Strategy.COLLECTION, UNLIMITED)
     assert capacity._known["main"].reading.max_open_files
+    assert capacity.read("main", databases=True).closes_early
 
 
 @pytest.mark.parametrize(
