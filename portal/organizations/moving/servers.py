@@ -66,6 +66,12 @@ def _check_room(wish: Wish, indexes: int) -> Check:
     reading = capacity.read(wish.cluster, databases=in_database)
     gauges = capacity.gauges_of(reading, policy.limits_of(wish.cluster))
     full_at = policy.guard.full_at_percent
+    if not gauges and wish.strategy != Strategy.SHARED:
+        words = (
+            f"{wish.cluster} doesn't tell how much it may hold: write that into the policy "
+            f"([limits.{wish.cluster}])"
+        )
+        return Check(words, passed=False)
     full = [
         gauge
         for gauge in gauges

@@ -191,11 +191,12 @@ def _leave_room(survey: Survey) -> None:
 
 
 def _room_on(cluster: str, policy: Policy) -> int | None:
-    """The number of collections that the cluster takes; ``None`` where it can't be told."""
+    """The number of collections that the cluster takes, none where it tells no limit; ``None``
+    where it doesn't answer."""
     try:
         reading = capacity.read(cluster, databases=True)
     except (PyMongoError, Unavailable):
         return None
     gauges = capacity.gauges_of(reading, policy.limits_of(cluster))
     full_at = policy.guard.full_at_percent
-    return min((max(gauge.room(full_at), 0) for gauge in gauges), default=None)
+    return min((max(gauge.room(full_at), 0) for gauge in gauges), default=0)

@@ -13,11 +13,13 @@ from portal.jobs.running import JobKind
 from portal.organizations.lifecycle.errors import TenantCollectionMissing
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import purge_organization
-from portal.organizations.moving import planning, servers, sources
+from portal.organizations.moving import planning, servers, sources, surveying
 from portal.organizations.moving.errors import NotMovable
 from portal.organizations.moving.planning import Wish, plan_move
 from portal.organizations.storage import tenant_of
+from portal.placement import capacity
 from portal.placement.capacity import FILES, Gauge, Wall
+from portal.placement.policies import current_policy
 from portal.tenants.moving.blockers import find_blockers
 from portal.tenants.moving.oplog import Oplog
 from tests.factories import a_context, an_organization, fresh
@@ -51,6 +53,22 @@ def obstacles(organization, strategy=Strategy.DATABASE):
 def test_nothing_speaks_against_a_small_organization(acme, stored):
     stored.insert_one({"_id": 1})
     assert obstacles(acme) == obstacles(acme, Strategy.SHARED) == []
+
+
+def test_a_cluster_that_tells_no_limit_takes_none_as_at_sign_up(acme, bare_client):
+    told_before = capacity.read(MAIN_CLUSTER, databases=True)
+    refused = {"failCommands": ["hostInfo"], "errorCode": 13}
+    point = {"configureFailPoint": "failCommand", "mode": "alwaysOn", "data": refused}
+    bare_client.admin.command(point)
+    try:
+        [told] = obstacles(acme)
+        assert "main doesn't tell how much it may hold" in told
+        assert surveying._room_on(MAIN_CLUSTER, current_policy()) == 0
+        assert obstacles(acme, Strategy.SHARED) == []
+        capacity.store(MAIN_CLUSTER, told_before)
+        assert obstacles(acme) == []
+    finally:
+        bare_client.admin.command({**point, "mode": "off"})
 
 
 def test_an_index_that_is_being_built_is_waited_for(acme, stored, bare_client):
