@@ -203,6 +203,20 @@ def test_of_a_workers_threads_one_prepares_the_database_and_the_others_wait(monk
     assert connection._state.prepared
 
 
+def test_a_start_beside_a_database_whose_name_differs_in_case_only_is_refused(
+    bare_client, monkeypatch
+):
+    """MongoDB makes no second one, so sign-ups would fail later."""
+    bare_client.other_test.kept.insert_one({})
+    monkeypatch.setattr(connection._state, "prepared", False)
+    monkeypatch.setattr(connection, "database_names", lambda: ("OTHER_test",))
+    try:
+        with pytest.raises(UnsuitableServer, match="other_test where the portal needs OTHER_test"):
+            connection.prepare()
+    finally:
+        bare_client.drop_database("other_test")
+
+
 @pytest.fixture
 def away(settings, real_limits):
     """The portal on another MongoDB for a while."""

@@ -37,8 +37,8 @@ class Checked:
 
 
 def check_cluster(name: str, server: MongoClient) -> Checked:
-    """Look at a cluster as at the first one: version, replica set, write concern, rights, clock,
-    CVE-2025-14847. Raises ClusterSilent."""
+    """Look at a cluster as at the first one: version, replica set, write concern, names of
+    databases, rights, clock, CVE-2025-14847. Raises ClusterSilent."""
     try:
         with pymongo.timeout(CHECK_SECONDS):
             return _check(name, server)
@@ -86,6 +86,11 @@ def _check(name: str, server: MongoClient) -> Checked:
     found = Checked(version, kind)
     try:
         connection.check_server(server, "its URI" if name != MAIN_CLUSTER else "MONGO_URI")
+    except UnsuitableServer as error:
+        found.problems.append(_sentence(str(error)))
+    try:
+        names = connection.database_names(master=name == MAIN_CLUSTER)
+        connection.check_database_names(server, names)
     except UnsuitableServer as error:
         found.problems.append(_sentence(str(error)))
     if connection.leaks_memory(server):

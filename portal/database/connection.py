@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
 from datetime import datetime
 from typing import Any
@@ -53,6 +53,7 @@ MAY_ABORT = (
     "(SERVER-76934): upgrade to 6.0.9, 7.0 or later"
 )
 _UNAUTHORIZED = 13
+_NOT_TOLD = (_UNAUTHORIZED, 59, 8000)  # CommandNotFound; what Atlas answers
 # Codes of a server that is shutting down or out of disk space: write concern failed, shutdown in
 # progress, interrupted, 8 UnknownError, 14031 OutOfDiskSpace; that reaches no other (those of the
 # retryable reads specification, which the driver raises when its retry failed, too); and 211
@@ -169,6 +170,7 @@ def _prepare() -> None:
     if _state.prepared:  # since the caller looked
         return
     check_server(client())
+    check_database_names(client(), database_names())
     # Before whatever may fail for lack of one.
     if missing := missing_rights():
         log.warning(
@@ -197,6 +199,14 @@ def _create_indexes(document: type[Document]) -> None:
     ]
     if indexes:
         document._get_collection().create_indexes(indexes)
+
+
+def database_names(*, master: bool = True) -> tuple[str, ...]:
+    """The names of the portal's databases on a cluster: on the first with that of master data."""
+    active = portal_settings.current()
+    tenant = active.tenant_db
+    beside = portal_role.internal_database(tenant), portal_role.reports_database(tenant)
+    return tenant, *beside, *([active.master_db] if master else [])
 
 
 def missing_rights() -> list[Rights]:
@@ -261,6 +271,26 @@ def check_server(server: MongoClient, uri_name: str = "MONGO_URI") -> None:
         log.warning("database.server_leaks_memory", version=version, note=LEAKS_MEMORY)
     if aborts_at_field_twice(tuple(server.server_info()["versionArray"][:3])):
         log.warning("database.server_may_abort", version=version, note=MAY_ABORT)
+
+
+def check_database_names(server: MongoClient, names: Iterable[str]) -> None:
+    """Raise UnsuitableServer where a database has one of these names in another case: MongoDB makes
+    no second one (13297, DatabaseDifferCase)."""
+    try:
+        there = server.list_database_names()
+    except OperationFailure as error:
+        if error.code not in _NOT_TOLD:
+            raise
+        return
+    wanted = {name.casefold(): name for name in names}
+    for name in sorted(there):
+        own = wanted.get(name.casefold(), name)
+        if own != name:
+            raise UnsuitableServer(
+                f"There is a database {name} where the portal needs {own}, and MongoDB has no two "
+                "whose names differ in case only: drop that one, or give TENANT_DB and MASTER_DB "
+                "the names that are there"
+            )
 
 
 def aborts_at_field_twice(version: tuple[int, ...]) -> bool:

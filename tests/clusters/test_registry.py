@@ -226,6 +226,18 @@ def test_a_default_write_concern_that_loses_writes_is_told(second_cluster, there
         there.admin.command({**defaults, "defaultWriteConcern": {"w": "majority"}})
 
 
+@pytest.mark.parametrize("own", ["tenant_test", "tenant_test_internal", "tenant_test_reports"])
+def test_a_database_whose_name_differs_in_case_only_is_told(second_cluster, there, own):
+    for name in (settings.current().tenant_db, f"{settings.current().tenant_db}_internal"):
+        there.drop_database(name)
+    there[own.upper()].others.insert_one({})
+    try:
+        with pytest.raises(ClusterUnsuitable, match=f"{own.upper()} where the portal needs {own}"):
+            managing.add_cluster("europe", Changes(second_cluster.uri), CONTEXT)
+    finally:
+        there.drop_database(own.upper())
+
+
 def test_another_uri_for_the_same_cluster_takes_the_place_of_the_first(europe, there):
     before = client_of("europe")
     there.admin.command("createUser", "other", pwd="other", roles=["root"])
