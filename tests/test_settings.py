@@ -62,6 +62,8 @@ def test_the_defaults_are_enough_beside_uri_and_secrets(environment):
         ("MASTER_DB", "admin", "none of admin"),
         ("MASTER_DB", "tenant_db", "two different"),
         ("MASTER_DB", "Tenant_DB", "two different"),
+        ("MASTER_DB", "tenant_db_reports", "two different"),
+        ("MASTER_DB", "Tenant_DB_Internal", "two different"),
         ("JWT_SECRET", "", "32 bytes"),
         ("JWT_SECRET", "short", "32 bytes"),
         ("JWT_SECRET_FALLBACKS", "short", "32 bytes"),

@@ -466,11 +466,18 @@ def _is_in_quotes(name: str) -> bool:
     return len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
 
 
+_SAME_DATABASES = (
+    "MASTER_DB and TENANT_DB: name two different databases. Those called like TENANT_DB with "
+    "_internal or _reports behind it are the portal's, too."
+)
+
+
 def _check_together(values: dict[str, Any]) -> list[str]:
     """Faults in the combination of settings; one with a fault of its own is ``None``."""
     master, tenant = values["master_db"] or "", values["tenant_db"] or ""
-    same = master and master.casefold() == tenant.casefold()
-    faults = ["MASTER_DB and TENANT_DB: name two different databases."] if same else []
+    taken = {tenant, f"{tenant}_internal", f"{tenant}_reports"}
+    same = tenant and master.casefold() in {name.casefold() for name in taken}
+    faults = [_SAME_DATABASES] if same else []
     faults += _faults_of_mail(values)
     if values["jwt_algorithm"] in key_files.ALGORITHMS:
         return faults + _faults_of_private_key(
