@@ -8,7 +8,9 @@ from mongoengine import QuerySet
 from pymongo.errors import ConnectionFailure
 
 from portal import clock
+from portal.database.clusters import forget_registry
 from portal.documents.accounts import Account
+from portal.documents.clusters import Cluster
 from portal.documents.organizations import MAIN_CLUSTER, Organization, Strategy
 from portal.documents.placement_policy import PlacementPolicy
 from portal.documents.pools import Pool
@@ -190,6 +192,18 @@ def test_one_that_somebody_dropped_takes_no_more(pool, tenant_db):
     tenant_db.shared_1_1.drop()
     pools.count_due()
     assert pools.pool_with_room(MAIN_CLUSTER).id == 2
+
+
+def test_one_of_a_cluster_that_was_removed_or_lost_is_counted_no_more(pool):
+    Cluster(name="europe", uri="x", added_at=clock.now(), lost_at=clock.now()).save()
+    forget_registry()
+    for gone in ("removed asia", "europe"):
+        Pool.objects.update(set__cluster=gone, unset__counted_at=True)
+        assert pools.count_due() == 0
+    Pool.objects.update(set__cluster=MAIN_CLUSTER)
+    assert pools.count_due() == 1
+    Cluster.objects.delete()
+    forget_registry()
 
 
 def test_each_is_counted_by_one_portal_once_in_a_while(pool):

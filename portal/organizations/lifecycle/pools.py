@@ -29,7 +29,7 @@ from mongoengine.errors import NotUniqueError
 from pymongo import ReturnDocument
 from pymongo.errors import PyMongoError
 
-from portal.database.clusters import PROBE_SECONDS, database_of
+from portal.database.clusters import PROBE_SECONDS, database_of, kept_clusters
 from portal.documents.organizations import (
     MAIN_CLUSTER,
     Organization,
@@ -338,12 +338,17 @@ def _generations(pool: Pool) -> tuple[int, int | None]:
 
 
 def _claim_count() -> Pool | None:
-    """A pool that is due to be counted, which no other process then counts."""
+    """A pool that is due to be counted, which no other process then counts; of clusters that were
+    removed, or given up, none."""
     full = [{"$gte": ["$organizations", MAX_ORGANIZATIONS]}, {"$gte": ["$bytes", MAX_BYTES]}]
     seconds = {"$cond": [{"$or": full}, FULL_COUNTED_EVERY_SECONDS, COUNTED_EVERY_SECONDS]}
     since = {"$dateSubtract": {"startDate": "$$NOW", "unit": "second", "amount": seconds}}
     claimed = Pool._get_collection().find_one_and_update(
-        {"generation": {"$gte": 1}, "$expr": {"$lt": ["$counted_at", since]}},
+        {
+            "generation": {"$gte": 1},
+            "cluster": {"$in": kept_clusters()},
+            "$expr": {"$lt": ["$counted_at", since]},
+        },
         [{"$set": {"counted_at": "$$NOW"}}],
         return_document=ReturnDocument.AFTER,
     )
