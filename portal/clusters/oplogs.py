@@ -2,6 +2,8 @@
 
 from pymongo import MongoClient
 
+from portal.database.connection import data_hosts
+
 LEAST_MEGABYTES = 990
 """The smallest size that a server can be told while it runs."""
 
@@ -11,7 +13,7 @@ def resize_oplog(administrator: MongoClient, megabytes: int) -> list[str]:
     oplogs of their own. Raises PyMongoError."""
     administrator.admin.command({"replSetResizeOplog": 1, "size": float(megabytes)})
     hello = administrator.admin.command("hello")
-    return [host for host in hello["hosts"] if host != hello["me"]]
+    return [host for host in data_hosts(hello) if host != hello["me"]]
 
 
 def command(megabytes: int) -> str:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, wait
 from datetime import datetime
 from typing import Any
@@ -341,6 +341,12 @@ def check_primary() -> None:
 def explain(error: BaseException) -> str:
     """One sentence for operators on why MongoDB can't be used, with no secret in it."""
     return diagnosis.explain(error, client().topology_description)
+
+
+def data_hosts(hello: Mapping[str, Any]) -> list[str]:
+    """The members with data that a set tells drivers, by the answer to ``hello``: those that never
+    become primary (priority 0) stand apart as ``passives``."""
+    return [*hello.get("hosts", ()), *hello.get("passives", ())]
 
 
 def server_time(of: MongoClient | None = None) -> datetime:

@@ -30,6 +30,18 @@ def there(second_cluster):
 
 
 @pytest.fixture
+def passive(europe, there):
+    """The host of a second member of the cluster, which never becomes primary, and is down."""
+    config = there.admin.command("replSetGetConfig")["config"]
+    host = "127.0.0.1:1"
+    member = {"_id": 1, "host": host, "priority": 0, "votes": 0}
+    larger = {"members": [*config["members"], member], "version": config["version"] + 1}
+    there.admin.command("replSetReconfig", {**config, **larger})
+    yield host
+    there.admin.command("replSetReconfig", {**config, "version": config["version"] + 2})
+
+
+@pytest.fixture
 def in_europe(europe):
     """Makes an organization on the second cluster, with a document."""
 

@@ -95,6 +95,14 @@ def test_customers_get_the_hosts_that_were_chosen_for_the_cluster(in_europe):
 
 
 @pytest.mark.usefixtures("real_limits")
+def test_a_member_that_never_becomes_primary_is_advertised_too(europe, passive):
+    own = "{}:{}".format(*client_of("europe").address)
+    chosen = Changes(credentials_uri=f"mongodb://{own}/?replicaSet=portal")
+    registry.change_cluster("europe", chosen, RequestContext())
+    assert try_hosts("europe").advertised == (passive,)
+
+
+@pytest.mark.usefixtures("real_limits")
 def test_hosts_of_another_set_of_the_same_name_are_told(europe, settings_with, visitor):
     """Row U6."""
     mara = an_account("mara@acme.example")

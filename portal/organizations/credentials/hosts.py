@@ -25,6 +25,7 @@ from portal.database.clusters import (
     known_clusters,
     uri_of,
 )
+from portal.database.connection import data_hosts
 from portal.database.users import ConnectionString, machine_options
 from portal.documents.credentials import Credential
 from portal.documents.organizations import MAIN_CLUSTER, Placement
@@ -148,7 +149,7 @@ def try_hosts(cluster: str = MAIN_CLUSTER) -> Hosts:
             continue
         if own.excludes(told):
             foreign.append(name)
-        advertised.update(told.get("hosts", ()))
+        advertised.update(data_hosts(told))
     # Behind an SRV record the names are those that DNS told just now.
     unknown = tuple(sorted(advertised - set(names)))
     found = Hosts(tuple(silent), tuple(foreign), unknown, _is_local(uri))
