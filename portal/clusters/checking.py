@@ -84,8 +84,9 @@ def _check(name: str, server: MongoClient) -> Checked:
     sharded = hello.get("msg") == "isdbgrid"
     kind = "sharded, behind mongos" if sharded else f"replica set {hello.get('setName')}"
     found = Checked(version, kind)
+    uri_name = "its URI" if name != MAIN_CLUSTER else "MONGO_URI"
     try:
-        connection.check_server(server, "its URI" if name != MAIN_CLUSTER else "MONGO_URI")
+        connection.check_server(server, uri_name)
     except UnsuitableServer as error:
         found.problems.append(_sentence(str(error)))
     try:
@@ -95,6 +96,8 @@ def _check(name: str, server: MongoClient) -> Checked:
         found.problems.append(_sentence(str(error)))
     if connection.leaks_memory(server):
         found.warnings.append(_sentence(connection.LEAKS_MEMORY))
+    if connection.is_bound_to_one_member(server):
+        found.warnings.append(_sentence(f"{uri_name} {connection.BOUND_TO_ONE_MEMBER}"))
     if sharded:
         found.remarks.extend(_look_behind_mongos(server))
     lacking = [str(rights) for rights in portal_role.missing_rights(server, needed_rights(name))]

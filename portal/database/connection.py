@@ -43,6 +43,10 @@ OLDEST_SERVER = (6, 0)
 # (CVE-2025-14847, SERVER-115508).
 ZLIB_FIXED_IN = ((6, 0, 27), (7, 0, 28), (8, 0, 17), (8, 2, 3))
 
+BOUND_TO_ONE_MEMBER = (
+    "has directConnection=true, and the replica set has more members: once another one is primary, "
+    "nothing can be written. Leave that out, and name the set by replicaSet"
+)
 LEAKS_MEMORY = (
     "whoever reaches the server can read pieces of its memory, passwords included, without a "
     "log-in (CVE-2025-14847): upgrade to 6.0.27, 7.0.28, 8.0.17, 8.2.3 or later, or start mongod "
@@ -269,6 +273,8 @@ def check_server(server: MongoClient, uri_name: str = "MONGO_URI") -> None:
     _check_default_write_concern(server)
     if leaks_memory(server):
         log.warning("database.server_leaks_memory", version=version, note=LEAKS_MEMORY)
+    if is_bound_to_one_member(server):
+        log.warning("database.bound_to_one_member", note=f"{uri_name} {BOUND_TO_ONE_MEMBER}")
     if aborts_at_field_twice(tuple(server.server_info()["versionArray"][:3])):
         log.warning("database.server_may_abort", version=version, note=MAY_ABORT)
 
@@ -291,6 +297,13 @@ def check_database_names(server: MongoClient, names: Iterable[str]) -> None:
                 "whose names differ in case only: drop that one, or give TENANT_DB and MASTER_DB "
                 "the names that are there"
             )
+
+
+def is_bound_to_one_member(server: MongoClient) -> bool:
+    """Tell whether the URI has the driver know one member alone, of a set that has more."""
+    return bool(server.options.direct_connection) and (
+        len(data_hosts(server.admin.command("hello"))) > 1
+    )
 
 
 def aborts_at_field_twice(version: tuple[int, ...]) -> bool:

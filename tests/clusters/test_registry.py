@@ -238,6 +238,15 @@ def test_a_database_whose_name_differs_in_case_only_is_told(second_cluster, ther
         there.drop_database(own.upper())
 
 
+def test_a_uri_that_knows_one_member_alone_is_told(europe, passive, log):
+    """After the next election nothing could be written there."""
+    assert "directConnection" not in str(managing.check_known("europe").warnings)
+    managing.change_cluster("europe", Changes(f"{europe.uri}&directConnection=true"), CONTEXT)
+    [words] = managing.check_known("europe").warnings[-1:]
+    assert words.startswith("Its URI has directConnection=true, and the replica set has more")
+    assert log.named("database.bound_to_one_member")
+
+
 def test_another_uri_for_the_same_cluster_takes_the_place_of_the_first(europe, there):
     before = client_of("europe")
     there.admin.command("createUser", "other", pwd="other", roles=["root"])
