@@ -38,6 +38,7 @@ def init_app(app: Flask) -> None:
         moment,
         moment_exact,
         moment_day,
+        plain_day,
         days_until,
         share_left,
         seconds,
@@ -126,6 +127,12 @@ def day(time: date) -> str:
     """“23 December 2026”: of a moment, the day in the reader's time zone."""
     local = _local(time) if isinstance(time, datetime) else time
     return f"{local:%-d %B %Y}"
+
+
+def plain_day(time: datetime) -> str:
+    """Its day in the zone of the page, in words that no script can change: without one the day is
+    in UTC, and says so."""
+    return day(time) if page_zone() else f"{day(time)} (UTC)"
 
 
 def moment(time: datetime) -> Markup:

@@ -7,6 +7,7 @@ import pytest
 from portal import clock
 from portal.clusters import managing as clusters
 from portal.clusters.managing import Changes
+from portal.documents.accounts import Account
 from portal.documents.memberships import Role
 from portal.documents.moves import MoveState, Outcome
 from portal.documents.organizations import Organization, Strategy
@@ -193,12 +194,14 @@ def test_an_owner_asks_for_a_region_and_withdraws_that(acme, visitor, offered):
     assert (late.status, late.fault("day")) == (422, "Choose a day that isn’t over")
     none = visitor.post(f"{HERE}/request", {"region": "us-east", "day": ""})
     assert none.status == 422
+    Account.objects.update(time_zone="Pacific/Honolulu")  # a day of UTC begins on the day before
     day = (clock.now() + timedelta(days=9)).date()
     asked = visitor.post(f"{HERE}/request", {"region": "eu-central", "day": day.isoformat()})
     assert asked.location == HERE
     page = visitor.get(HERE)
     assert "Asked for: a collection of its own in eu-central" in box_of(page)
     assert f"Not before {day:%-d %B %Y}" in box_of(page)
+    assert page.html.find("time", datetime=day.isoformat())  # which no script changes
     assert "A move is asked for" in visitor.get(PLACE).text
     assert "Ask for a move…" not in visitor.get(PLACE).text
     assert visitor.post(f"{HERE}/withdraw", form_at=HERE).location == HERE

@@ -253,11 +253,14 @@ def test_what_an_owner_asks_for_is_approved_from_the_need_on(desk, acme):
     need = needs.html.find("a", href=path(acme))
     assert "Move of acme-corp waits for a decision" in needs.text
     page = desk.get(need["href"])
+    day = f"{asked.requested_for:%Y-%m-%d}"
+    assert page.html.find("time", datetime=day)
     assert page.html.find("a", string="Plan a move…") is None
     approve = page.html.find("a", string="Approve…")["href"]
     assert desk.get(path(acme, INTO_ITS_OWN_DATABASE)).location == approve
     planned = desk.get(approve)
     assert "a database of its own on main" in planned.text
+    assert planned.html.find("time", datetime=day)
     assert desk.post(approve).location == path(acme)
     assert (now(asked).state, now(asked).switch_at) == (MoveState.COPYING, asked.requested_for)
     assert now(asked).target.strategy == Strategy.DATABASE

@@ -7,7 +7,7 @@ import pytest
 
 from portal import clock
 from portal.database.connection import tenant_database
-from portal.documents.accounts import OperatorRole
+from portal.documents.accounts import Account, OperatorRole
 from portal.documents.audit import AuditEvent, Origin
 from portal.documents.organizations import (
     Operation,
@@ -82,7 +82,10 @@ def test_an_operator_holds_and_releases_on_pages(desk, acme, path):  # noqa: F81
     assert not Hold.objects()
     assert desk.post(f"{path}/hold", {**fields, "contact": CONTACT}).status == 303
     assert (fresh(acme).held, fresh(acme).restricted) == (True, Restriction.READ_ONLY)
-    assert "Case 4711" in desk.get(f"{path}/restrictions").text
+    Account.objects.update(time_zone="Pacific/Honolulu")  # a day of UTC begins on the day before
+    page = desk.get(f"{path}/restrictions")
+    assert "Case 4711" in page.text
+    assert page.html.find("time", datetime="2027-06-30").get_text() == "30 June 2027"
     first = desk.get(path)
     assert "Legal hold" in first.html.select_one(".plate").get_text()
     assert "“Case 4711”" in first.text

@@ -140,7 +140,7 @@ def test_it_holds_in_the_trash(app, acme, owner):
     assert is_refused(teo, f"/trash/{acme.id}/purge")
 
 
-def test_the_owner_sees_whom_it_hits_and_sets_a_day(mara, acme):
+def test_the_owner_sees_whom_it_hits_and_sets_a_day(mara, acme, owner):
     a_member(acme, Role.VIEWER)
     page = mara.get(PATH)
     assert "1 member has none yet" in page.text
@@ -148,7 +148,10 @@ def test_the_owner_sees_whom_it_hits_and_sets_a_day(mara, acme):
     answer = mara.post(PATH, {"starts_on": day(5).isoformat()})
     assert answer.location == "/organizations/acme-corp/settings"
     assert fresh(acme).second_factor_from.date() == day(5)
-    assert "Required of all members from" in mara.get("/organizations/acme-corp/settings").text
+    told = f"Required of all members from {day(5):%-d %B %Y} on"
+    assert told in mara.get("/organizations/acme-corp/settings").text
+    owner.update(time_zone="Pacific/Honolulu")  # where the day of UTC begins on the day before
+    assert told in mara.get("/organizations/acme-corp/settings").text
 
 
 def test_other_days_are_refused(mara, acme):

@@ -50,7 +50,7 @@ from portal.organizations.access.lookup import Access
 from portal.web import bodies, stale_forms
 from portal.web.bodies import AcceptedBody
 from portal.web.requests import request_context
-from portal.web.template_filters import page_zone
+from portal.web.template_filters import page_zone, plain_day
 
 blueprint = Blueprint("editing", __name__, url_prefix="/organizations/<slug>/data/documents")
 
@@ -282,7 +282,7 @@ def _save(
 
 
 def _undo_words() -> str:
-    return f"It can be undone until {clock.now() + KEPT:%-d %B}."
+    return f"It can be undone until {plain_day(clock.now() + KEPT)}."
 
 
 def _of_text(form: EditForm, document: OpenDocument, changed: bytes) -> list[Entry]:

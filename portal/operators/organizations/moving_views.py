@@ -37,6 +37,7 @@ from portal.organizations.moving.wishes import Wish
 from portal.settings.checks import LONGEST_WAY_BACK_DAYS
 from portal.web.context import RequestContext
 from portal.web.forms import IdempotentForm, see_other
+from portal.web.template_filters import plain_day
 
 blueprint = Blueprint(
     "operator_moves", __name__, url_prefix="/operator/organizations/<organization_id>/move"
@@ -183,7 +184,7 @@ def extend(operator: Operator, organization: Organization) -> ResponseReturnValu
         return ways_back.extend_way_back(move, form.days.data, context)
 
     if kept := _submit(form, change, operator, organization):
-        return _back(organization, f"The way back is open until {kept.until:%-d %B %Y}.")
+        return _back(organization, f"The way back is open until {plain_day(kept.until)}.")
     way_back = open_way_back(organization)
     if way_back is None:
         return _back(organization)

@@ -4,6 +4,7 @@ import base64
 import html
 import re
 import zlib
+from datetime import UTC, datetime
 
 import bson
 import pytest
@@ -20,6 +21,7 @@ from portal.data.editing.typed_values import Kind, Typed
 from portal.data.handles import RAW, documents_of
 from portal.data.masks.masks import Mask
 from portal.data.patching import Set, Unset, elements, patch
+from portal.documents.accounts import Account
 from portal.documents.memberships import Role
 from portal.tenants.elements import framed
 from tests import encoded
@@ -51,6 +53,23 @@ def test_what_was_not_touched_stays_to_the_byte(editor, stored):
     assert done.status == 303
     assert one(stored) == patch(before, [Set(("status",), bson.encode({"": "done"}))])
     assert "1 field saved. It can be undone until" in editor.visitor.get(done.location).text
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"), [("", "2 April 2100 (UTC)"), ("Asia/Tokyo", "3 April 2100")]
+)
+def test_the_last_day_of_an_undo_is_one_of_the_readers_zone(
+    editor, stored, time_machine, zone, day
+):
+    stored.insert_one({"_id": ID, "a": 1})
+    time_machine.move_to(datetime(2100, 3, 3, 23, 30, tzinfo=UTC))
+    editor.visitor.log_in("teo@acme.example")
+    Account.objects.update(time_zone=zone)
+    page = editor.open(ID)
+    assert page.html.select_one(".reasons time[data-day]").get_text() in day
+    done = editor.send(page, {f"v.{control('a')}": "2"})
+    assert f"undone until {day}." in editor.visitor.get(done.location).text
+    assert editor.open(ID, "delete").html.select_one("form time[data-day]").get_text() in day
 
 
 def test_saving_nothing_writes_nothing(editor, stored, tenant_db):
