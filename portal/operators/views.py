@@ -118,7 +118,7 @@ def revoke_key(operator: Operator, key_id: str) -> ResponseReturnValue:
 
 @blueprint.route("/enter", methods=["GET", "POST"])
 def enter() -> ResponseReturnValue:
-    token = (request.form if request.method == "POST" else request.args).get("token", "")
+    token = request.form.get("token", request.args.get("token", ""))
     if current_user.is_authenticated:
         return _accept(token)
     link = entering.find_link(token)

@@ -26,7 +26,7 @@ from portal.web.context import OPERATOR, RequestContext
 from tests.factories import a_context, a_person, an_account, an_operator
 from tests.processes import at_once
 from tests.program import Program, fault
-from tests.visitor import PASSWORD
+from tests.visitor import PASSWORD, Visitor
 
 PAGE = "/operator/operators"
 BY_COMMAND = RequestContext(OPERATOR)
@@ -193,6 +193,22 @@ def test_the_first_link_makes_one_operator_admin_who_then_needs_a_second_factor(
     assert "The console needs a second factor" in visitor.get(PAGE).text
     ways_in = visitor.get("/organizations").html.select(".look-further a")
     assert ways_in[-1]["href"] == PAGE.removesuffix("/operators")
+
+
+@pytest.mark.parametrize("browser", ["of another tab", "without cookies", "that logged in"])
+def test_a_stale_form_of_the_first_link_is_shown_again_and_the_link_works(app, visitor, browser):
+    path = entering.make_first_link().removeprefix(settings.current().public_url)
+    typed = {"email": "mara@portal.example", "password": PASSWORD}
+    sent = {**Visitor(app).hidden(path), **typed}
+    if browser == "of another tab":
+        visitor.get(path)
+    if browser == "that logged in":
+        an_account(typed["email"])
+        visitor.log_in(typed["email"])
+    page = visitor.send("/operator/enter", sent)
+    assert (page.status, page.html.h1.get_text(strip=True)) == (400, visitor.get(path).heading)
+    again = {field["name"]: field["value"] for field in page.html.select("main [type=hidden]")}
+    assert visitor.send("/operator/enter", {**again, **typed}).location == "/account/security"
 
 
 @pytest.mark.attack("O2")
