@@ -218,9 +218,15 @@ def test_a_form_sent_after_the_cookie_went_leads_back_too(mara):
     assert mara.send(RENAME, sent).location == f"/login?next={RENAME}"
 
 
-def test_a_form_that_takes_a_recent_proof_says_that_nothing_was_changed(mara, time_machine):
+@pytest.mark.parametrize("logs_in_again", [False, True])
+def test_a_form_that_takes_a_recent_proof_says_that_nothing_was_changed(
+    mara, time_machine, logs_in_again
+):
     path = "/organizations/acme-corp/delete"
     sent = {**mara.hidden(path), "confirm_name": "Acme Corp"}
+    if logs_in_again:
+        mara.log_out()
+        mara.log_in(MARA)
     time_machine.move_to(clock.now() + timedelta(minutes=20))
     answer = mara.send(path, sent)
     assert answer.location == f"/account/confirm?next={path}"

@@ -12,6 +12,7 @@ from flask_login import current_user
 
 from portal import clock
 from portal.identity.sessions.principals import AccountPrincipal
+from portal.web import stale_forms
 from portal.web.forms import see_other
 
 RECENT = timedelta(minutes=15)
@@ -43,6 +44,6 @@ def reauthenticated(view: Callable[..., ResponseReturnValue]) -> Callable[..., R
 def require_reauthentication(back_to: str) -> ResponseReturnValue:
     """Redirect to reauthentication, and from there to the URL ``back_to``, whose form, if it was
     sent, was not carried out."""
-    if request.method == "POST":
+    if request.method == "POST" or stale_forms.is_stale():
         flash(_NOT_CARRIED_OUT, "attention")
     return see_other("authentication.confirm", next=back_to)
