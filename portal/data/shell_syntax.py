@@ -8,9 +8,11 @@ import json
 import re
 import struct
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, TypeVar
 
 from portal.data.errors import InvalidExtendedJson
+from portal.data.texts import moment_of, utc_text
 
 Result = TypeVar("Result")
 
@@ -45,8 +47,18 @@ _BUFFER = re.compile(
     rf"""\s*Buffer\.from\(\s*({_STRING})\s*,\s*["'](hex|base64)["']\s*\)\s*(?:,|$)"""
 )
 _NUMBERS = re.compile(r"\s*(?:new\s+)?\w+Array\s*\(\s*(\[[^()]*\])\s*\)\s*")
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_ZONED = re.compile(r".*(?:Z|[+-][0-9]{2}:?[0-9]{2})", re.DOTALL)
+# What ISODate reads, and prints of a year that hasn't four digits.
+_DATE = re.compile(
+    r"(?P<year>[0-9]{4}|[+-][0-9]{6})-?(?P<month>[0-9]{2})-?(?P<day>[0-9]{2})"
+    r"(?:[T ](?P<hour>[0-9]{2})"
+    r"(?::?(?P<minute>[0-9]{2})(?::?(?P<second>[0-9]{2}(?:\.[0-9]{1,3})?))?)?"
+    r"(?P<zone>Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
+)
+_YEAR_2000 = datetime(2000, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_ERA_MS = 146_097 * 86_400_000
+_YEAR_0_MS = -62_167_219_200_000
+_YEAR_OR_MONTH = re.compile(r"[0-9]{4}(?:-[0-9]{2})?")
 
 
 def read(parse: Callable[[str], Result], text: str) -> Result:
@@ -164,23 +176,39 @@ def _as(name: str) -> Callable[[list[str]], str]:
     return written
 
 
-def _date(given: list[str]) -> str:
-    """A date of the shell: without a zone it is in UTC."""
-    [value] = given
-    if re.fullmatch(r"-?[0-9]+", value):
-        return _json("$date", {"$numberLong": value})
-    if _DAY.fullmatch(value):
-        value = f"{value}T00:00:00Z"
-    return _json("$date", value if _ZONED.fullmatch(value[10:]) else f"{value}Z")
+def _iso_date(given: str) -> str:
+    """A date of the shell: without a zone it is in UTC. Digits in quotes are those of a day, and
+    without them milliseconds."""
+    match _values(given):
+        case [int(milliseconds)]:
+            return _moment(milliseconds)
+        case [str(text)] if found := _DATE.fullmatch(text):
+            return _moment(_milliseconds(found))
+    raise ValueError(given)
 
 
-def _local_date(given: list[str]) -> str:
+def _script_date(given: str) -> str:
     """A date of JavaScript, whose time without a zone is that of nobody knows where."""
-    [value] = given
-    is_certain = re.fullmatch(r"-?[0-9]+", value) or _DAY.fullmatch(value)
-    if not is_certain and not _ZONED.fullmatch(value[10:]):
-        raise ValueError(value)
-    return _date(given)
+    match _values(given):
+        case [str(text)] if _YEAR_OR_MONTH.fullmatch(text):
+            return _iso_date(json.dumps(f"{text}-01-01"[:10]))
+        case [str(text)] if found := _DATE.fullmatch(text):
+            if text[:8].isdigit() or (found["hour"] and not found["zone"]):
+                raise ValueError(text)
+    return _iso_date(given)
+
+
+def _milliseconds(found: re.Match[str]) -> int:
+    eras, year = divmod(int(found["year"]), 400)  # each of as many days, from a leap year on
+    time = f"{found['hour'] or '00'}:{found['minute'] or '00'}:{found['second'] or '00'}"
+    day = f"{year + 2000}-{found['month']}-{found['day']}"
+    moment = datetime.fromisoformat(f"{day}T{time}{found['zone'] or 'Z'}")
+    return (moment - _YEAR_2000) // _MILLISECOND + eras * _ERA_MS + _YEAR_0_MS
+
+
+def _moment(milliseconds: int) -> str:
+    moment = moment_of(milliseconds)
+    return _json("$date", utc_text(moment) if moment else {"$numberLong": str(milliseconds)})
 
 
 def _binary(given: list[str]) -> str:
@@ -258,8 +286,6 @@ def _pattern(given: list[str]) -> str:
 
 _TYPED: Mapping[str, Callable[[list[str]], str]] = {
     "ObjectId": _as("$oid"),
-    "ISODate": _date,
-    "Date": _local_date,
     "NumberInt": _as("$numberInt"),
     "Int32": _as("$numberInt"),
     "NumberLong": _as("$numberLong"),
@@ -279,8 +305,10 @@ _TYPED: Mapping[str, Callable[[list[str]], str]] = {
     "BSONRegExp": _pattern,
     "BSONSymbol": _as("$symbol"),
 }
-# Types that take other types.
+# Types that take other types, or tell digits in quotes from a number.
 _COMPOSED: Mapping[str, Callable[[str], str]] = {
+    "ISODate": _iso_date,
+    "Date": _script_date,
     "Binary": _from_buffer,
     "Binary.fromInt8Array": _vector(0x03, "b"),
     "Binary.fromFloat32Array": _vector(0x27, "f"),
