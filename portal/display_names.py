@@ -1,4 +1,5 @@
-"""Display names of organizations, people and API keys: validated and normalized."""
+"""Display names of organizations, people and API keys: validated and normalized; and what a reader
+sees of any text."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ _INVISIBLE = regex.compile(
 )
 # Taken for markup, a formula or an operator elsewhere; and bytes of a form that are no UTF-8.
 _MARKUP = regex.compile(r"[<>{}\\;]|^[$=]|%[0-9A-Fa-f]{2}")
+_ANY_JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
+_VIRAMA = 9  # its canonical combining class
 _MARKS = regex.compile(r"\p{M}+")
 _MOST_MARKS = 4  # per letter: more than any script needs, and they overlap other lines
 
@@ -76,6 +79,30 @@ def comparable(name: str) -> str:
     return unicodedata.normalize("NFC", name).translate(_APOSTROPHES).replace("‘", "’").casefold()
 
 
+def is_visible(text: str) -> bool:
+    """Tell whether a reader sees all of the text, or what it does to the letters beside it."""
+    return text.isprintable() or all(is_seen(text, index) for index in range(len(text)))
+
+
+def is_seen(text: str, index: int) -> bool:
+    """Tell whether the character is printable, or a joiner, or its opposite, where writing has it:
+    in an emoji of several, in Persian, in Hindi."""
+    character = text[index]
+    if character.isprintable():
+        return True
+    before, after = text[max(index - 1, 0) : index], text[index + 1 : index + 2]
+    if character not in _ANY_JOINERS or not _is_joined(before):
+        return False
+    return _is_joined(after) or unicodedata.combining(before) == _VIRAMA
+
+
+def visible_part(text: str, instead: str = "") -> str:
+    """The text with each character that isn't seen left out, or another one ``instead``."""
+    if text.isprintable():
+        return text
+    return "".join(c if is_seen(text, index) else instead for index, c in enumerate(text))
+
+
 def _needed_joiner(found: regex.Match[str]) -> str:
     return "\u200c" if _SEEN_JOINERS.match(found.string, found.start()) else ""
 
@@ -88,6 +115,10 @@ def _check_characters(name: str) -> None:
         raise InvalidName.invisible(invisible[0])
     if markup := _MARKUP.search(name):
         raise InvalidName.markup(markup[0])
+
+
+def _is_joined(character: str) -> bool:
+    return bool(character) and character.isprintable() and not character.isascii()
 
 
 @dataclass

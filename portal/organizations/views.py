@@ -11,7 +11,7 @@ from portal import clock, settings
 from portal.audit.trail import HIGHEST_SEQ, events_of
 from portal.bidi import isolated
 from portal.database.together import joined, read
-from portal.display_names import LONGEST
+from portal.display_names import LONGEST, visible_part
 from portal.documents.organizations import (
     SLUG,
     OperationKind,
@@ -159,8 +159,7 @@ def preview() -> ResponseReturnValue:
 @blueprint.get("/organizations")
 def list_mine() -> ResponseReturnValue:
     typed = request.args.get("q", "")
-    visible = "".join(character if character.isprintable() else " " for character in typed)
-    searched = visible.strip()[:LONGEST].rstrip()
+    searched = visible_part(typed, " ").strip()[:LONGEST].rstrip()
     prefix = directory.prefix_of(searched) if searched else None
     before, after = sort_key_argument("before", SLUG), sort_key_argument("after", SLUG)
     selection = Selection(prefix, before, after)

@@ -13,6 +13,7 @@ from portal.documents.figures import OrganizationFigures
 from portal.documents.listing import ListedOrganization
 from portal.documents.memberships import Membership, Role
 from portal.documents.organizations import Organization, Strategy
+from portal.email_addresses import parse_email
 from portal.operators.listing.errors import InvalidFilter
 from portal.operators.listing.feeding import feed_marked
 from portal.operators.listing.filters import OrganizationFilter
@@ -208,6 +209,26 @@ def test_case_accents_and_strokes_dont_matter(app, name, typed):
     organization = a_shared("Placeholder")
     organization.update(set__name=name, set__slug="other", set__unlisted=organization.id)
     assert found(typed) == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [
+        ("ایران‌خودرو", "ایران‌خودرو"), ("ایران‌خودرو", "ایرانخودرو"), ("ایران‌خودرو", "ایران خودرو"),
+        ("ශ්‍රී ලංකා", "ශ්‍රී ලංකා"), ("ශ්‍රී ලංකා", "ශ්රී"), ("শ্রী র‍্যাংগস", "র‍্যাংগস"),
+    ],
+)  # fmt: skip
+def test_joiners_are_typed_or_left_out(app, name, typed):
+    a_shared("Acme Corp")
+    a_shared(name)
+    assert found(OrganizationFilter.from_args({"search": typed}).search) == [name]
+
+
+def test_an_address_with_joiners_in_its_domain_is_found(app):
+    a_shared("Acme Corp", parse_email("i@نامه‌ای.com").key)
+    a_shared("Beta Corp")
+    typed = OrganizationFilter.from_args({"search": "i@نامه‌ای.com"})
+    assert found(typed.search) == ["Acme Corp"]
 
 
 @pytest.mark.parametrize("name", ["مخبز السلام", "日本商事", "Straße & Söhne", "ĄĆĘ Łódź"])

@@ -299,6 +299,12 @@ def test_a_search_is_paged_both_ways_and_stays_one(visitor, monkeypatch):
     assert third.value("q") == "org & c"
 
 
+def test_a_search_finds_a_name_with_joiners(visitor):
+    visitor.sign_up("ایران‌خودرو")
+    page = visitor.get("/organizations", query_string={"q": "ایران‌خودرو"})
+    assert [name.get_text() for name in page.html.select("tbody th a")] == ["ایران‌خودرو"]
+
+
 def test_a_search_shows_what_it_is_for_and_the_way_back(visitor):
     visitor.sign_up("Acme Corp")
     page = visitor.get("/organizations?q=Acme")

@@ -40,7 +40,7 @@ log = structlog.get_logger()
 LOOP = "listing"
 PAUSE_SECONDS = 1
 AT_ONCE = 200
-FORMAT = 2
+FORMAT = 3
 """Raised with each change of what rows or words hold: the listing is then filled anew."""
 
 MOST_OWNERS = 20

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from bson import ObjectId
 
+from portal.display_names import visible_part
 from portal.documents.listing import CLASSES, OPEN_CLASSES, ListedOrganization
 from portal.operators.listing import feeding
 from portal.operators.listing.classes import EXISTING, VALUES, WORDS, wanted_uses
@@ -206,8 +207,7 @@ def _parsed(name: str, value: str) -> Any:
 
 def _typed(text: str) -> str | None:
     """The text that was typed to search for, without what can't be seen."""
-    seen = "".join(character for character in text if character.isprintable() or character == " ")
-    return " ".join(seen.split())[:LONGEST_SEARCH] or None
+    return " ".join(visible_part(text).split())[:LONGEST_SEARCH] or None
 
 
 def _day(name: str, typed: str) -> date:

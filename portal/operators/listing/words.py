@@ -11,21 +11,26 @@ LONGEST_WORD = 64
 MOST_WORDS = 100
 _LETTERS = regex.compile(r"[\p{L}\p{N}\p{M}]+")
 _EDGES = regex.compile(r"^[^\p{L}\p{N}]+|[^\p{L}\p{N}\p{M}]+$")
-# Letters that are typed without their stroke where a keyboard has none, and don't come apart.
-_STROKES = str.maketrans("łøđħŧıðþ", "lodhtidt") | {ord("æ"): "ae", ord("œ"): "oe"}
+# Letters that are typed without their stroke where a keyboard has none, and don't come apart; and
+# joiners, which are left out as often as typed.
+_NON_JOINER = "\N{ZERO WIDTH NON-JOINER}"
+_REPLACED = {
+    **str.maketrans("łøđħŧıðþ", "lodhtidt"), ord("æ"): "ae", ord("œ"): "oe",
+    ord(_NON_JOINER): None, ord("\N{ZERO WIDTH JOINER}"): None,
+}  # fmt: skip
 _APOSTROPHES = regex.compile(r"['’‘`´ʼ]")
 # Scripts that put no space between words, so that a name's best known part may stand inside.
 _UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
 
 
 def fold(text: str) -> str:
-    """The text without case, accents and forms of one letter, as words are compared and names
-    sorted."""
+    """The text without case, accents, joiners and forms of one letter, as words are compared and
+    names sorted."""
     if text.isascii():  # most are, and it takes a tenth of the time
         return text.lower()
     apart = unicodedata.normalize("NFKD", text).casefold()
     letters = "".join(letter for letter in apart if unicodedata.category(letter) != "Mn")
-    return unicodedata.normalize("NFC", letters.translate(_STROKES))
+    return unicodedata.normalize("NFC", letters.translate(_REPLACED))
 
 
 def words_of(name: str, slug: str, others: Iterable[str], addresses: Iterable[str]) -> list[str]:
@@ -72,6 +77,8 @@ def _of_text(text: str) -> Iterator[str]:
     yield from whole
     yield from _LETTERS.findall(folded)
     yield from _LETTERS.findall(_APOSTROPHES.sub("", folded))
+    if _NON_JOINER in text:  # a space to some
+        yield from _LETTERS.findall(fold(text.replace(_NON_JOINER, " ")))
 
 
 def _trimmed(word: str) -> str:
