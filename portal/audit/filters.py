@@ -10,11 +10,13 @@ from bson import ObjectId
 
 from portal import clock
 from portal.audit.words import WORDS, title_of
+from portal.display_names import visible_part
 from portal.documents.audit import AuditEvent
 
 PORTAL = "the portal"
 UTC_NAME = "UTC"
 LONGEST_WHO = 254
+_NOBODY = "\N{REPLACEMENT CHARACTER}"
 _API_KEY_KINDS = ("key", "provisioning key")
 _EMAIL, _NAME = "personal.email.value", "actor_name"  # an event has one of them or none
 # The order of a chain's events may differ from that of their times by the clock skew of several
@@ -135,10 +137,10 @@ def _seq_of(chain: ObjectId, at: dict[str, datetime], direction: int) -> int | N
 
 
 def _read_who(typed: str) -> str | None:
-    who = unicodedata.normalize("NFC", typed).strip()
-    if who.casefold() == PORTAL:
-        return PORTAL
-    return who if 0 < len(who) <= LONGEST_WHO and who.isprintable() else None
+    """The name that was typed, also one that nobody has: it finds no event, and not all."""
+    given = unicodedata.normalize("NFC", typed[: 2 * LONGEST_WHO]).strip()
+    who = visible_part(given).strip() or (_NOBODY if given else "")
+    return PORTAL if who.casefold() == PORTAL else who[: LONGEST_WHO + 1] or None
 
 
 def _read_day(typed: str) -> date | None:

@@ -137,6 +137,39 @@ def test_the_exports_offered_are_narrowed_alike(lived, visitor):
     assert links == [f"{HERE}.csv?who=the+portal", f"{HERE}.jsonl?who=the+portal"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "who"),
+    [
+        (" ورود‌شبانه ", "ورود‌شبانه"),
+        ("mara@acme.example\u200b", "mara@acme.example"),
+        ("\u2068The portal\u2069", PORTAL),
+        ("\u200b", "\ufffd"),
+        ("x" * 300, "x" * 255),
+        ("  ", None),
+    ],
+    ids=["joiner", "unseen space", "isolated", "nothing seen", "too long", "blank"],
+)
+def test_what_was_typed_for_a_name_is_never_left_out(typed, who):
+    """Elsewhere the file then has everybody."""
+    read = Filters.read({"who": typed})
+    assert read.who == who
+    assert Filters.read(read.query) == read
+
+
+def test_a_key_with_joiners_in_its_name_is_found_and_exported_alone(lived, visitor, master_db):
+    lived(6)
+    master_db.audit_events.update_many(
+        {"actor_name": "key “Nightly import”"}, {"$set": {"actor_name": "key “ورود‌شبانه”"}}
+    )
+    page = visitor.get(HERE, query_string={"who": "ورود‌شبانه"})
+    assert len(page.html.select("tbody tr")) == 2
+    assert [chip.get_text(" ", strip=True) for chip in page.html.select("a.chip")] == [
+        "by ورود‌شبانه remove"
+    ]
+    exported = visitor.get(f"{HERE}.csv", query_string={"who": "\u200b"})
+    assert "mara@acme.example" not in exported.text
+
+
 def test_a_filter_that_finds_nothing_says_so_and_leads_back(owner, visitor):
     page = visitor.get(f"{HERE}?who=nobody")
     assert page.html.h2.get_text() == "No event found"
