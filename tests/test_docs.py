@@ -1,12 +1,17 @@
 """The pages in docs/ and beside it lead where they say, and tell of what there is."""
 
 import re
+import shlex
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+from bson import ObjectId
 
 from portal import doctor
 from portal.cli import COMMANDS
+from portal.database.portal_role import rights
+from portal.organizations.lifecycle.naming import database_name
 
 TOP = Path(__file__).parent.parent
 PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").glob("*.md")])
@@ -60,6 +65,22 @@ def test_operators_read_of_every_command():
     for command in COMMANDS:
         for name in getattr(command, "commands", {"": None}):
             assert f"`flask {command.name} {name}".strip() in OPERATING
+
+
+def test_a_backup_and_a_move_take_every_database_of_the_portal():
+    backups = OPERATING.split("\n## Backups\n")[1].split("\n#")[0]
+    rows = set(re.findall(r"^\| `(.+?)`", backups, re.M))
+    named = {each.database for each in rights("MASTER_DB", "<TENANT_DB>")} - {"", "local", None}
+    assert rows == {"t_<id>", *(re.sub(r"^<(\w+)>$", r"\1", name) for name in named)}
+
+    (restoring,) = re.findall(r"^ +(mongorestore --uri .+)$", OPERATING, re.M)
+    words = shlex.split(restoring)
+    included = [words[n + 1] for n, word in enumerate(words) if word == "--nsInclude"]
+    ours = {each.database for each in rights("master_db", "tenant_db")} - {"", "local", None}
+    for database in (*ours, database_name(ObjectId())):
+        assert any(fnmatchcase(f"{database}.some", pattern) for pattern in included), database
+    for other in ("admin.system.users", "config.system.sessions"):
+        assert not any(fnmatchcase(other, pattern) for pattern in included)
 
 
 def test_operators_read_of_events_that_are_logged():
