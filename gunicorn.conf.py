@@ -11,23 +11,10 @@ import structlog
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from portal import __version__, logs
-from portal.app.parts import PERIODIC_TASKS
-from portal.data import edit_events
-from portal.database import periodic, resealing, rolling_upgrades
-from portal.database.heartbeats import Heart
-from portal.jobs import runner as jobs
-from portal.mail import sender
-from portal.operators import entering
-from portal.operators.listing import feeding
-from portal.organizations.credentials import tending
-from portal.organizations.lifecycle import runner
-from portal.organizations.moving import mover
-from portal.organizations.support import tending as support
-from portal.organizations.usage import metering
+from portal import logs
+from portal.app import workers as portal_workers
 from portal.serving.listening import gunicorn_bind
 from portal.settings import load, load_supervisor
-from portal.web import traffic
 
 bind = gunicorn_bind(load_supervisor())
 active = load()
@@ -44,7 +31,6 @@ forwarded_allow_ips = ""
 limit_request_field_size = 8190
 limit_request_line = 8190  # a filter of documents is in the URL
 logconfig_dict = logs.config()
-heart = Heart(__version__, traffic.take)
 
 gc.freeze()  # workers share the memory of what their master imported
 gc.enable()
@@ -63,25 +49,9 @@ def on_starting(server: Arbiter) -> None:
 
 def post_worker_init(worker: Worker) -> None:
     """Start the worker's background threads, after the fork."""
-    rolling_upgrades.start()
-    runner.start()
-    tending.start()
-    feeding.start()
-    support.start()
-    sender.start(worker.wsgi)
-    jobs.start()
-    edit_events.start()
-    mover.start()
-    resealing.start_resealing()
-    periodic.start(PERIODIC_TASKS)
-    metering.start()
-    heart.start()
-    entering.start()
+    portal_workers.start_background(worker.wsgi)
 
 
 def worker_exit(server: Arbiter, worker: Worker) -> None:
-    """Leave the mail that this worker was sending to the others, report what it counted, and say
-    that it ends."""
-    sender.stop()
-    metering.stop()
-    heart.end()
+    """End what the worker does beside its requests."""
+    portal_workers.end_background()

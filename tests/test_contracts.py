@@ -3,14 +3,20 @@
 import ast
 import importlib
 import inspect
-from dataclasses import FrozenInstanceError
+import re
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 
 import pytest
 from bson import ObjectId
 from mongoengine import Document
 
-from portal.app.parts import DOCUMENTS, MAIL_KINDS
+from portal import settings
+from portal.app import workers
+from portal.app.parts import BACKGROUND, DOCUMENTS, MAIL_KINDS
+from portal.database import background
 from portal.database.cascade import BELONGS_TO
 from portal.database.transactions import NotInTransaction, transaction, transactional
 from portal.doctor.leftovers import BELONGINGS
@@ -21,6 +27,8 @@ from portal.errors import PortalError
 from portal.mail.outbox import MailKind
 from portal.organizations.lifecycle.names import OrganizationName, parse_name
 from portal.organizations.lifecycle.plans import PLANS
+from portal.organizations.usage import metering
+from portal.settings.instance import SHOWS_FIRST_LINK
 from portal.web.context import AuditActor
 from tests.factories import a_context
 
@@ -138,3 +146,38 @@ def test_errors_stand_in_errors_py_or_beside_the_one_thing_they_are_of():
         for value in vars(module).values():
             if inspect.isclass(value) and issubclass(value, PortalError):
                 assert value.__module__.endswith(".errors") or value.__module__ in allowed
+
+
+@pytest.fixture
+def loops(app, monkeypatch):
+    """The names of the loops of a worker that has all of them, none of which runs."""
+    idle = SimpleNamespace(start=lambda: None)
+    threads = SimpleNamespace(Thread=lambda *_, **__: idle, Event=Event)
+    monkeypatch.setattr(background, "threading", threads)
+    monkeypatch.setattr(background, "LOOPS", [])
+    monkeypatch.setattr(metering, "_reporter", idle)
+    monkeypatch.setenv(SHOWS_FIRST_LINK, "1")
+    old = settings.current()
+    settings.activate(replace(old, secret_key_fallbacks=(old.secret_key,)))
+    try:
+        workers.start_background(app)
+    finally:
+        settings.activate(old)
+    return [loop.name for loop in background.LOOPS]
+
+
+def test_the_architecture_names_each_loop_of_a_worker(loops):
+    row = re.search(r"^\| worker \|.+$", (TOP / "docs" / "architecture.md").read_text(), re.M)
+    assert sorted(re.findall(r"`([\w.]+)`", row[0])) == sorted(loops)
+
+
+def test_every_loop_is_started_by_the_worker():
+    starting = {name for name, path in MODULES.items() if "start_loop(" in path.read_text()}
+    starting -= {"portal.database.background", "portal.organizations.lifecycle.engine"}
+    started = {start.__module__ for start in BACKGROUND} - {metering.__name__}
+    assert starting - started == {
+        "portal.database.heartbeats",
+        "portal.database.periodic",
+        "portal.mail.sender",
+    }
+    assert started <= starting

@@ -3,10 +3,12 @@
 A tuple names what there is; nothing registers itself by being imported.
 """
 
+from portal.data import edit_events
 from portal.data.history import changing, erasing, undoing
 from portal.data.indexes import builds as index_builds
 from portal.data.transfer import exports
 from portal.data.transfer import steps as import_steps
+from portal.database import resealing, rolling_upgrades
 from portal.doctor import keeping, restored_master
 from portal.documents.accounts import Account, Recovery
 from portal.documents.api_keys import ApiKey, OperatorKey, ProvisioningKey
@@ -55,21 +57,25 @@ from portal.identity.accounts import mails as account_mails
 from portal.identity.accounts.wiring import Wiring
 from portal.identity.authentication import attempts
 from portal.identity.second_factors import mails as second_factor_mails
+from portal.jobs import runner as job_runner
+from portal.operators import entering
 from portal.operators import mails as operator_mails
 from portal.operators import roles as operator_roles
 from portal.operators.bulk import carrying_out, freezing
+from portal.operators.listing import feeding
 from portal.operators.overview import census
 from portal.organizations import account_endings, signing_up
 from portal.organizations.api_keys import mails as api_key_mails
-from portal.organizations.lifecycle import restricting, trashing
+from portal.organizations.credentials import tending as credential_tending
+from portal.organizations.lifecycle import restricting, runner, trashing
 from portal.organizations.members import mails as member_mails
-from portal.organizations.moving import draining
+from portal.organizations.moving import draining, mover
 from portal.organizations.moving import mails as move_mails
 from portal.organizations.restrictions import holding
 from portal.organizations.support import mails as support_mails
 from portal.organizations.support import tending as support_tending
 from portal.organizations.usage import mails as usage_mails
-from portal.organizations.usage import rolling, sampling
+from portal.organizations.usage import metering, rolling, sampling
 from portal.placement import capacity
 from portal.tenant_scripts import applying
 
@@ -138,6 +144,22 @@ OVERDUE = (restored_master.notice_restored, support_tending.tend_due)
 """Work that is done before the first answer, in case it became due while no portal ran."""
 
 PERIODIC_TASKS = (capacity.TASK, census.TASK, keeping.TASK, rolling.TASK, sampling.TASK)
+BACKGROUND = (
+    rolling_upgrades.start,
+    runner.start,
+    credential_tending.start,
+    feeding.start,
+    support_tending.start,
+    job_runner.start,
+    edit_events.start,
+    mover.start,
+    resealing.start,
+    metering.start,
+    entering.start,
+)
+"""Work that each worker does beside its requests; ``workers`` starts it, and what needs the
+application or a tuple of these."""
+
 MAIL_KINDS = (
     *account_mails.KINDS,
     *attempts.KINDS,

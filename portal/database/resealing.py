@@ -36,7 +36,7 @@ def reseal_all() -> int:
     return resealed
 
 
-def start_resealing() -> None:
+def start() -> None:
     """Seal again in a thread of this worker, if there is a former SECRET_KEY. Call it after the
     fork."""
     if settings.current().secret_key_fallbacks:
