@@ -3,6 +3,7 @@
 import re
 import shlex
 from fnmatch import fnmatchcase
+from math import prod
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from bson import ObjectId
 from portal import doctor
 from portal.cli import COMMANDS
 from portal.database.portal_role import rights
+from portal.operators.listing.classes import MOST_RUNS, VALUES
 from portal.organizations.lifecycle.naming import database_name
 
 TOP = Path(__file__).parent.parent
@@ -107,3 +109,9 @@ def test_names_that_the_architecture_speaks_of_are_in_the_code():
     named = set(re.findall(r"`@?([A-Za-z]+_[A-Za-z_]+|[A-Z][a-z]+[A-Z]\w+|[A-Z_]{5,})[`(]", prose))
     assert len(named) > 15
     assert {name for name in named if not re.search(rf"\b{name}\b", CODE)} <= {"org_acme_corp"}
+
+
+def test_the_architecture_tells_how_many_runs_the_listing_merges():
+    runs = prod(len(values) for values in VALUES.values())
+    text = (TOP / "docs" / "architecture.md").read_text()
+    assert f"a run for each combination, {runs} of them; above {MOST_RUNS} it" in text
