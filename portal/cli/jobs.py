@@ -1,5 +1,7 @@
 """``flask jobs``: long work, how far it is, and how to stop it."""
 
+from typing import Any
+
 import click
 from flask.cli import AppGroup
 
@@ -17,10 +19,14 @@ _MOST_LISTED = 50
 
 
 @jobs.command("list")
+@json_option
 @on_database
-def list_jobs() -> None:
+def list_jobs(as_json: bool) -> None:
     """List the latest jobs, newest first."""
     found = list(managing.latest_jobs(_MOST_LISTED))
+    if as_json:
+        print_json([_job_as_json(job) for job in found])
+        return
     for job in found:
         click.echo(f"{job.id}  {job.state:<9}  {plain(job.title)}: {plain(describe(job))}")
     if not found:
@@ -29,11 +35,15 @@ def list_jobs() -> None:
 
 @jobs.command("show")
 @click.argument("job_id", metavar="ID")
+@json_option
 @on_database
-def show_job(job_id: str) -> None:
+def show_job(job_id: str, as_json: bool) -> None:
     """Show the job with this ID: its progress, its result, and why it stopped."""
     with refusals():
         job = managing.find_job(job_id)
+    if as_json:
+        print_json(_job_as_json(job))
+        return
     rows = [
         ("job", job.title),
         ("state", job.state),
@@ -89,6 +99,25 @@ def _print_changed(job: Job, words: str, *, as_json: bool) -> None:
         print_json({"job": job.id, "state": job.state})
     else:
         click.echo(words)
+
+
+def _job_as_json(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "title": job.title,
+        "organization": job.organization,
+        "state": job.state,
+        "done": job.progress.done,
+        "total": job.progress.total,
+        "progress": describe(job),
+        "attempts": job.attempt - job.attempts_before,
+        "result": dict(job.result),
+        "reason": job.reason,
+        "created_at": job.created_at,
+        "ended_at": job.ended_at,
+        "by": _starter(job),
+    }
 
 
 def _starter(job: Job) -> str:

@@ -1,5 +1,8 @@
 """``flask mail``: the mails that wait, those of a portal without a mail server, and a test."""
 
+from dataclasses import asdict
+from typing import Any
+
 import click
 from flask.cli import AppGroup
 from flask_mailman import EmailMultiAlternatives
@@ -19,10 +22,14 @@ mail = AppGroup("mail", help="Mails that wait to leave, or that are stored as fi
 
 
 @mail.command("list")
+@json_option
 @on_database
-def list_mails() -> None:
+def list_mails(as_json: bool) -> None:
     """List the mails that could not leave, with the reason; without MAIL_SERVER those that are
     stored as files, newest first."""
+    if as_json:
+        print_json(_listed())
+        return
     backlog = outbox.backlog()
     click.echo(f"{backlog or 'No mail waits to leave'}.")
     for waiting in outbox.failing_mails():
@@ -58,6 +65,26 @@ def send_test(address: str) -> None:
         raise CommandFailed(f"The mail did not leave: {summary(error)}") from error
     taken = active.mail_server or f"{active.mail_directory} (MAIL_SERVER is not set)"
     click.echo(f"{taken} took the mail to {address}, from {active.sender}.")
+
+
+def _listed() -> dict[str, Any]:
+    active = settings.current()
+    stored = () if active.mail_server else transport.stored_mails(active.mail_directory)
+    return {
+        "backlog": outbox.backlog(),
+        "failing": [
+            {
+                "id": waiting.id,
+                "kind": waiting.kind,
+                "to": waiting.to,
+                "created_at": waiting.created_at,
+                "tries": waiting.attempt,
+                "last_error": waiting.last_error,
+            }
+            for waiting in outbox.failing_mails()
+        ],
+        "stored": [{**asdict(each), "path": str(each.path)} for each in stored],
+    }
 
 
 def _line(waiting: Mail) -> str:

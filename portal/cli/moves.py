@@ -1,6 +1,7 @@
 """``flask moves``: moves of organizations from one place to another, and their ways back."""
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -284,12 +285,16 @@ def show_move(move: str, as_json: bool, watch: bool) -> None:
 
 @moves.command("explain")
 @_named
+@json_option
 @on_database
-def explain_move(move: str) -> None:
+def explain_move(move: str, as_json: bool) -> None:
     """Say what state MOVE is in, who or what is waited for, and what will happen."""
     with refusals():
         found = finding.find_move(move)
     explained = explaining.explain(found)
+    if as_json:
+        print_json({"move": found.id, **asdict(explained)})
+        return
     rows = [
         ("move", f"{explaining.title_of(found)} ({found.id})"),
         ("state", explained.state),

@@ -82,10 +82,14 @@ def show_placement(slug: str) -> None:
 
 
 @placements.command("capacity")
+@json_option
 @on_database
-def show_capacity() -> None:
+def show_capacity(as_json: bool) -> None:
     """Show how full each cluster is, and when it will be full at the rate of the last 30 days."""
     policy = policies.current_policy()
+    if as_json:
+        print_json([_capacity_as_json(cluster.name, policy) for cluster in known_clusters()])
+        return
     for cluster in known_clusters():
         for line in _capacity_of(cluster.name, policy):
             click.echo(f"{cluster.name}  {line}")
@@ -195,6 +199,19 @@ def _capacity_of(cluster: str, policy: Policy) -> Iterator[str]:
             f"{gauge.what}: {gauge.held:,} of {gauge.limit:,}, {gauge.wall}; "
             f"{gauge.percent:.0f} %, full at {full_at} %{_forecast(cluster, gauge, full_at)}"
         )
+
+
+def _capacity_as_json(cluster: str, policy: Policy) -> dict[str, Any]:
+    full_at = policy.guard.full_at_percent
+    told: dict[str, Any] = {"cluster": cluster, "full_at_percent": full_at, "gauges": []}
+    try:
+        reading = capacity.read(cluster, databases=True)
+    except (PyMongoError, Unavailable) as error:
+        return {**told, "unreadable": str(error)}
+    for gauge in capacity.gauges_of(reading, policy.limits_of(cluster)):
+        days = capacity.days_until_full(cluster, gauge, full_at)
+        told["gauges"].append({**asdict(gauge), "percent": gauge.percent, "days_until_full": days})
+    return {**told, "unreadable": None}
 
 
 def _forecast(cluster: str, gauge: Gauge, full_at: int) -> str:

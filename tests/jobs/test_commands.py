@@ -1,5 +1,7 @@
 """``flask jobs``: what an operator sees of jobs, and does to them."""
 
+import json
+
 from portal.jobs import runner
 from portal.jobs.managing import find_job
 
@@ -13,6 +15,10 @@ def test_jobs_are_listed_and_shown(kind, a_job, command):
     assert "state     done" in shown
     assert "attempts  1" in shown
     assert "result    counted 3" in shown
+    told = json.loads(command("jobs", "show", str(job.id), "--json").stdout)
+    assert (told["id"], told["state"], told["attempts"]) == (str(job.id), "done", 1)
+    assert told["result"] == {"counted": 3}
+    assert json.loads(command("jobs", "list", "--json").stdout) == [told]
 
 
 def test_a_job_is_paused_resumed_and_cancelled(kind, a_job, command):

@@ -1,5 +1,6 @@
 """``flask mail`` as an operator types it."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -27,6 +28,11 @@ def test_mails_that_wait_are_listed_with_their_reasons(app, command, unreachable
     assert told[0].startswith("1 mail waits to leave, for")
     assert told[1].startswith(f"{ACCOUNT_CLOSED.name} to {TO}: ")
     assert "1 try, ConnectionRefusedError" in told[1]
+    told = json.loads(command("mail", "list", "--json").stdout)
+    assert told["backlog"]["number"] == 1
+    [failing] = told["failing"]
+    assert (failing["to"], failing["tries"]) == (TO, 1)
+    assert failing["last_error"].startswith("ConnectionRefusedError")
 
 
 def test_the_doctor_tells_of_mails_that_wait(app, command, unreachable):

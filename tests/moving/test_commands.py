@@ -65,6 +65,14 @@ def test_it_says_what_is_waited_for_and_what_will_happen(acme, command, state, f
         assert words in explained
 
 
+def test_it_explains_to_programs(acme, command):
+    move = a_move(acme, MoveState.SHADOW)
+    told = json.loads(command("moves", "explain", "acme-corp", "--json").stdout)
+    assert told["move"] == str(move.id)
+    assert {"back", "extend"} <= set(told["possible"])
+    assert told["happens_next"]
+
+
 def test_that_no_portal_works_on_it_is_told(acme, command):
     a_move(acme, due_at=clock.now() - timedelta(minutes=3))
     told = command("moves", "explain", "acme-corp").stdout

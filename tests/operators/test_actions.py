@@ -1,5 +1,8 @@
 """Everything that operators do, they do on a page, by the API, or by a command."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from portal.cli import COMMANDS
@@ -25,6 +28,8 @@ BY_COMMAND_ALONE = {
     "mail test": "tries the settings of the machine that it runs on",
     "moves run": "many moves, paced by the terminal that shows them; in the console a bulk action",
 }
+# What is read as a file, or is JSON anyway.
+WITHOUT_JSON = {"bulk results", "placements policy show", "placements show"}
 
 each_action = pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.name)
 
@@ -41,9 +46,9 @@ def calls(app):
     }
 
 
-def command_of(action):
+def options_of(words):
     found = {command.name: command for command in COMMANDS}
-    for name in action.command.split():
+    for name in words.split():
         command = found[name]
         found = getattr(command, "commands", {})
     return {option for parameter in command.params for option in parameter.opts}
@@ -68,7 +73,7 @@ def test_it_is_in_the_api_of_operators(calls, action):
 
 @each_action
 def test_it_is_a_command_that_prints_json(action):
-    options = command_of(action)
+    options = options_of(action.command)
     assert "--json" in options
     if action.destroys:
         assert "--dry-run" in options
@@ -82,10 +87,25 @@ def commands_in(group, name):
         yield name
 
 
-def test_each_command_that_changes_something_is_an_action_or_named_with_its_reason():
+def names_of_commands():
     groups = [command for command in COMMANDS if command.name in GROUPS]
     assert len(groups) == len(GROUPS)
-    names = {name for group in groups for name in commands_in(group, group.name)}
+    return {name for group in groups for name in commands_in(group, group.name)}
+
+
+def test_each_command_that_reads_prints_json():
+    reading = {name for name in names_of_commands() if name.split()[-1] in READING}
+    assert {name for name in reading if "--json" not in options_of(name)} == WITHOUT_JSON
+
+
+def test_operators_read_of_each_command_that_is_no_page():
+    text = (Path(__file__).parents[2] / "docs" / "operators.md").read_text()
+    [named] = re.findall(r"By a\ncommand alone: (.+?)\n\n", text, re.S)
+    assert set(re.findall(r"`flask (.+?)`", named)) == set(BY_COMMAND_ALONE)
+
+
+def test_each_command_that_changes_something_is_an_action_or_named_with_its_reason():
+    names = names_of_commands()
     changing = {name for name in names if name.split()[-1] not in READING}
     acting = {action.command for action in ACTIONS}
     assert changing - acting == set(BY_COMMAND_ALONE)

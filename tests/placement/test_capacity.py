@@ -1,5 +1,6 @@
 """A cluster takes no collection that would bring it near its wall."""
 
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from portal.database.transactions import transactional
 from portal.documents.capacity import CapacityReading
 from portal.documents.organizations import Strategy
 from portal.organizations.lifecycle.trashing import purge_organization
-from portal.placement import capacity, counters
+from portal.placement import capacity, counters, policies
 from portal.placement.capacity import Gauge, Reading, Wall, gauges_of, take
 from portal.placement.policies import Guard, Limits, Policy, Rule
 from tests.factories import a_context, an_organization
@@ -490,3 +491,11 @@ def test_the_doctor_tells_of_a_cluster_that_is_nearly_full(command, in_force, ho
     in_force(rule)
     hosted(13, "hostInfo")
     assert "it tells no limit" in command("doctor").stdout
+
+
+def test_programs_read_how_full_each_cluster_is(in_force, command):
+    in_force(policies.DEFAULT + "\n[limits.main]\ncollections = 100\n")
+    [told] = json.loads(command("placements", "capacity", "--json").stdout)
+    assert (told["cluster"], told["unreadable"]) == ("main", None)
+    [by_policy] = [each for each in told["gauges"] if each["wall"] == Wall.POLICY]
+    assert (by_policy["limit"], by_policy["days_until_full"]) == (100, None)
