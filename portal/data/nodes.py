@@ -57,11 +57,6 @@ def node_of(value: bytes) -> Node:
     return Node(kind, value, tuple(members))
 
 
-def document_node(document: bytes) -> Node:
-    """The tree of a whole document."""
-    return node_of(framed(bytes((OBJECT, 0)) + document))
-
-
 def node_of_row(row: bytes) -> Node:
     """The tree of what the server cut by ``cutting.entry``."""
     return _node_of(row, _parts_of(row))

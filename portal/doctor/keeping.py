@@ -32,7 +32,6 @@ log = structlog.get_logger()
 NICENESS = 10
 _COMMAND = (sys.executable, "-m", "flask", "--app", "wsgi", "doctor", "--keep")
 _LOOK_SECONDS = 1
-_STOP_SECONDS = 10
 _FINISHED = (0, 1)
 
 Check = Callable[[], Iterator[Finding]]

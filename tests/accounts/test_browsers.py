@@ -7,6 +7,7 @@ import pytest
 
 from portal import clock
 from portal.app import create_app
+from portal.database.together import read
 from portal.documents.accounts import Account
 from portal.documents.sessions import Browser
 from portal.identity.sessions import browsers
@@ -111,7 +112,7 @@ def test_a_browser_is_trusted_for_a_while():
     assert browsers.is_trusted(mara.id, browser)
     browsers.trust(mara.id, browser, clock.now() - timedelta(seconds=1))
     assert not browsers.is_trusted(mara.id, browser)
-    assert not browsers.trusted_browsers_of(mara.id)
+    assert not read(browsers.reading_trusted(mara.id))
 
 
 def test_trust_ends_for_all_browsers_that_stay_known():

@@ -26,7 +26,7 @@ def tell(node):
 @settings(deadline=None)
 @given(documents)
 def test_any_document_is_shown_in_characters_that_can_be_seen(document):
-    told = tell(nodes.document_node(document))
+    told = tell(nodes.node_of(nodes.framed(bytes((nodes.OBJECT, 0)) + document)))
     assert all(line.translate(JOINERS).isprintable() for line in told.split("\n"))
 
 

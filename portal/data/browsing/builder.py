@@ -42,7 +42,6 @@ _OF_DATES = {
     "less_than": "is before",
     "at_most": "is on or before",
 }
-_BOUNDED = ("number", "date", "text", "objectid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +73,6 @@ class Builder:
     def field_words(self) -> str:
         """The field for people."""
         return literal_fields.words_of_field(self.field)
-
-    @property
-    def needs_value(self) -> bool:
-        return self.operator not in WITHOUT_VALUE
 
 
 def builder_from(args: Args, selection: Selection, sample: Sample) -> Builder:

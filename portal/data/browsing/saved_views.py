@@ -37,7 +37,6 @@ from portal.web.context import RequestContext
 
 MOST_SHARED, MOST_OWN = 200, 50
 SAVED, CHANGED, DELETED = "view_saved", "view_changed", "view_deleted"
-KINDS = (SAVED, CHANGED, DELETED)
 _LONGEST_QUERY = 6000
 
 Result = TypeVar("Result")

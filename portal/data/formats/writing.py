@@ -2,8 +2,7 @@
 
 import base64
 import gzip
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable
 
 from portal.data import extended_json
 from portal.data.formats.csv_writing import CsvRows
@@ -12,7 +11,6 @@ from portal.data.formats.json_reading import OURS
 from portal.data.formats.options import Format, WriteOptions
 from portal.data.formats.written import Written
 
-BATCH_DOCUMENTS = 1000
 _GZIP_LEVEL = 6
 
 
@@ -89,12 +87,3 @@ def _is_exact(document: bytes, text: str) -> bool:
         # Some decimals have several encodings.
         return '"$numberDecimal"' not in text or extended_json.reads_as(text, document)
     return not OURS.match(document) and extended_json.is_exact(document, text)
-
-
-def write(documents: Iterable[bytes], options: WriteOptions) -> Iterator[bytes]:
-    """The whole file in pieces."""
-    writer, waiting = Writer(options), iter(documents)
-    yield writer.begin()
-    while batch := list(islice(waiting, BATCH_DOCUMENTS)):
-        yield writer.encode(batch)
-    yield writer.end()

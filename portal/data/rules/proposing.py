@@ -15,7 +15,6 @@ _FEW = 20
 _RARE = 0.01
 """Fields that a smaller share has are left out."""
 _RARE_WORD = 0.005
-_MOST_LETTERS = 12
 _PREFIXED = re.compile(r"([^0-9\s]{1,12}?)[0-9]+")
 _PLAIN = re.compile(r"[^.$\0][^.\0]*")
 

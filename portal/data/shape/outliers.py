@@ -22,7 +22,6 @@ from portal.data.shape.fields import FIRST_DATE, LAST_DATE, MOST_TEXTS, Node, Pa
 from portal.data.shape.words import STRAY
 
 _FAR = 3
-_FEW_TEXTS = 12
 _NOT_LIST: Mapping[str, Any] = {"$not": {"$type": "array"}}
 
 

@@ -1,6 +1,5 @@
 """A survey of documents in words, a row a field."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,7 +31,6 @@ _LONGEST_EXAMPLE = 24
 _FEW = 12
 _MOST_NAMES = 3
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_GROUP = re.compile(r"\B(?=(?:\d{3})+$)")
 
 
 @dataclass(frozen=True, slots=True)

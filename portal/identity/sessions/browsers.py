@@ -9,7 +9,7 @@ from mongoengine.queryset import QuerySet
 
 from portal import clock
 from portal.audit.trail import record
-from portal.database.together import Part, Read, Stages, read
+from portal.database.together import Part, Read, Stages
 from portal.database.transactions import transactional
 from portal.documents.accounts import Account
 from portal.documents.sessions import Browser
@@ -47,13 +47,8 @@ def trust(account_id: ObjectId, browser_id: str, until: datetime) -> None:
     _of(account_id, browser_id).update_one(set__trusted_until=until)
 
 
-def trusted_browsers_of(account_id: ObjectId) -> list[Browser]:
-    """The account's trusted browsers, the latest first."""
-    return read(reading_trusted(account_id))
-
-
 def reading_trusted(account_id: ObjectId) -> Part[list[Browser]]:
-    """Reads the same."""
+    """Reads the account's trusted browsers, the latest first."""
     latest_first: Stages = [
         {"$match": {"account": account_id, "trusted_until": {"$gt": clock.now()}}},
         {"$sort": {"trusted_until": -1}},

@@ -14,7 +14,6 @@ has another number; after it, the steps up to it do nothing.
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -93,14 +92,6 @@ _WISHES = (
     "without_way_back",
     "ends_credentials",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Fenced:
-    """The end of a move's fence, for whoever tells it: a failure, or the pause of writers."""
-
-    failure: Failure | None = None
-    pause_ms: float | None = None
 
 
 @transactional

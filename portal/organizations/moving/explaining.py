@@ -16,9 +16,6 @@ STANDSTILL = timedelta(seconds=30)
 SILENCE = timedelta(seconds=60)
 """Without a look at the stream of changes for as long, a move says so."""
 
-STATES = ("requested", "copying", "verifying", "ready", "fenced", "switched", "done")
-"""The stations of a move on its page, in order."""
-
 _STRATEGIES = {
     Strategy.COLLECTION: "a collection of its own",
     Strategy.DATABASE: "a database of its own",

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from math import ceil
 
 from portal.errors import Conflict, Invalid, LimitReached, TooManyRequests
-from portal.tenants.quotas import BYTES
 
 
 @dataclass
@@ -50,11 +49,6 @@ class StorageLimited(LimitReached):
         "Reading, exporting and deleting go on; deleting makes room at once. Whoever runs this "
         "portal can give it another limit."
     )
-
-    @property
-    def of_bytes(self) -> bool:
-        """True if its size is limited, and not the number of its documents."""
-        return self.kind == BYTES
 
 
 @dataclass

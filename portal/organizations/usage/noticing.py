@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Set
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-import structlog
 from bson import ObjectId
 
 from portal import clock
@@ -18,8 +17,6 @@ from portal.organizations.usage.mails import LIMIT_NEAR
 from portal.organizations.usage.metering import entitled
 from portal.tenants.quotas import BYTES, DOCUMENTS, OPERATIONS, LimitBook
 from portal.web.context import RequestContext
-
-log = structlog.get_logger()
 
 NOTICED_SHARE = 0.8
 _OVER_AGAIN_SHARE = 0.7

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from portal.data.formats.options import Column, ColumnType, Format, ReadOptions, WriteOptions
 from portal.data.formats.reading import read
 from portal.data.formats.records import Position
-from portal.data.formats.writing import write
 from tests.data.formats.documents import RECORDS
 from tests.data.formats.test_round_trips import options_for
+from tests.data.formats.whole_files import write
 
 EXAMPLES = settings(max_examples=12, deadline=None)
 COLUMNS = (Column("a", ("a",)), Column("b", ("b",)), Column("c", ("c",), ColumnType.INT32))

@@ -11,8 +11,9 @@ from portal.data.formats.headings import typed_columns
 from portal.data.formats.options import Format, ReadOptions, WriteOptions
 from portal.data.formats.reading import read
 from portal.data.formats.surveying import Survey
-from portal.data.formats.writing import Writer, write
+from portal.data.formats.writing import Writer
 from tests.data.formats.documents import DOCUMENTS, RECORDS
+from tests.data.formats.whole_files import write
 
 ANY = st.one_of(st.lists(DOCUMENTS, max_size=6), st.lists(RECORDS, max_size=6))
 EXAMPLES = settings(max_examples=25, deadline=None)

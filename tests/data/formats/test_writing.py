@@ -22,8 +22,9 @@ from portal.data.formats.options import (
 from portal.data.formats.reading import read
 from portal.data.formats.records import Fault
 from portal.data.formats.surveying import Survey
-from portal.data.formats.writing import Writer, write
+from portal.data.formats.writing import Writer
 from tests.data.formats.documents import framed
+from tests.data.formats.whole_files import write
 
 A_KEY_TWICE = framed([("a", 0x10, b"\1\0\0\0"), ("a", 0x10, b"\2\0\0\0")])
 NO_UTF8 = framed([("note", 0x02, b"\2\0\0\0\xff\0")])
