@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from portal.cli import COMMANDS
-from portal.operators.actions import ACTIONS
+from tests.operators.actions import ACTIONS
 
 # The groups of commands that act on what the console shows.
 GROUPS = {
