@@ -1,19 +1,70 @@
 """Errors of actions on many organizations, and their words."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from portal.errors import Conflict, Invalid, NotFound
+from portal.operators.organizations.errors import PlanOutdated
 
 
-@dataclass
 class InvalidSelection(Invalid):
     """A choice of organizations that chooses none, or isn't what was meant."""
 
-    reason: str
-
     code = "invalid_selection"
     field = "which"
-    message = "{reason}"
+    message = "Choose other organizations"
+
+
+class NothingChosen(InvalidSelection):
+    """No organization was chosen."""
+
+    message = "Choose at least one organization. Nothing was changed."
+
+
+@dataclass
+class TooManyChosen(InvalidSelection):
+    """More organizations were chosen by their ids than may be."""
+
+    most: int
+
+    message = "Choose {most:,} at most, or all that match a filter."
+
+
+class NoOrganizationId(InvalidSelection):
+    """An organization was chosen by something that is no id."""
+
+    message = "Give each organization by its id."
+
+
+@dataclass
+class ChosenGone(InvalidSelection):
+    """Some of the chosen organizations don't exist; ``gone`` counts them."""
+
+    gone: str
+
+    message = "There is no such organization any more: {gone}. Choose again."
+
+
+@dataclass
+class NoSuchFilter(InvalidSelection):
+    """A part of the filter is none that there is."""
+
+    name: str
+    value: str
+
+    message = "No filter has {name} = {value}."
+
+
+class NoneLeftOver(InvalidSelection):
+    """A former action left no organization over."""
+
+    message = "All of them were done: none is left over."
+
+
+class NoneMatches(InvalidSelection):
+    """No organization matches the filter of the action."""
+
+    message = "None matches, so there is nothing to do."
 
 
 @dataclass
@@ -21,13 +72,89 @@ class InvalidBulkArgument(Invalid):
     """An argument of the action that is missing, or breaks a rule."""
 
     name: str
-    reason: str
 
     code = "invalid_bulk_argument"
-    message = "{reason}"
+    message = "Correct this argument"
 
     def __post_init__(self) -> None:
         self.field = self.name  # type: ignore[misc]
+
+
+@dataclass
+class NoneOfTheChoices(InvalidBulkArgument):
+    """An argument that isn't one of the values that it may have."""
+
+    choices: Iterable[str]
+
+    message = "Choose {listed}"
+
+    @property
+    def listed(self) -> str:
+        """The choices in one phrase."""
+        return ", ".join(self.choices)
+
+
+class UnknownBulkAction(NoneOfTheChoices):
+    """No action has this name."""
+
+    message = "Choose one of {listed}"
+
+
+class UnknownStrategy(NoneOfTheChoices):
+    """No strategy has this name."""
+
+    message = "Choose {listed}, or none to keep each as it is kept now"
+
+
+class UnknownBulkArgument(InvalidBulkArgument):
+    """An argument that is none of this action's."""
+
+    message = "This action takes no such argument"
+
+
+class NoArgumentGiven(NoneOfTheChoices):
+    """None of the arguments is given, of which the action needs one."""
+
+    message = "Give one of {listed}"
+
+
+class InvalidContact(InvalidBulkArgument):
+    """A contact that is missing, too long, or not of one line."""
+
+    message = "Say whom their members write to, on one line"
+
+
+class MessageTooLong(InvalidBulkArgument):
+    """A message that is too long."""
+
+    message = "Write 1,000 characters at most"
+
+
+@dataclass
+class InvalidBulkLimit(InvalidBulkArgument):
+    """A limit that is none; ``no_limit`` is the word for taking it away."""
+
+    no_limit: str
+
+    message = "Enter a whole number from 1 up, or {no_limit} to take it away"
+
+
+@dataclass
+class ArgumentRefused(InvalidBulkArgument):
+    """An argument that breaks a rule of what it sets, in the words of that rule."""
+
+    reason: str
+
+    message = "{reason}"
+
+
+@dataclass
+class InvalidSpeed(InvalidBulkArgument):
+    """A number of organizations a minute that is out of its bounds."""
+
+    most: int
+
+    message = "From 1 to {most:,} a minute"
 
 
 class BulkNotFound(NotFound):
@@ -83,3 +210,17 @@ class NoSuchSuspension(Conflict):
 
     code = "no_such_suspension"
     message = "It has no suspension for this cause ({cause}). Nothing was changed."
+
+
+@dataclass
+class PlannedByLess(PlanOutdated):
+    """An earlier version planned it, and noted less than is compared now."""
+
+    differences: Sequence[str] = ("an earlier version planned it, by less",)
+
+
+@dataclass
+class ChangedSincePlanned(PlanOutdated):
+    """Somebody has changed the organization since it was planned."""
+
+    differences: Sequence[str] = ("somebody has changed it",)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from portal.database.clusters import find_cluster
 from portal.documents.bulk_actions import BulkAction, BulkItem
@@ -9,9 +10,22 @@ from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import Organization, OrganizationState, Restriction, Strategy
 from portal.documents.restrictions import Cause, Suspension
 from portal.errors import PortalError
-from portal.operators.bulk.errors import InvalidBulkArgument, NoSuchSuspension
+from portal.operators.bulk.errors import (
+    ArgumentRefused,
+    ChangedSincePlanned,
+    InvalidBulkArgument,
+    InvalidBulkLimit,
+    InvalidContact,
+    MessageTooLong,
+    NoArgumentGiven,
+    NoneOfTheChoices,
+    NoSuchSuspension,
+    PlannedByLess,
+    UnknownBulkAction,
+    UnknownBulkArgument,
+    UnknownStrategy,
+)
 from portal.operators.organizations import notes
-from portal.operators.organizations.errors import PlanOutdated
 from portal.operators.organizations.planning import Planned, PlannedAction, check_possible
 from portal.operators.usage.forms import parse_limit
 from portal.organizations import planning
@@ -72,7 +86,7 @@ class BulkKind:
 def kind_named(name: str) -> BulkKind:
     """The kind with this name. Raises InvalidBulkArgument."""
     if name not in KINDS:
-        raise InvalidBulkArgument("action", f"Choose one of {', '.join(KINDS)}")
+        raise UnknownBulkAction("action", KINDS)
     return KINDS[name]
 
 
@@ -80,25 +94,22 @@ def parse_arguments(kind: BulkKind, typed: Arguments) -> dict[str, str]:
     """The arguments of an action. Raises InvalidBulkArgument for one that is missing, wrong, or
     none of this action's."""
     if beyond := sorted(set(typed) - set(kind.arguments)):
-        raise InvalidBulkArgument(beyond[0], "This action takes no such argument")
+        raise UnknownBulkArgument(beyond[0])
     given = {name: typed.get(name, "").strip() for name in kind.arguments}
     for name, value in given.items():
         try:
             _PARSERS[name](value)
-        except (PortalError, ValueError) as error:
-            reason = error.words if isinstance(error, PortalError) else _REASONS[name]
-            raise InvalidBulkArgument(name, reason) from error
+        except PortalError as error:
+            raise ArgumentRefused(name, error.words) from error
+        except ValueError as error:
+            raise _REFUSALS[name](name) from error
     if kind.needs_any and not any(given.values()):
-        raise InvalidBulkArgument(kind.arguments[0], f"Give one of {', '.join(kind.arguments)}")
+        raise NoArgumentGiven(kind.arguments[0], kind.arguments)
     return given
 
 
 def _goes_on(organization: Organization) -> str | None:
     return "it goes on: the portals finish it" if organization.operation else None
-
-
-def _planned_by_less(organization: Organization) -> PlanOutdated:
-    return PlanOutdated(organization.name, ["an earlier version planned it, by less"])
 
 
 def _applying(action: PlannedAction, service: Callable[..., Organization]) -> Act:
@@ -109,7 +120,7 @@ def _applying(action: PlannedAction, service: Callable[..., Organization]) -> Ac
     ) -> str | None:
         check_possible(organization, action)
         if item.facts is None:
-            raise _planned_by_less(organization)
+            raise PlannedByLess(organization.name)
         planned = Planned(action, organization.id, item.documents, dict(item.facts))
         planned.check_documents(organization)
 
@@ -117,7 +128,7 @@ def _applying(action: PlannedAction, service: Callable[..., Organization]) -> Ac
             planned.check(written)
             # The intent alone has changed the version, which grows by plan and region, too.
             if written.version != item.version + 1:
-                raise PlanOutdated(written.name, ["somebody has changed it"])
+                raise ChangedSincePlanned(written.name)
 
         return _goes_on(service(organization, None, context, check=check))
 
@@ -128,7 +139,7 @@ def _move(
     organization: Organization, bulk: BulkAction, item: BulkItem, context: RequestContext
 ) -> str | None:
     if organization.version != item.version:
-        raise PlanOutdated(organization.name, ["somebody has changed it"])
+        raise ChangedSincePlanned(organization.name)
     strategy = Strategy(bulk.arguments["strategy"] or organization.placement.strategy)
     plan = plan_move(organization, Wish(strategy, bulk.arguments["cluster"]))
     start_move(organization, plan.planned, Options(), context)
@@ -184,7 +195,7 @@ def _lift(
     """Its suspensions for the cause that were open when it was planned, by their ids. The last one
     claims the idempotency key, so whoever was killed before it lifts the rest."""
     if item.suspensions is None:
-        raise _planned_by_less(organization)
+        raise PlannedByLess(organization.name)
     planned = Suspension.objects(id__in=item.suspensions, open=True)
     open_ids = list(planned.order_by("id").scalar("id"))
     if not open_ids and find_record(context.idempotency_key) is None:
@@ -230,16 +241,13 @@ _PARSERS: dict[str, Callable[[str], object]] = {
     "cluster": find_cluster,
     **{str(kind): _parses_limit(kind) for kind in LimitKind},
 }
-_REASONS = {
-    "kind": f"Choose {', '.join(Restriction)}",
-    "cause": f"Choose {', '.join(Cause)}",
-    "contact": "Say whom their members write to, on one line",
-    "message": "Write 1,000 characters at most",
-    "strategy": f"Choose {', '.join(Strategy)}, or none to keep each as it is kept now",
-    **{
-        str(kind): f"Enter a whole number from 1 up, or {NO_LIMIT} to take it away"
-        for kind in LimitKind
-    },
+_REFUSALS: dict[str, Callable[[str], InvalidBulkArgument]] = {
+    "kind": partial(NoneOfTheChoices, choices=Restriction),
+    "cause": partial(NoneOfTheChoices, choices=Cause),
+    "contact": InvalidContact,
+    "message": MessageTooLong,
+    "strategy": partial(UnknownStrategy, choices=Strategy),
+    **{str(kind): partial(InvalidBulkLimit, no_limit=NO_LIMIT) for kind in LimitKind},
 }
 KINDS = {
     kind.name: kind

@@ -19,9 +19,15 @@ from portal.operators.bulk.errors import (
     BulkNotFound,
     BulkNotPlanned,
     BulkNotStarted,
+    ChosenGone,
     CountNotConfirmed,
-    InvalidBulkArgument,
-    InvalidSelection,
+    InvalidSpeed,
+    NoneLeftOver,
+    NoneMatches,
+    NoOrganizationId,
+    NoSuchFilter,
+    NothingChosen,
+    TooManyChosen,
 )
 from portal.operators.bulk.freezing import COUNTING, COUNTING_RETRY, freeze
 from portal.operators.bulk.kinds import kind_named, parse_arguments
@@ -52,11 +58,11 @@ def plan_these(
     InvalidBulkArgument, DuplicateRequest."""
     chosen = list(dict.fromkeys(ids))
     if not chosen:
-        raise InvalidSelection("Choose at least one organization. Nothing was changed.")
+        raise NothingChosen
     if len(chosen) > MOST_CHOSEN:
-        raise InvalidSelection(f"Choose {MOST_CHOSEN:,} at most, or all that match a filter.")
+        raise TooManyChosen(MOST_CHOSEN)
     if not all(map(ObjectId.is_valid, chosen)):
-        raise InvalidSelection("Give each organization by its id.")
+        raise NoOrganizationId
     words = f"these {counted(len(chosen), 'organization')}"
     bulk = _new(action, arguments, words, context, per_minute)
     values = freeze(bulk, [ObjectId(one) for one in chosen])
@@ -64,8 +70,7 @@ def plan_these(
         bulk[name] = value
     try:
         if bulk.total < len(chosen):
-            gone = counted(len(chosen) - bulk.total, "organization")
-            raise InvalidSelection(f"There is no such organization any more: {gone}. Choose again.")
+            raise ChosenGone(counted(len(chosen) - bulk.total, "organization"))
         return _write(bulk, context)
     except PortalError:
         BulkItem.objects(bulk=bulk.id).delete()
@@ -84,7 +89,7 @@ def plan_all(
     InvalidSelection where a part of the filter isn't one; InvalidBulkArgument, DuplicateRequest."""
     wanted = OrganizationFilter.from_args(args)
     if beyond := sorted(set(args.items()) - set(wanted.to_args().items())):
-        raise InvalidSelection(f"No filter has {beyond[0][0]} = {beyond[0][1]}.")
+        raise NoSuchFilter(*beyond[0])
     bulk = _new(action, arguments, f"all that match: {wanted.in_words}", context, per_minute)
     bulk.filter = wanted.to_args()
     return _count_by_job(bulk, COUNTING, context)
@@ -99,7 +104,7 @@ def plan_again(bulk_id: str | ObjectId, context: RequestContext) -> BulkAction:
         raise BulkNotEnded
     outcomes = outcomes_of(former)
     if outcomes[BulkOutcome.DONE] == former.total:
-        raise InvalidSelection("All of them were done: none is left over.")
+        raise NoneLeftOver
     title = f"{kind_named(former.action).words}: {counted(former.total, 'organization')}"
     left = "not done" if outcomes[BulkOutcome.WAITING] else "refused"
     words = f"those of “{title}” that were {left}"
@@ -130,7 +135,7 @@ def start_bulk(bulk_id: str | ObjectId, count: int | None, context: RequestConte
     if bulk.state == BulkState.COUNTING:
         raise BulkNotPlanned
     if not bulk.total:
-        raise InvalidSelection("None matches, so there is nothing to do.")
+        raise NoneMatches
     if count != bulk.total:
         raise CountNotConfirmed(bulk.total)
     try:
@@ -167,7 +172,7 @@ def _new(
 ) -> BulkAction:
     kind = kind_named(action)
     if not 0 < per_minute <= MOST_PER_MINUTE:
-        raise InvalidBulkArgument("per_minute", f"From 1 to {MOST_PER_MINUTE:,} a minute")
+        raise InvalidSpeed("per_minute", MOST_PER_MINUTE)
     return BulkAction(
         id=ObjectId(),
         action=action,
