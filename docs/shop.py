@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from portal_tenants import AsyncTenant, AsyncTenants
-from portal_tenants.errors import StateError
+from portal_tenants.errors import LimitExceeded, Moving, NotReady, StateError
 from pydantic import BaseModel
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
@@ -61,7 +61,8 @@ async def ship(number: str, tenant: Tenant) -> dict[str, int]:
     async with tenant.transaction() as both:  # both or neither
         shipped = await both.update_one(found, {"$set": {"status": "shipped"}})
         if shipped.modified_count:
-            await both.update_one({"_id": "shipped"}, {"$inc": {"count": 1}}, upsert=True)
+            counter = {"_id": {"counter": "shipped"}}  # which no order has, as numbers are texts
+            await both.update_one(counter, {"$inc": {"count": 1}}, upsert=True)
     return {"shipped": shipped.modified_count}
 
 
@@ -70,6 +71,9 @@ async def gone(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, status_code=410)
 
 
+@app.exception_handler(Moving)
+@app.exception_handler(NotReady)
+@app.exception_handler(LimitExceeded)
 @app.exception_handler(PyMongoError)
 async def unavailable(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": "Try again"}, status_code=503, headers={"Retry-After": "1"})

@@ -15,6 +15,7 @@ from pymongo import MongoClient
 from portal.applications import managing
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import trash_organization
+from portal.tenants.testing import FakePortal
 from portal.web.context import RequestContext
 from tests.environments import TOP, build_wheel, make_environment
 from tests.factories import a_context, an_organization, fresh, the_owner
@@ -108,6 +109,32 @@ def test_orders_are_placed_once_whatever_happens_to_the_organization(
         f"{len(customers.placed)} orders, refused in the trash {customers.refused[GONE]} times, "
         f"longest wait of a customer {customers.longest_gap:.2f} s"
     )
+
+
+@pytest.mark.processes
+@pytest.mark.timeout(180)
+def test_an_order_may_have_any_number_and_is_told_when_to_be_sent_again(
+    shop_python, server, tmp_path
+):
+    def send(path, **body):
+        return requests.post(f"{url}/acme-corp/orders{path}", json=body, timeout=60)
+
+    with ExitStack() as everything:
+        log = everything.enter_context((tmp_path / "shop.log").open("w"))
+        fake = everything.enter_context(FakePortal(server.admin_uri))
+        fake.limit(fake.create("acme-corp"), documents=3)
+        url = everything.enter_context(shop(shop_python, fake.uri, log))
+        assert send("", number="1", title="A thing").json() == {"status": "placed"}
+        assert send("/1/ship").json() == {"shipped": 1}
+        assert send("", number="shipped", title="A thing").json() == {"status": "placed"}
+        refused = send("", number="2", title="A thing")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (AWAY, "1")
+        fake.trash("acme-corp")
+        assert send("", number="2", title="A thing").status_code == GONE
+
+
+def test_the_application_of_the_docs_is_small():
+    assert len((TOP / "docs" / "shop.py").read_text().splitlines()) < 80
 
 
 @pytest.fixture
