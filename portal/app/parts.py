@@ -3,6 +3,7 @@
 A tuple names what there is; nothing registers itself by being imported.
 """
 
+from portal.applications import following
 from portal.data import edit_events
 from portal.data.history import changing, erasing, undoing
 from portal.data.indexes import builds as index_builds
@@ -143,7 +144,14 @@ DOCUMENTS = (
 OVERDUE = (restored_master.notice_restored, support_tending.tend_due)
 """Work that is done before the first answer, in case it became due while no portal ran."""
 
-PERIODIC_TASKS = (capacity.TASK, census.TASK, keeping.TASK, rolling.TASK, sampling.TASK)
+PERIODIC_TASKS = (
+    capacity.TASK,
+    census.TASK,
+    following.TASK,
+    keeping.TASK,
+    rolling.TASK,
+    sampling.TASK,
+)
 BACKGROUND = (
     rolling_upgrades.start,
     runner.start,

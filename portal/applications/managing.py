@@ -41,6 +41,7 @@ from portal.applications.errors import (
     RotationUnproven,
     UserNotProven,
 )
+from portal.applications.following import believable_time
 from portal.audit.trail import installation, record
 from portal.database import directory, users
 from portal.database.clusters import client_of, is_available, known_clusters, uri_of
@@ -249,7 +250,7 @@ def _reported_by(names: list[str]) -> list[Reported]:
     rows = _reports().aggregate(
         [
             {"$match": {"user": {"$in": names}, "library": {"$type": "string"}}},
-            {"$match": {"at": {"$type": "date"}}},
+            {"$match": {"at": believable_time()}},
             {
                 "$group": {
                     "_id": {"user": "$user", "library": {"$substrCP": ["$library", 0, 20]}},

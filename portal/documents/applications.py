@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from mongoengine import fields
+from mongoengine import EmbeddedDocument, fields
 
 from portal.documents import MasterDocument
 
@@ -13,6 +13,14 @@ class UserState(StrEnum):
     PENDING = "pending"
     BY_HAND = "by hand"
     PROVEN = "proven"
+
+
+class LastReport(EmbeddedDocument):
+    """The latest report of an application's processes that was seen: those themselves expire."""
+
+    user = fields.StringField(required=True)
+    at = fields.DateTimeField(required=True)
+    clusters = fields.ListField(fields.StringField())
 
 
 class Application(MasterDocument):
@@ -36,6 +44,7 @@ class Application(MasterDocument):
     # Since when its former user, and all of them, are to be dropped, and may not be everywhere.
     finishing_since = fields.DateTimeField()
     ending_since = fields.DateTimeField()
+    last_report = fields.EmbeddedDocumentField(LastReport)
     created_at = fields.DateTimeField(required=True)
 
     meta = {"collection": "applications"}

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from bson.datetime_ms import DatetimeMS
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
@@ -273,6 +274,28 @@ def test_an_application_follows_once_its_latest_processes_have_a_uri(shop, repor
     assert not follows("europe")
 
 
+def test_an_application_that_runs_for_longer_than_reports_are_kept_is_not_taken_to_follow(
+    shop, reported, admin, tenant_db, command
+):
+    """Its latest process told once, weeks ago, that it has no URI."""
+
+    def expire():
+        following.keep_latest_reports(lambda: None)
+        admin[reports_database(tenant_db.name)][PROCESSES].delete_many({})
+
+    reported(shop, timedelta(days=29), "main")
+    expire()
+    assert not follows("europe")
+    assert "has no URI for it" in command("clusters", "list").stdout
+    following.keep_latest_reports(lambda: None)  # of none there are, the known one stays
+    assert not follows("europe")
+    reported(shop, timedelta(days=28), "main", "europe")
+    expire()
+    assert follows("europe")
+    Application.objects.update(set__user="another")  # whose processes told nothing yet
+    assert follows("europe")
+
+
 def test_reports_of_any_shape_do_no_harm(shop, admin, tenant_db, command):
     reports = admin[reports_database(tenant_db.name)][PROCESSES]
     for strange in (
@@ -280,8 +303,11 @@ def test_reports_of_any_shape_do_no_harm(shop, admin, tenant_db, command):
         {"at": 5},
         {"at": clock.now()},
         {"at": clock.now(), "clusters": {"$gt": 1}},
+        {"at": DatetimeMS(10**15), "library": "1.0"},  # the year 33658
+        {"at": DatetimeMS(-(10**15)), "library": "1.0"},
     ):
         reports.insert_one({"user": shop.user, **strange})
+        following.keep_latest_reports(lambda: None)
     assert not follows("europe")
     assert command("applications", "list").returncode == 0
 
