@@ -8,12 +8,15 @@ whether it answers before it is used, unless it just did: by one thread, which w
 as those do that come meanwhile. From then on nobody waits; the driver's monitors see it come back.
 """
 
+import re
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from threading import Lock
 from typing import Any
+from urllib.parse import unquote
 
 import pymongo
 import structlog
@@ -61,6 +64,7 @@ _RETRY_SECONDS = 2
 # Of the driver's monitors, which see a hung server after the sum of both.
 _MONITORS = {"heartbeatFrequencyMS": 3000, "connectTimeoutMS": 3000}
 _SILENCE = "it does not answer"
+_FILES = re.compile(r"tls(ca|crl|certificatekey)file", re.I)
 
 UNUSABLE_URI = (PyMongoError, ValueError, OSError)
 """The errors of making a client: a file of certificates, for instance, isn't on this machine."""
@@ -247,6 +251,8 @@ class _Link(CommandListener):
 
     def __init__(self, name: str, uri: str, registered_at: datetime) -> None:
         self.name, self._registration = name, (uri, registered_at)
+        # The driver reads them once.
+        self._files_written_at = _files_written_at(uri)
         self.client: MongoClient = open_client(uri, event_listeners=[self])
         self._made_at = time.monotonic()
         self._probing = Lock()
@@ -285,7 +291,10 @@ class _Link(CommandListener):
 
     def is_of(self, uri: str, registered_at: datetime) -> bool:
         """Tell whether it was made for this registration: one that was removed and added again is
-        another, of which it isn't known that it is down."""
+        another, of which it isn't known that it is down. So is one that is down, and whose files
+        of certificates were renewed since."""
+        if self._down and self._files_written_at != _files_written_at(uri):
+            return False
         return self._registration == (uri, registered_at)
 
     def is_idle(self, seconds: float) -> bool:
@@ -413,6 +422,13 @@ def _make_link(name: str, uri: str, registered_at: datetime) -> _Link:
     except UNUSABLE_URI as error:
         log.warning("cluster.unavailable", cluster=name, error=str(error))
         raise ClusterUnavailable(name, "the portal can’t use its URI") from error
+
+
+def _files_written_at(uri: str) -> list[int | None]:
+    """The times of the files that a URI names; ``None`` for one that isn't there."""
+    options = (one.partition("=") for one in re.split("[&;]", uri.partition("?")[2]))
+    paths = [Path(unquote(path)) for name, _, path in options if _FILES.fullmatch(name)]
+    return [path.stat().st_mtime_ns if path.is_file() else None for path in paths]
 
 
 def _unsealed(row: Cluster) -> str:

@@ -1,5 +1,6 @@
 """The registry of clusters: what is taken in, what is kept of it, and how it is used."""
 
+import subprocess
 import threading
 import time
 from contextlib import suppress
@@ -42,6 +43,7 @@ from portal.organizations.storage import tenant_of
 from portal.placement import capacity, policies
 from portal.placement.capacity import Reading
 from portal.placement.policies import Limits
+from portal.serving import mongod
 from portal.settings import sealing
 from portal.web.context import RequestContext
 from tests.factories import an_organization, the_owner
@@ -245,6 +247,46 @@ def test_a_uri_that_knows_one_member_alone_is_told(europe, passive, log):
     [words] = managing.check_known("europe").warnings[-1:]
     assert words.startswith("Its URI has directConnection=true, and the replica set has more")
     assert log.named("database.bound_to_one_member")
+
+
+@pytest.fixture
+def with_tls(app, tmp_path):
+    """A MongoDB server with a certificate of its own, which clients have to trust."""
+    pem = tmp_path / "server.pem"
+    make_certificate(pem)
+    tls = ("--tlsMode", "preferTLS", "--tlsCertificateKeyFile", str(pem), "--tlsCAFile", str(pem))
+    open_to_all = "--tlsAllowConnectionsWithoutCertificates"
+    running = mongod.start(
+        tmp_path, "secret", *tls, open_to_all, databases=("master_test", "tenant_test")
+    )
+    yield running, pem
+    running.stop()
+
+
+def make_certificate(pem):
+    """One for this machine, signed by itself, with its key in the same file."""
+    names = "subjectAltName=IP:127.0.0.1,DNS:localhost"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    own = ["-subj", "/CN=localhost", "-addext", names, "-keyout", "-", "-out", "-"]
+    pem.write_bytes(subprocess.run([*made, *own], check=True, capture_output=True).stdout)
+
+
+@pytest.mark.processes
+@pytest.mark.usefixtures("real_limits")
+def test_certificates_that_were_renewed_at_the_same_path_are_taken(with_tls, tmp_path):
+    """mongo-go-driver 2383: a driver reads them once."""
+    server, renewed = with_tls
+    path = tmp_path / "ca.pem"
+    make_certificate(path)
+    uri = f"{server.uri}&tls=true&tlsCAFile={path}"
+    Cluster(name="asia", uri=sealing.seal(uri), added_at=clock.now()).save()
+    clusters.forget_registry()
+    for _ in range(2):
+        with pytest.raises(ClusterUnavailable):
+            client_of("asia")
+    path.write_bytes(renewed.read_bytes())
+    assert client_of("asia").admin.command("ping")["ok"]
+    assert client_of("asia") is client_of("asia")
 
 
 def test_another_uri_for_the_same_cluster_takes_the_place_of_the_first(europe, there):
