@@ -2,18 +2,17 @@
 
 from pymongo import MongoClient
 
-from portal.database.connection import data_hosts
-
 LEAST_MEGABYTES = 990
 """The smallest size that a server can be told while it runs."""
 
 
 def resize_oplog(administrator: MongoClient, megabytes: int) -> list[str]:
     """Have the primary's oplog keep so much, for good; the hosts of the other members, which have
-    oplogs of their own. Raises PyMongoError."""
+    oplogs of their own, hidden ones too. Raises PyMongoError."""
     administrator.admin.command({"replSetResizeOplog": 1, "size": float(megabytes)})
-    hello = administrator.admin.command("hello")
-    return [host for host in data_hosts(hello) if host != hello["me"]]
+    me = administrator.admin.command("hello")["me"]
+    members = administrator.admin.command("replSetGetConfig")["config"]["members"]
+    return [one["host"] for one in members if one["host"] != me and not one["arbiterOnly"]]
 
 
 def command(megabytes: int) -> str:

@@ -12,6 +12,8 @@ from portal.web.context import RequestContext
 from tests.conftest import drop_tenant_databases
 from tests.factories import an_organization
 
+HIDDEN = "127.0.0.1:2"
+
 
 @pytest.fixture
 def europe(second_cluster):
@@ -31,11 +33,15 @@ def there(second_cluster):
 
 @pytest.fixture
 def passive(europe, there):
-    """The host of a second member of the cluster, which never becomes primary, and is down."""
+    """The host of a second member of the cluster, which never becomes primary, and is down; a third
+    one is hidden."""
     config = there.admin.command("replSetGetConfig")["config"]
     host = "127.0.0.1:1"
-    member = {"_id": 1, "host": host, "priority": 0, "votes": 0}
-    larger = {"members": [*config["members"], member], "version": config["version"] + 1}
+    more = [
+        {"_id": 1, "host": host, "priority": 0, "votes": 0},
+        {"_id": 2, "host": HIDDEN, "priority": 0, "votes": 0, "hidden": True},
+    ]
+    larger = {"members": [*config["members"], *more], "version": config["version"] + 1}
     there.admin.command("replSetReconfig", {**config, **larger})
     yield host
     there.admin.command("replSetReconfig", {**config, "version": config["version"] + 2})
