@@ -231,7 +231,7 @@ def missing_rights_in_request() -> list[Rights]:
 
 def open_client(uri: str, **options: Any) -> MongoClient:
     """A client with the same options as those for organizations' documents."""
-    given = {one.partition("=")[0].casefold() for one in uri.partition("?")[2].split("&")}
+    given = {name.casefold() for name, _ in _options_of(uri)}
     monitors = {name: value for name, value in _MONITORS.items() if name.casefold() not in given}
     return MongoClient(portable_uri(uri), **{**client_options(), **monitors, **options})
 
@@ -424,10 +424,15 @@ def _make_link(name: str, uri: str, registered_at: datetime) -> _Link:
         raise ClusterUnavailable(name, "the portal can’t use its URI") from error
 
 
+def _options_of(uri: str) -> list[tuple[str, str]]:
+    """The names and values in a URI's query: the driver takes & and ; between them."""
+    options = (one.partition("=") for one in re.split("[&;]", uri.partition("?")[2]))
+    return [(name, value) for name, _, value in options]
+
+
 def _files_written_at(uri: str) -> list[int | None]:
     """The times of the files that a URI names; ``None`` for one that isn't there."""
-    options = (one.partition("=") for one in re.split("[&;]", uri.partition("?")[2]))
-    paths = [Path(unquote(path)) for name, _, path in options if _FILES.fullmatch(name)]
+    paths = [Path(unquote(path)) for name, path in _options_of(uri) if _FILES.fullmatch(name)]
     return [path.stat().st_mtime_ns if path.is_file() else None for path in paths]
 
 

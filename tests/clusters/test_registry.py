@@ -73,6 +73,15 @@ def test_a_client_has_the_options_of_the_first_one(europe):
     assert options.pool_options.appname == "portal"
 
 
+@pytest.mark.parametrize("mark", ["&", ";"])
+def test_what_a_uri_says_of_timeouts_counts(mark):
+    """risingwave 26723: some split at & alone, and the driver takes a ; as well."""
+    uri = f"mongodb://localhost/?heartbeatFrequencyMS=5000{mark}connectTimeoutMS=9000"
+    with clusters.open_client(uri) as client:
+        assert client.options.pool_options.connect_timeout == 9
+        assert client.options.heartbeat_frequency == 5
+
+
 def test_the_first_cluster_is_used_without_a_look_at_the_registry(app, commands):
     assert client_of("main") is clusters.client()
     database_of(Placement())
