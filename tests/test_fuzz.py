@@ -605,7 +605,7 @@ FORMS = {
     "/operator/people/<person_id>/factors/keep": ("idempotency_key",),
     "/operator/people/<person_id>/block": ("reason", "idempotency_key"),
     "/operator/people/<person_id>/unblock": ("idempotency_key",),
-    "/keep-factors": ("token",),
+    "/keep-factors": ("token", "idempotency_key"),
     "/account/security/keep": (),
     "/operator/keys/new": ("name", "role", "expires_on", "idempotency_key"),
     "/operator/keys/<key_id>/revoke": ("idempotency_key",),

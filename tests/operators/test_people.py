@@ -8,6 +8,7 @@ import pytest
 from portal import clock
 from portal.database.transactions import transaction, transactional
 from portal.documents.accounts import Account, OperatorRole
+from portal.documents.audit import AuditEvent
 from portal.documents.mails import Mail
 from portal.documents.memberships import Role
 from portal.documents.second_factors import AuthenticatorApp
@@ -217,6 +218,27 @@ def test_a_reset_is_stopped(app, desk_of, visitor, way):
     ways[way]()
     assert now_of(account).factors_reset_at is None
     assert visitor.get(f"/keep-factors?token={token}").status == 410
+
+
+@pytest.mark.parametrize("way", ["link", "logged in"])
+def test_a_double_click_that_stops_a_reset_leads_to_one_place(desk_of, visitor, way):
+    teo = desk_of(OperatorRole.SUPPORT, "teo@acme.example")
+    account = changing.request_reset(Account.objects.get().id, BY_COMMAND)
+    request = str(now_of(account).factors_reset)
+    token = sign_token(KEEP_FACTORS, {"account": str(account.id), "request": request})
+    browser, page, path, place = {
+        "link": (visitor, f"/keep-factors?token={token}", "/keep-factors", "/"),
+        "logged in": (teo, "/account/security", "/account/security/keep", "/account/security"),
+    }[way]
+    sent = browser.hidden(page)
+    for _ in range(2):
+        assert browser.send(path, sent).location == place
+    flashes = [
+        flash.get_text(strip=True) for flash in browser.get(place).html.select(".flash[role]")
+    ]
+    assert flashes[0].startswith("Your second factors stay as they are.")
+    assert all("Nothing was changed" in words for words in flashes[1:])
+    assert AuditEvent.objects(action="account.factors_kept").count() == 1
 
 
 def test_looking_at_the_link_stops_nothing(app, visitor):

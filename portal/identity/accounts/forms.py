@@ -61,7 +61,7 @@ class ConfirmAddressForm(IdempotentForm):
     current_password = PasswordField("Password", [InputRequired(_CURRENT)])
 
 
-class KeepFactorsForm(Form):
+class KeepFactorsForm(IdempotentForm):
     token = HiddenField()
 
 

@@ -11,6 +11,7 @@ from portal.documents.idempotency import IdempotencyRecord
 from portal.errors import PortalError
 from portal.identity.accounts import changing, closing, creating, recovering
 from portal.identity.authentication.repeating import repeat_log_in
+from portal.identity.second_factors import resetting
 from portal.web import replay
 from portal.web.forms import see_other
 
@@ -25,6 +26,11 @@ _RESULTS = {
         _PROFILE,
         "A link is on its way to the new address. Follow it within 24 hours; until then your "
         "address stays as it is.",
+    ),
+    resetting.KEEPING: (
+        "home.landing",
+        "Your second factors stay as they are. If it was not you who asked for the reset, tell "
+        "whoever runs this portal.",
     ),
     closing.CLOSING: (_LOG_IN, "Your account is closed."),
 }

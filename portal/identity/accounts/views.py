@@ -172,7 +172,7 @@ def keep_factors() -> ResponseReturnValue:
     token = form.token.data or ""
     account = resetting.account_to_keep(token)
     if form.submit(lambda: resetting.keep_by_link(token, request_context())):
-        return render_template("accounts/factors_kept.html")
+        return replay.redirect_to_result(resetting.KEEPING)
     return form.render("accounts/keep_factors.html", account=account)
 
 

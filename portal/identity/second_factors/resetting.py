@@ -18,7 +18,9 @@ from portal.identity.second_factors.mails import FACTORS_RESET_REQUESTED, KEEP_F
 from portal.mail import links, outbox
 from portal.mail.errors import InvalidLink
 from portal.web.context import AuditActor, RequestContext
+from portal.web.idempotency import claim_key
 
+KEEPING = "factors_kept"
 RESET_AFTER = timedelta(hours=24)
 MAX_AT_ONCE = 1000
 _NONE_PENDING = {"unset__factors_reset_at": True, "unset__factors_reset": True}
@@ -78,8 +80,10 @@ def keep_by_link(token: str, context: RequestContext) -> Account:
 @transactional
 def keep(account_id: ObjectId, context: RequestContext) -> Account:
     """Keep the second factors, as ``stop_reset`` does, in a transaction of its own. Raises
-    NoReset."""
-    return stop_reset(account_id, context)
+    NoReset, DuplicateRequest."""
+    account = stop_reset(account_id, context)
+    claim_key(context, account_id, KEEPING)
+    return account
 
 
 def carry_out_due() -> int:

@@ -13,6 +13,7 @@ from portal.bidi import isolated
 from portal.documents.accounts import Account
 from portal.identity.second_factors import passkeys, recovery_codes, resetting, totp
 from portal.identity.second_factors.enrollment import second_factors_of, security_of
+from portal.identity.second_factors.errors import NoReset
 from portal.identity.second_factors.forms import CodeForm, NameForm, PasskeyForm
 from portal.identity.sessions import browsers
 from portal.identity.sessions.principals import require_verified_address
@@ -179,6 +180,12 @@ def _show_codes(codes: list[str] | None) -> ResponseReturnValue:
     if codes:
         return render_template("second_factors/codes.html", codes=codes)
     return see_other(".security")
+
+
+@blueprint.errorhandler(NoReset)
+def _answer_no_reset(error: NoReset) -> ResponseReturnValue:
+    """Whoever keeps their factors where nothing is to be reset sees which they have."""
+    return see_other(".security", error.words)
 
 
 @blueprint.errorhandler(DuplicateRequest)
