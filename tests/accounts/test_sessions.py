@@ -51,6 +51,15 @@ def end(visitor, public_id):
     return visitor.post(f"/account/sessions/{public_id}/end", form_at="/account/password")
 
 
+def test_ending_one_twice_leads_to_the_list_both_times(here, there):
+    path = f"/account/sessions/{session_in(IPHONE).public_id}/end"
+    sent = here.hidden("/account/sessions")
+    for _ in range(2):
+        assert here.send(path, sent).location == "/account/sessions"
+    flashes = here.get("/account/sessions").html.select(".flash")
+    assert [flash.get_text(strip=True) for flash in flashes] == ["The session has ended."]
+
+
 def session_in(user_agent):
     return Session.objects.get(user_agent=user_agent)
 

@@ -338,6 +338,16 @@ def test_a_passkey_that_was_removed_opens_nothing(key, visitor):
     assert visitor.log_in().location == "/organizations"
 
 
+def test_a_removal_that_is_sent_twice_leads_to_the_list_both_times(key, visitor):
+    log_in_with(visitor, key)
+    path = f"/account/security/passkeys/{Passkey.objects.get().id}/remove"
+    sent = visitor.hidden(path)
+    for _ in range(2):
+        assert visitor.send(path, sent).location == "/account/security"
+    told = visitor.get("/account/security").text
+    assert told.count("The passkey is removed and opens nothing any more.") == 1
+
+
 @pytest.mark.attack("A5")
 def test_a_passkey_that_is_removed_while_it_signs_opens_nothing(key, visitor):
     signed = key.sign(options_at(visitor, "/login/passkey"))

@@ -12,6 +12,7 @@ from portal.errors import PortalError
 from portal.identity.accounts import changing, closing, creating, recovering
 from portal.identity.authentication.repeating import repeat_log_in
 from portal.identity.second_factors import resetting
+from portal.identity.sessions import sessions
 from portal.web import replay
 from portal.web.forms import see_other
 
@@ -32,6 +33,7 @@ _RESULTS = {
         "Your second factors stay as they are. If it was not you who asked for the reset, tell "
         "whoever runs this portal.",
     ),
+    sessions.ENDING: ("account.list_sessions", "The session has ended."),
     closing.CLOSING: (_LOG_IN, "Your account is closed."),
 }
 

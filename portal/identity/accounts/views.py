@@ -18,7 +18,7 @@ from portal.identity.sessions.reauthentication import (
     recently_authenticated,
     require_reauthentication,
 )
-from portal.web.forms import Form, see_other
+from portal.web.forms import Form, IdempotentForm, see_other
 from portal.web.requests import request_context, user_agent
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
@@ -93,7 +93,9 @@ def change_password() -> ResponseReturnValue:
 @login_required
 def list_sessions() -> ResponseReturnValue:
     return render_template(
-        "accounts/sessions.html", sessions=sessions.list_sessions(current_user), button_form=Form()
+        "accounts/sessions.html",
+        sessions=sessions.list_sessions(current_user),
+        button_form=IdempotentForm(),
     )
 
 
@@ -101,7 +103,7 @@ def list_sessions() -> ResponseReturnValue:
 @login_required
 def end_session(public_id: str) -> ResponseReturnValue:
     sessions.revoke_session(current_user.account_id, public_id, request_context())
-    return see_other(".list_sessions", "The session has ended.")
+    return replay.redirect_to_result(sessions.ENDING)
 
 
 @blueprint.post("/sessions/end-others")

@@ -34,7 +34,9 @@ from portal.hashing import hash_secret
 from portal.identity.second_factors import enrollment, errors
 from portal.identity.sessions.principals import AccountPrincipal
 from portal.web.context import RequestContext
+from portal.web.idempotency import claim_key
 
+REMOVAL = "passkey_removed"
 MAX_PASSKEYS = 20
 LONGEST_NAME = 60
 CHALLENGE_LIFE = timedelta(minutes=5)
@@ -146,8 +148,9 @@ def rename(passkey: Passkey, name: str, context: RequestContext) -> None:
 
 @transactional
 def remove(passkey: Passkey, context: RequestContext) -> None:
-    """Remove the passkey. Raises LastSecondFactor."""
+    """Remove the passkey. Raises LastSecondFactor, DuplicateRequest."""
     if Passkey.objects(id=passkey.id).delete():
+        claim_key(context, passkey.account, REMOVAL)
         what = _label_of(passkey.name)
         enrollment.unenroll(passkey.account, "account.passkey_removed", what, context)
 

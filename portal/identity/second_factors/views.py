@@ -7,10 +7,13 @@ from typing import Any
 from flask import Blueprint, flash, render_template
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
+from flask_wtf.csrf import CSRFError
 from markupsafe import Markup
 
 from portal.bidi import isolated
 from portal.documents.accounts import Account
+from portal.documents.idempotency import IdempotencyRecord
+from portal.errors import PortalError
 from portal.identity.second_factors import passkeys, recovery_codes, resetting, totp
 from portal.identity.second_factors.enrollment import second_factors_of, security_of
 from portal.identity.second_factors.errors import NoReset
@@ -18,11 +21,13 @@ from portal.identity.second_factors.forms import CodeForm, NameForm, PasskeyForm
 from portal.identity.sessions import browsers
 from portal.identity.sessions.principals import require_verified_address
 from portal.identity.sessions.reauthentication import reauthenticated
-from portal.web.errors import DuplicateRequest
+from portal.web import replay
 from portal.web.forms import Form, IdempotentForm, see_other
 from portal.web.requests import request_context
 
 blueprint = Blueprint("factors", __name__, url_prefix="/account/security")
+
+_PASSKEY_REMOVED = "The passkey is removed and opens nothing any more."
 
 
 def _with_verified_address(
@@ -133,7 +138,7 @@ def remove_passkey(passkey_id: str) -> ResponseReturnValue:
     return _remove(
         f"the passkey “{isolated(passkey.name)}”",
         lambda: passkeys.remove(passkey, request_context()),
-        f"The passkey “{isolated(passkey.name)}” is removed and opens nothing any more.",
+        _PASSKEY_REMOVED,
     )
 
 
@@ -166,7 +171,7 @@ def forget_browsers() -> ResponseReturnValue:
 
 
 def _remove(what: str, action: Callable[[], None], message: str) -> ResponseReturnValue:
-    form = Form()
+    form = IdempotentForm()
     form.submit(action)
     if form.succeeded:
         return see_other(".security", message)
@@ -188,7 +193,13 @@ def _answer_no_reset(error: NoReset) -> ResponseReturnValue:
     return see_other(".security", error.words)
 
 
-@blueprint.errorhandler(DuplicateRequest)
-def _answer_duplicate(error: DuplicateRequest) -> ResponseReturnValue:
-    """A form sent twice generated codes once; only the first answer had them."""
+def _redirect_to_first_result(
+    record: IdempotencyRecord, error: PortalError | CSRFError
+) -> ResponseReturnValue:
+    if record.kind == passkeys.REMOVAL:
+        return see_other(".security", _PASSKEY_REMOVED)
+    # A form sent twice generated codes once; only the first answer had them.
     return render_template("second_factors/codes.html", codes=None)
+
+
+replay.install(blueprint, _redirect_to_first_result)

@@ -21,7 +21,9 @@ from portal.identity.sessions.errors import AccountBlocked, NotAuthenticated, Se
 from portal.identity.sessions.principals import AccountPrincipal, SupportPrincipal
 from portal.permissions import OPERATOR_ROLES
 from portal.web.context import RequestContext
+from portal.web.idempotency import claim_key
 
+ENDING = "session_ended"
 LONGEST_IDLE = timedelta(hours=12)
 LONGEST_LIFE = timedelta(days=30)
 LONGEST_WAIT = timedelta(minutes=10)
@@ -260,13 +262,14 @@ def _list(account_id: ObjectId, own: str) -> list[ListedSession]:
 @transactional
 def revoke_session(account_id: ObjectId, public_id: str, context: RequestContext) -> None:
     """Revoke a session of the account and the trust in its browser. Raises SessionNotFound, alike
-    for another account's."""
+    for another account's; DuplicateRequest."""
     if not ObjectId.is_valid(public_id):
         raise SessionNotFound
     sessions = Session.objects(account=account_id, public_id=ObjectId(public_id))
     if not _revoke_with_trust(account_id, sessions):
         raise SessionNotFound
     account = Account.objects.get(id=account_id)
+    claim_key(context, account_id, ENDING)
     record(account, "account.session_ended", context.origin, target=ObjectId(public_id))
 
 
