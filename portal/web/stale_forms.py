@@ -15,7 +15,12 @@ from portal.web.errors import NoCookie
 from portal.web.requests import answers_get, same_site_path
 
 # Views without GET that render their form, and change something through it alone.
-_RENDER_THEIR_FORM = ("invitations.invite",)
+_RENDER_THEIR_FORM = (
+    "invitations.invite",
+    "structure.create_index",
+    "structure.put_into_force",
+    "transfer.choose_reading",
+)
 _STALE = (
     "This form is no longer valid, since it was opened long ago or before you logged in or out: "
     "nothing was changed, so check it and send it again."

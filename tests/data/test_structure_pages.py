@@ -125,6 +125,30 @@ def test_what_stands_in_the_way_is_named_and_what_was_typed_stays(mara, filled):
     assert set(filled.index_information()) == {"_id_"}
 
 
+def test_a_stale_form_of_an_index_keeps_what_was_typed(mara, filled):
+    stale = {**mara.hidden(f"{DATA}/indexes"), "csrf_token": "of another session"}
+    typed = {"field_1": "number", "purpose": "unique", "which": "sparse"}
+    page = mara.send(f"{DATA}/indexes/new", {**stale, **typed})
+    assert (page.status, page.value("field_1")) == (400, "number")
+    assert "send it again" in page.html.select_one(".flash").get_text()
+    chosen = {each["value"] for each in page.html.select(".new-index [checked]")}
+    assert chosen == {"unique", "sparse"}
+    assert set(filled.index_information()) == {"_id_"}
+
+
+def test_a_stale_form_of_rules_keeps_them_and_what_was_chosen(mara, filled):
+    form_at = f"{DATA}/rules?proposed=1"
+    stale = {**mara.hidden(form_at), "csrf_token": "of another session"}
+    sent = {"schema": '{"required": ["number"]}', "level": "strict", "action": "warn"}
+    page = mara.send(f"{DATA}/rules/force", {**stale, **sent})
+    assert page.status == 400
+    assert "send it again" in page.html.select_one(".flash").get_text()
+    form = page.html.select_one("form.force")
+    assert json.loads(form.find("input", {"name": "schema"})["value"]) == json.loads(sent["schema"])
+    assert {each["value"] for each in form.select("[checked]")} == {"strict", "warn"}
+    assert "There are no rules yet" in mara.get(f"{DATA}/rules").text
+
+
 def test_documents_are_deleted_by_an_index_only_when_that_is_wanted(mara, filled):
     filled.update_many({}, {"$set": {"at": datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)}})
     sent = {"field_1": "at", "purpose": "expire", "after": "30", "unit": "days"}

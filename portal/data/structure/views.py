@@ -152,8 +152,8 @@ def put_into_force(access: Access) -> ResponseReturnValue:
                 ".show_rules", "The rules are in force.", slug=access.organization.slug
             )
     except RulesBroken:
-        return _RulesPage(access).tried(text, grown=True)
-    return _RulesPage(access).tried(text)
+        return _RulesPage(access).tried(text, form, grown=True)
+    return _RulesPage(access).tried(text, form)
 
 
 @blueprint.post("/rules/end")
@@ -260,8 +260,11 @@ class _RulesPage:
         page, _ = self._render(text=text, fault=fault, edited=True)
         return page, 422 if fault else 200
 
-    def tried(self, text: str, *, grown: bool = False) -> ResponseReturnValue:
-        """The page of edited rules, tried; or the editor where they can't be."""
+    def tried(
+        self, text: str, form: RulesForm | None = None, *, grown: bool = False
+    ) -> ResponseReturnValue:
+        """The page of edited rules, tried; or the editor where they can't be. With what was chosen
+        in the ``form`` that did not put them into force."""
         try:
             schema = parse_schema(text)
             trial = rules.try_rules(self.seen, schema)
@@ -270,7 +273,7 @@ class _RulesPage:
             return self.edited(text, f"Correct the JSON at {place}: {reason}")
         except InvalidRules as error:
             return self.edited(text, error.words)
-        page, status = self._with(schema, "Tried", trial, grown=grown)
+        page, status = self._with(schema, "Tried", trial, form, grown=grown)
         return page, 409 if grown else status
 
     def _with(
@@ -278,6 +281,7 @@ class _RulesPage:
         schema: dict[str, Any],
         title: str,
         trial: rules.Trial | None,
+        chosen: RulesForm | None = None,
         *,
         of: rules.Rules | None = None,
         **values: object,
@@ -289,8 +293,10 @@ class _RulesPage:
         given = {"schema": text, "level": level, "action": of.action}
         if trial:
             given |= {"breaking": str(trial.known.breaking), "sampled": str(trial.known.of or "")}
+        if chosen:
+            given |= {"level": chosen.level.data, "action": chosen.action.data}
         form = RulesForm(formdata=None, data=given)
-        return self._render(
+        page, status = self._render(
             rules_form=form,
             title=title,
             lines=lines,
@@ -299,6 +305,7 @@ class _RulesPage:
             unchanged=schema == self.in_force.schema,
             **values,
         )
+        return page, chosen.status if chosen else status
 
     def _render(self, **values: object) -> tuple[str, int]:
         page = render_template(

@@ -161,7 +161,8 @@ def choose_reading(access: Access, file_id: str) -> ResponseReturnValue:
     if draft is None:
         return _page(access, found, form)
     decision = decision_from(found, request.form, earlier)
-    return _deciding(access, found, form, decision, faults, earlier=earlier, status=422)
+    status = 422 if faults else form.status
+    return _deciding(access, found, form, decision, faults, earlier=earlier, status=status)
 
 
 @blueprint.route("/imports/<file_id>/decide", methods=["GET", "POST"])

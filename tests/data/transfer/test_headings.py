@@ -27,7 +27,10 @@ def test_a_line_further_down_becomes_the_heading_and_what_was_typed_stays(mara, 
     mapping = mara.get(page)
     assert chosen(mapping, "heading") == "yes"
     typed = {"f0": "no.of", "t0": "decimal", "f1": "due", "existing": "skip", "key": "no"}
-    mara.post(f"{page}/reading", {**typed, "heading": "2"}, form_at=page)
+    sent = {**mara.hidden(page), **typed, "heading": "2"}
+    stale = mara.send(f"{page}/reading", {**sent, "csrf_token": "of another session"})
+    assert (stale.status, stale.value("f0")) == (400, "no.of")
+    mara.send(f"{page}/reading", sent)
     runner.run_due_jobs()
     mapping = mara.get(page)
     assert chosen(mapping, "heading") == "2"
