@@ -1,6 +1,7 @@
 """Read models of organizations: lists and details, each by one read; previews of names."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,7 @@ from bson import ObjectId
 from portal import clock
 from portal.audit.trail import ListedEvent, latest_events_lookup
 from portal.database.paging import Page, join, keyset_stages, page_from
-from portal.display_names import InvalidName
+from portal.display_names import InvalidName, clean_words
 from portal.documents.accounts import Account
 from portal.documents.audit import AuditEvent
 from portal.documents.memberships import Membership, Role
@@ -104,10 +105,10 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The part of the list that a page shows: slugs that begin with the ``prefix``, ``before`` or
-    ``after`` one. An empty prefix matches nothing."""
+    """The part of the list that a page shows: what begins with the typed ``text``, by name or by
+    the slug that such a name gets; ``before`` or ``after`` a slug."""
 
-    prefix: str | None = None
+    text: str | None = None
     before: str | None = None
     after: str | None = None
 
@@ -115,14 +116,23 @@ class Selection:
     def keys(self) -> dict[str, Any]:
         return {"size": ROWS_PER_PAGE, "before": self.before, "after": self.after}
 
+    @property
+    def matching(self) -> dict[str, Any]:
+        """The filter of the organizations that the account belongs to."""
+        if not self.text:
+            return {}
+        stored = {"$regex": f"^{re.escape(_as_stored(self.text))}", "$options": "i"}
+        # "~" sorts after every character of a slug.
+        prefix = prefix_of(self.text)
+        slugs = [{"slug": {"$gte": prefix, "$lt": f"{prefix}~"}}] if prefix else []
+        return {"$or": [{"name": stored}, *slugs]}
+
 
 def organizations_of(
     account_id: ObjectId, selection: Selection, read: list[dict[str, Any]] | None = None
 ) -> Page:
     """A page of the account's organizations by slug, as ``ListedOrganization``s; one read, or none
-    where the result of ``list_along`` was ``read`` with the session, or nothing can match."""
-    if selection.prefix == "":
-        return Page([])
+    where the result of ``list_along`` was ``read`` with the session."""
     if read is None:
         own = [{"$match": {"account": account_id}}]
         pipeline = _list(selection, own, with_mfa_lockout(account_id))
@@ -175,6 +185,14 @@ def prefix_of(text: str) -> str:
         return parse_name(text).slug  # which unifies apostrophes
     except InvalidName:
         return slug_of(text)
+
+
+def _as_stored(text: str) -> str:
+    """The text as names that begin with it are stored, but for its case."""
+    try:
+        return clean_words(text)
+    except InvalidName:  # as of a letter alone
+        return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
 def trash_of(
@@ -272,10 +290,7 @@ def _list(
 ) -> list[dict[str, Any]]:
     """From an account's memberships to the rows of the list. ``own`` matches the account among
     an organization's memberships, ``lockout`` sets ``locked_out``."""
-    prefix = selection.prefix
-    # "~" sorts after every character of a slug.
-    matching = [{"$match": {"slug": {"$gte": prefix, "$lt": f"{prefix}~"}}}] if prefix else []
-    stages = [*matching, *keyset_stages("slug", **selection.keys)]
+    stages = [{"$match": selection.matching}, *keyset_stages("slug", **selection.keys)]
     return [
         *_from_memberships(OrganizationState.ACTIVE, stages),
         join(Membership, "_id", "organization", "own", own),

@@ -160,9 +160,8 @@ def preview() -> ResponseReturnValue:
 def list_mine() -> ResponseReturnValue:
     typed = request.args.get("q", "")
     searched = visible_part(typed, " ").strip()[:LONGEST].rstrip()
-    prefix = directory.prefix_of(searched) if searched else None
     before, after = sort_key_argument("before", SLUG), sort_key_argument("after", SLUG)
-    selection = Selection(prefix, before, after)
+    selection = Selection(searched, before, after)
     along = read_along(directory.list_along(selection))  # before the session is read
     if not current_user.is_authenticated:
         return current_app.login_manager.unauthorized()  # type: ignore[attr-defined]
@@ -170,7 +169,7 @@ def list_mine() -> ResponseReturnValue:
     if not page.rows and (before or after):  # the page has become empty
         return redirect(url_for(".list_mine", q=searched or None), 303)
     return render_template(
-        "organizations/list.html", page=page, searched=searched, prefix=prefix, longest_name=LONGEST
+        "organizations/list.html", page=page, searched=searched, longest_name=LONGEST
     )
 
 
