@@ -4,11 +4,12 @@ file."""
 import csv
 import io
 import json
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from portal import clock
+from portal.documents.accounts import Account
 from portal.documents.figures import OrganizationFigures
 from portal.documents.listing import ListedOrganization
 from portal.documents.memberships import Membership, Role
@@ -329,6 +330,18 @@ def test_each_filter_leaves_what_it_says(app):
     assert OrganizationFilter(created_to=tomorrow).in_words == f"created to {tomorrow} (UTC)"
 
 
+def test_the_day_of_a_row_is_that_of_the_filter_in_every_zone(desk):
+    acme = a_shared("Acme Corp")
+    acme.modify(set__created_at=datetime(2026, 3, 3, 23, 30, tzinfo=UTC))
+    feed_marked()
+    Account.objects.update(time_zone="Asia/Tokyo")
+    page = desk.get(f"{LIST}?created_from=2026-03-03&created_to=2026-03-03")
+    [shown] = page.html.select("[data-lead^=created] time")
+    assert shown.get_text() == "3 March 2026"
+    assert not shown.has_attr("data-day")  # which a script would change
+    assert "Created (UTC)" in page.html.thead.text
+
+
 def test_a_filter_that_there_is_none_of_is_refused_and_not_left_out(desk, program_of):
     a_shared("Acme Corp")
     assert desk.get(f"{LIST}?state=sold").status == 422
@@ -355,7 +368,7 @@ def test_days_of_creation_have_page_file_and_command_by_age(app, desk, command):
         page = desk.get(f"{LIST}?{long_ago}{sort}")
         assert names_on(page) == names
         [by] = page.html.select("th[aria-sort]")
-        assert by.get_text(strip=True) == "Created"
+        assert by.get_text(strip=True) == "Created (UTC)"
         lines = csv.DictReader(io.StringIO(desk.get(f"{LIST}.csv?{long_ago}{sort}").response.text))
         assert [line["name"] for line in lines] == names
     told = command("organizations", "list", "--created-from", "2000-01-01", "--json").stdout

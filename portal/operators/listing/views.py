@@ -55,7 +55,7 @@ COLUMNS = (
     Column("owners", "Owners"),
     Column("external_id", "External id"),
     Column("used", "Last used", "used", number=True),
-    Column("created", "Created", "created", number=True),
+    Column("created", "Created (UTC)", "created", number=True),
 )
 DEFAULT_COLUMNS = ("slug", "state", "placement", "documents", "size", "used", "created")
 
