@@ -83,6 +83,7 @@ What people do on pages, programs do here. Get a bearer token by `POST /admin/lo
 
 In paths, `{{name}}` is an organization's slug; or its name, without regard to case; or, in two
 parts, `by-id/` and its id, which no rename changes: `/org/by-id/692588d0a7c4f2b91e03d65a/members`.
+A name with a slash is in no path, not even encoded: that organization is reached by slug or id.
 
 An organization's API key is sent the same way, and belongs to the organization rather than to a
 person. It does what its role or permissions allow in that organization, until it expires or is

@@ -38,6 +38,16 @@ def test_an_encoded_slash_means_the_same(owner, acme):
     assert owner.get(f"/org/by-id%2F{acme.id}").json["organization"]["id"] == str(acme.id)
 
 
+def test_a_name_with_a_slash_is_reached_by_slug_and_id_alone(owner, acme, app):
+    Organization.objects(id=acme.id).update(name="AC/DC")
+    for slash in ("/", "%2F"):
+        assert owner.get(f"/org/AC{slash}DC").status_code == 404
+    for reached in (acme.slug, f"by-id/{acme.id}"):
+        assert owner.get(f"/org/{reached}").json["organization"]["id"] == str(acme.id)
+    about = app.extensions["openapi"].text
+    assert "A name with a slash is in no path" in about
+
+
 @pytest.mark.parametrize(
     "text", ["", "/", "/x", "/507f1f77bcf86cd79943901", "/507F1F77BCF86CD799439011", "/by-id"]
 )
