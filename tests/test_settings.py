@@ -95,6 +95,14 @@ def test_the_defaults_are_enough_beside_uri_and_secrets(environment):
         ("MONGO_URI", "mongodb://h/?tls=true&tlsCAFile=/nowhere.pem", "/nowhere.pem"),
         ("PUBLIC_URL", "https://bücher.example", "xn--bcher-kva.example"),
         ("PUBLIC_URL", "https://portal.example:99999", "like https://"),
+        ("PUBLIC_URL", "https://[2001:0DB8::7]", "as https://[2001:db8::7]: write"),
+        ("PUBLIC_URL", "https://[2001:db8:0:0::7]:8443", "as https://[2001:db8::7]:8443: write"),
+        ("PUBLIC_URL", "https://[fe80::1%eth0]", "like https://"),
+        ("PUBLIC_URL", "https://portal.example:0443", "as https://portal.example:443: write"),
+        ("PUBLIC_URL", "https://portal.example:", "as https://portal.example: write"),
+        ("PUBLIC_URL", "http://127.1:8000", "as http://127.0.0.1:8000: write"),
+        ("PUBLIC_URL", "http://192.168.010.1", "as http://192.168.8.1: write"),
+        ("PUBLIC_URL", "http://portal.256", "like https://"),
         ("PUBLIC_URL", "https://mara:secret@portal.example", "like https://"),
         ("PUBLIC_URL", '"https://portal.example"', "like https://"),
         ("PUBLIC_URL", "https://portal.example?", "like https://"),
@@ -183,6 +191,18 @@ def test_connection_strings_are_taken_as_the_driver_takes_them(environment, uri)
 def test_the_sender_is_written_as_mail_servers_take_it(environment, given, sender):
     environment(MAIL_FROM=given)
     assert load().sender == sender
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://[2001:db8::7]:8443", "https://[::1]", "http://192.0.2.7", "http://LOCALHOST:8000",
+        "https://Portal.example:443", "https://7.portal.example", "https://db_1.lan",
+    ],
+)  # fmt: skip
+def test_a_public_url_is_taken_as_browsers_send_it(environment, url):
+    environment(PUBLIC_URL=url, MAIL_FROM="portal@acme.example")
+    assert load().public_url == url
 
 
 def test_an_ip_address_in_public_url_makes_no_sender(environment):

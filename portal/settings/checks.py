@@ -2,12 +2,14 @@
 
 import os
 import re
+import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.utils import formataddr
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,6 +36,8 @@ IMPLICIT_TLS_PORT = 465
 _ESCAPED = r"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*"
 _CREDENTIALS = re.compile(f"{_ESCAPED}(?::{_ESCAPED})?")
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_.-]+(?<![.-])")
+# Browsers take a host that ends so for an IPv4 address, be it in octal or with parts left out.
+_NUMBERED = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$")
 _NAMED_ADDRESS = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]+)>")
 
 
@@ -170,16 +174,18 @@ def public_url(value: str) -> None:
     )
     try:
         parts = urlsplit(value)
-        host, _ = parts.hostname or "", parts.port
+        host, port = parts.hostname or "", parts.port
     except ValueError as error:
         raise malformed from error
     bare = f"{parts.scheme}://{parts.netloc}".casefold() == value.casefold()
     if parts.scheme not in ("http", "https") or not bare or "@" in parts.netloc:
         raise malformed
-    if not host.isascii():
-        raise ValidationError(f"browsers send its host as {_as_ascii(host)}: write it so.")
-    if not _is_host(host):
+    host = _as_browsers_send(host)
+    if not _is_host(host) or "%" in host:
         raise malformed
+    sent = (f"[{host}]" if ":" in host else host) + ("" if port is None else f":{port}")
+    if parts.netloc.lower() != sent:
+        raise ValidationError(f"browsers send it as {parts.scheme}://{sent}: write it so.")
 
 
 def mail_server(value: str) -> None:
@@ -272,6 +278,21 @@ def _fault_of_uri(uri: str, error: Exception) -> str:
             "@ as %40, : as %3A, / as %2F, % as %25."
         )
     return f"the driver can't read it: {error}."
+
+
+def _as_browsers_send(host: str) -> str:
+    """The host as the URL standard writes it: in ASCII, IP addresses in one form each; empty for
+    numbers that are none."""
+    if not host.isascii():
+        return _as_ascii(host)
+    with suppress(ValueError):
+        return IPv6Address(host).compressed
+    if not _NUMBERED.search(host):
+        return host
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        return ""
 
 
 def _is_host(text: str) -> bool:
