@@ -181,6 +181,10 @@ def test_connection_strings_are_taken_as_the_driver_takes_them(environment, uri)
         ("portal@acme.example", "portal@acme.example"),
         ("Acme, Inc. <portal@acme.example>", '"Acme, Inc." <portal@acme.example>'),
         ('"Acme, Inc." <portal@acme.example>', '"Acme, Inc." <portal@acme.example>'),
+        ('"Acme" Portal <a@acme.example>', '"\\"Acme\\" Portal" <a@acme.example>'),
+        ('Portal "Acme" <a@acme.example>', '"Portal \\"Acme\\"" <a@acme.example>'),
+        ('"One" and "Two" <a@acme.example>', '"\\"One\\" and \\"Two\\"" <a@acme.example>'),
+        (r'"Acme \"Console\"" <a@acme.example>', r'"Acme \"Console\"" <a@acme.example>'),
         (
             "Bücher <portal@bücher.example>",
             "=?utf-8?q?B=C3=BCcher?= <portal@xn--bcher-kva.example>",
@@ -203,6 +207,11 @@ def test_the_sender_is_written_as_mail_servers_take_it(environment, given, sende
 def test_a_public_url_is_taken_as_browsers_send_it(environment, url):
     environment(PUBLIC_URL=url, MAIL_FROM="portal@acme.example")
     assert load().public_url == url
+
+
+def test_quotes_in_the_portals_name_stay_in_the_sender(environment):
+    environment(PORTAL_NAME='Portal "Acme"', PUBLIC_URL="https://acme.example")
+    assert load().sender == '"Portal \\"Acme\\"" <portal@acme.example>'
 
 
 def test_an_ip_address_in_public_url_makes_no_sender(environment):

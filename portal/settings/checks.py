@@ -38,6 +38,7 @@ _CREDENTIALS = re.compile(f"{_ESCAPED}(?::{_ESCAPED})?")
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_.-]+(?<![.-])")
 # Browsers take a host that ends so for an IPv4 address, be it in octal or with parts left out.
 _NUMBERED = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$")
+_QUOTED_NAME = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _NAMED_ADDRESS = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]+)>")
 
 
@@ -208,7 +209,9 @@ def mailbox(value: str) -> str:
     to be. Raises ValidationError."""
     named = _NAMED_ADDRESS.fullmatch(value.strip())
     name, address = (named["name"], named["address"]) if named else ("", value)
-    name = name.strip().removeprefix('"').removesuffix('"')
+    name = name.strip()
+    if quoted := _QUOTED_NAME.fullmatch(name):
+        name = re.sub(r"\\(.)", r"\1", quoted[1])
     address = _with_ascii_domain(address.strip())
     if not address.isascii():
         raise ValidationError("must be an e-mail address of ASCII characters.")
