@@ -17,7 +17,8 @@ _LONGEST_TYPED = 1000
 # The library's way to accept what is reserved for use within a network (RFC 6761, 6762 G, 8375).
 email_validator.SPECIAL_USE_DOMAIN_NAMES[:] = ["invalid", "onion"]
 _LOCAL = re.compile(
-    r"localhost|.+\.(localhost|local|test|home\.arpa|internal|intranet|private|corp|home|lan)"
+    r"localhost|.+\.(localhost|localdomain|local|test|home\.arpa|internal|intranet|private|corp"
+    r"|home|lan)"
 )
 # What mail programs and pages put around a copied address.
 _UNSEEN = re.compile(r"[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
