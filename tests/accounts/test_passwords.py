@@ -30,6 +30,7 @@ def test_a_long_hard_password_may_be_chosen():
     check_password(PASSWORD, "mara@acme.example", "Acme Corp")
     check_password("kpW7#tq!vZ2x")
     check_password("広い海の上を飛ぶ鷹の群れ")
+    check_password("correct 🫨 horse 🫩 battery")  # of Unicode 15 and 16
     check_password("ein Käuzchen ruft über dem See, und niemand außer mir hört es " * 2)
 
 
@@ -44,6 +45,9 @@ def test_a_long_hard_password_may_be_chosen():
         ("acmecorpacmecorp", "harder"),
         ("correct\0horse battery", "control"),
         ("correct\nhorse battery", "control"),
+        ("correct\ufdd0horse battery", "control"),
+        ("correct\U000e0080horse battery", "control"),
+        ("correct\ue000horse battery", "control"),
         ("correct\N{REPLACEMENT CHARACTER}horse battery", "control"),
     ],
 )

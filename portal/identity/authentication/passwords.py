@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
+import regex
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 from zxcvbn_rs_py import zxcvbn
@@ -24,8 +25,10 @@ _LONGEST_TYPED = 4 * LONGEST
 _ESTIMATED = 20
 _WAIT_SECONDS = 3
 _WORDS = ("Very weak", "Very weak", "Weak", "Good", "Strong")
-_UNTYPABLE = ("Cc", "Cs", "Co", "Cn")
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # of undecodable bytes in a form
+# Beside control characters, the replacement of undecodable bytes in a form.
+_UNTYPABLE = regex.compile(r"[\p{Cc}\p{Cs}\p{Co}\p{Cn}\ufffd]")
+# Those newer than Python's Unicode are typed, too; NFC leaves emoji as they are.
+_EMOJI = regex.compile(r"\p{Emoji}")
 
 # OWASP's password storage cheat sheet: argon2id, m = 19 MiB, t = 2, p = 1; 30 ms of one core.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
@@ -73,12 +76,17 @@ def check_password(password: str, *personal: str) -> None:
         raise WeakPassword.too_short(shortest())
     if len(normalize(password)) > LONGEST:
         raise WeakPassword.too_long(LONGEST)
-    if _REPLACEMENT in password or any(unicodedata.category(c) in _UNTYPABLE for c in password):
+    if _UNTYPABLE.search(password) or any(_is_unknown(character) for character in password):
         raise WeakPassword.untypable()
     estimated = strength(password, *personal)
     if not estimated.enough:
         least = settings.current().password_min_score
         raise WeakPassword.easy_to_guess(estimated.score, least, estimated.advice)
+
+
+def _is_unknown(character: str) -> bool:
+    """Tell whether this Python's NFC doesn't know the character, and a later one may change it."""
+    return unicodedata.category(character) == "Cn" and not _EMOJI.match(character)
 
 
 def normalize(password: str) -> str:
