@@ -23,17 +23,18 @@ _LOCAL = re.compile(
 # What mail programs and pages put around a copied address.
 _UNSEEN = re.compile(r"[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 # ``Mara <address>``, as Outlook has it ``Mara [mailto:address]``, ``address (Mara)``; as chats have
-# it ``<mailto:address|address>``. Each character can be matched in one way only, so that none of
-# the length of a page is looked at again and again.
+# it ``<mailto:address|address>``, and Markdown ``[Mara](mailto:address)``. Each character can be
+# matched in one way only, so that none of the length of a page is looked at again and again.
 _NAMED = re.compile(
     r"[^<>]*<(?P<angle>[^<>|]+)(?:\|[^<>]*)?>"
     r"|[^\[\]@]*\[(?P<square>[^\[\]]+)\]"
     r"|(?P<first>[^\s()@]+@[^\s()@]+)\s*\([^()@]*\)"
+    r"|\[[^\[\]]*\]\((?P<target>[^()]+)\)"
 )
-_LINK = re.compile(r"(?:mailto|smtp|e-?mail):\s*([^?]*)(\?.*)?", re.IGNORECASE)
+_LINK = re.compile(r"(?:mailto|smtp|e-?mail):/*+\s*+([^?]*)(\?.*)?", re.IGNORECASE)
 _FULL_WIDTH = re.compile(r"[\uff01-\uff5e]")  # an input method's
 _JOINERS = re.compile(r"[\u200c\u200d]")
-_QUOTED = re.compile(r"""(["'“‘(\[])(.*)["'”’)\]]""")
+_QUOTED = re.compile(r"""(["'`“‘„‚«»‹›「『(\[])(.*)["'`”’“‘«»‹›」』)\]]""")
 
 
 @dataclass(frozen=True, slots=True)
