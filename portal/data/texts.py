@@ -9,10 +9,10 @@ from bson.binary import OLD_UUID_SUBTYPE, UUID_SUBTYPE
 
 from portal.data.bson_types import BINARY, DECIMAL, INT32, INT64, WORDS
 from portal.data.nodes import Node
+from portal.display_names import is_seen
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS = 86_400_000
-_JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 _LINES = re.compile(r"([\n\t])")
 
 
@@ -28,23 +28,12 @@ def visible(text: str) -> str:
     escaped."""
     if text.isprintable():
         return text
-    return "".join(
-        c if c.isprintable() or _joins(text, index) else _escape(c) for index, c in enumerate(text)
-    )
+    return "".join(c if is_seen(text, index) else _escape(c) for index, c in enumerate(text))
 
 
 def visible_lines(text: str) -> str:
     """The text as ``visible`` tells it, but for line breaks and tabs, which are seen."""
     return "".join(part if part in "\n\t" else visible(part) for part in _LINES.split(text))
-
-
-def _joins(text: str, index: int) -> bool:
-    """Tell whether a joiner, or the opposite, stands where writing has it: in an emoji of several,
-    in Persian, in Hindi."""
-    if text[index] not in _JOINERS or not 0 < index < len(text) - 1:
-        return False
-    around = text[index - 1], text[index + 1]
-    return all(c.isprintable() and not c.isascii() for c in around)
 
 
 def _escape(character: str) -> str:

@@ -16,6 +16,8 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 
+from portal.display_names import is_seen
+
 MAX_SHOWN = 5
 LARGEST_SHOWN_BYTES = 16 * 1024
 LONGEST_SHOWN = 300
@@ -99,4 +101,6 @@ def _truncate(text: str) -> str:
     shown = f"{text[:LONGEST_SHOWN]}…" if len(text) > LONGEST_SHOWN else text
     if shown.isprintable():
         return shown
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown)
+    return "".join(
+        c if is_seen(shown, index) else f"\\u{ord(c):04x}" for index, c in enumerate(shown)
+    )

@@ -40,6 +40,7 @@ from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.restricting import lift_suspension
 from portal.organizations.lifecycle.trashing import trash_organization
 from portal.organizations.planning import set_plan
+from portal.organizations.restrictions.reasons import parse_reason
 from portal.organizations.storage import tenant_of
 from portal.web.context import OPERATOR, AuditActor, RequestContext
 from tests.factories import (
@@ -160,6 +161,8 @@ def test_a_mistyped_filter_does_not_become_all(three):
         ("note", {"text": "x", "plan": "large"}),
         ("suspend", {"kind": "gently", "cause": "payment", "contact": "pay@portal.example"}),
         ("suspend", {"kind": "locked", "cause": "payment"}),
+        ("suspend", {"kind": "locked", "cause": "payment", "contact": "x" * 201}),
+        ("suspend", {"kind": "locked", "cause": "payment", "contact": "x", "message": "x" * 1001}),
         ("lift", {}),
         ("limits", {}),
         ("limits", {"documents": "0"}),
@@ -171,6 +174,19 @@ def test_a_mistyped_filter_does_not_become_all(three):
 def test_a_wrong_argument_is_told_before_anything_is_counted(three, action, arguments):
     with pytest.raises(InvalidBulkArgument):
         managing.plan_these(action, arguments, ids(three), BY_OPERATOR)
+
+
+def test_a_suspension_of_many_says_what_one_of_a_single_one_would(three):
+    arguments = {
+        "kind": "read-only", "cause": "abuse",
+        "contact": "👩‍💻\u202e می‌شود:\nus@portal.example", "message": "Call\u200b us",
+    }  # fmt: skip
+    start(managing.plan_these("suspend", arguments, ids(three), BY_OPERATOR))
+    run_jobs()
+    said = {(one.contact, one.message) for one in Suspension.objects(open=True)}
+    assert said == {("👩‍💻 می‌شود: us@portal.example", "Call us")}
+    alone = parse_reason("abuse", arguments["contact"], arguments["message"], None)
+    assert said == {(alone.contact, alone.message)}
 
 
 @pytest.mark.attack("O6")

@@ -227,7 +227,7 @@ def test_a_dry_run_tells_what_the_page_tells(program_of, acme):
     assert program.post(f"{call}/pause").json["move"]["paused"]
 
 
-A_REASON = {"reason": "That region takes nobody before May"}
+A_REASON = {"reason": "پیش از مه نمی‌شود: that region takes nobody"}
 
 
 def a_request(organization):

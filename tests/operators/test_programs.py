@@ -129,9 +129,17 @@ def test_notes_are_kept_listed_and_removed(program, desk, acme):
     assert "Call 25" in desk.get(f"/operator/organizations/{acme.id}").text
 
 
-@pytest.mark.parametrize("text", ["", "  \n ", "x" * 4001, "a\x00b", "a\x1b[31mb"])
+@pytest.mark.parametrize("text", ["", "  \n ", "x" * 4001, "a\x00b", "a\x1b[31mb", "a\u200db"])
 def test_a_note_has_words(program, acme, text):
     assert fault(program.post(path(acme, "/notes"), {"text": text}))[1] == "invalid_note"
+
+
+def test_notes_and_metadata_have_joiners_where_writing_has_them(program, acme):
+    text = "👩‍💻 می‌شود\n\tශ්‍රී ලංකා"
+    program.post(path(acme, "/notes"), {"text": text})
+    assert OrganizationNote.objects.get().text == text
+    program.ask("PATCH", path(acme, "/external"), {"metadata": {"rep": "فاطمه‌زهرا"}})
+    assert dict(fresh(acme).metadata) == {"rep": "فاطمه‌زهرا"}
 
 
 def test_members_see_no_note(desk, visitor, acme):

@@ -87,6 +87,11 @@ def test_a_passkey_needs_a_name_that_can_be_read(mara, name):
     assert not Passkey.objects
 
 
+def test_a_passkeys_name_has_joiners_where_writing_has_them(mara):
+    add(mara, Authenticator(), "👩‍💻 لپ‌تاپ")
+    assert Passkey.objects.get().name == "👩‍💻 لپ‌تاپ"
+
+
 @pytest.mark.attack("N1")
 def test_markup_in_a_name_is_only_text(mara):
     add(mara, Authenticator(), "<b>{{7*7}}</b>")

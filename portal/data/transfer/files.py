@@ -31,6 +31,7 @@ from portal.data.transfer.errors import (
 )
 from portal.database.kept_beside import FILE_CHUNKS, FILES, Rows, rows_in, rows_of, server_time_in
 from portal.database.write_records import CHANGED
+from portal.display_names import visible_part
 from portal.documents.organizations import Organization
 from portal.organizations.access.restrictions import check_restriction
 from portal.tenants import Tenant
@@ -387,7 +388,7 @@ def _id_by(key: IdempotencyKey | None) -> ObjectId:
 
 
 def _clean(name: str) -> str:
-    """The last part of a path, without what isn't printable."""
+    """The last part of a path, without what can't be seen."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    shown = "".join(c for c in last if c.isprintable()).strip()
+    shown = visible_part(last).strip()
     return shown[:LONGEST_NAME] or "file"

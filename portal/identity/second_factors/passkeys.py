@@ -27,6 +27,7 @@ from webauthn.registration.verify_registration_response import VerifiedRegistrat
 from portal import clock, settings
 from portal.audit.trail import record
 from portal.database.transactions import transactional, within_transaction
+from portal.display_names import is_visible
 from portal.documents.accounts import Account
 from portal.documents.second_factors import Challenge, Passkey
 from portal.documents.sessions import Factor
@@ -295,7 +296,7 @@ def _clean_name(typed: str) -> str:
     name = " ".join(typed.split())
     if not name:
         raise errors.InvalidPasskeyName.empty()
-    if len(name) > LONGEST_NAME or not name.isprintable():
+    if len(name) > LONGEST_NAME or not is_visible(name):
         raise errors.InvalidPasskeyName.too_long_or_invisible(LONGEST_NAME)
     return name
 

@@ -118,18 +118,6 @@ class NoArgumentGiven(NoneOfTheChoices):
     message = "Give one of {listed}"
 
 
-class InvalidContact(InvalidBulkArgument):
-    """A contact that is missing, too long, or not of one line."""
-
-    message = "Say whom their members write to, on one line"
-
-
-class MessageTooLong(InvalidBulkArgument):
-    """A message that is too long."""
-
-    message = "Write 1,000 characters at most"
-
-
 @dataclass
 class InvalidBulkLimit(InvalidBulkArgument):
     """A limit that is none; ``no_limit`` is the word for taking it away."""

@@ -15,8 +15,6 @@ from portal.operators.bulk.errors import (
     ChangedSincePlanned,
     InvalidBulkArgument,
     InvalidBulkLimit,
-    InvalidContact,
-    MessageTooLong,
     NoArgumentGiven,
     NoneOfTheChoices,
     NoSuchSuspension,
@@ -30,15 +28,16 @@ from portal.operators.organizations.planning import Planned, PlannedAction, chec
 from portal.operators.usage.forms import parse_limit
 from portal.organizations import planning
 from portal.organizations.lifecycle import renaming, trashing
-from portal.organizations.lifecycle.restricting import (
-    Reason,
-    lift_suspension,
-    suspend_organization,
-)
+from portal.organizations.lifecycle.restricting import lift_suspension, suspend_organization
 from portal.organizations.moving.options import Options
 from portal.organizations.moving.planning import plan_move
 from portal.organizations.moving.starting import start_move
 from portal.organizations.moving.wishes import Wish
+from portal.organizations.restrictions.reasons import (
+    parse_contact,
+    parse_message,
+    parse_reason,
+)
 from portal.organizations.usage.errors import InvalidLimit
 from portal.organizations.usage.limits import LimitKind, check_limits, set_limits
 from portal.placement.identifiers import parse_plan
@@ -182,9 +181,7 @@ def _suspend(
     organization: Organization, bulk: BulkAction, item: BulkItem, context: RequestContext
 ) -> str | None:
     arguments = bulk.arguments
-    reason = Reason(
-        Cause(arguments["cause"]), arguments["contact"], arguments["message"] or None, None
-    )
+    reason = parse_reason(arguments["cause"], arguments["contact"], arguments["message"], None)
     suspend_organization(organization, Restriction(arguments["kind"]), reason, context)
     return _goes_on(Organization.objects.get(id=organization.id))
 
@@ -208,16 +205,6 @@ def _lift(
     return _goes_on(organization)
 
 
-def _parse_contact(typed: str) -> None:
-    if not 0 < len(typed) <= 200 or not typed.isprintable():
-        raise ValueError
-
-
-def _parse_message(typed: str) -> None:
-    if len(typed) > 1000:
-        raise ValueError
-
-
 def _parses_limit(kind: LimitKind) -> Callable[[str], None]:
     def parse(typed: str) -> None:
         if typed == NO_LIMIT:
@@ -235,8 +222,8 @@ _PARSERS: dict[str, Callable[[str], object]] = {
     "text": notes.parse_text,
     "kind": Restriction,
     "cause": Cause,
-    "contact": _parse_contact,
-    "message": _parse_message,
+    "contact": parse_contact,
+    "message": parse_message,
     "strategy": lambda typed: typed and Strategy(typed),
     "cluster": find_cluster,
     **{str(kind): _parses_limit(kind) for kind in LimitKind},
@@ -244,8 +231,6 @@ _PARSERS: dict[str, Callable[[str], object]] = {
 _REFUSALS: dict[str, Callable[[str], InvalidBulkArgument]] = {
     "kind": partial(NoneOfTheChoices, choices=Restriction),
     "cause": partial(NoneOfTheChoices, choices=Cause),
-    "contact": InvalidContact,
-    "message": MessageTooLong,
     "strategy": partial(UnknownStrategy, choices=Strategy),
     **{str(kind): partial(InvalidBulkLimit, no_limit=NO_LIMIT) for kind in LimitKind},
 }

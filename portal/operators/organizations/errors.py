@@ -34,13 +34,13 @@ class UnreadableActionPlan(Malformed):
 
 @dataclass
 class InvalidNote(Invalid):
-    """A note that is empty, or too long."""
+    """A note that is empty, too long, or has what can't be seen."""
 
     longest: int
 
     code = "invalid_note"
     field = "text"
-    message = "Write a note of 1 to {longest} characters"
+    message = "Write a note of 1 to {longest} characters that can be seen"
 
 
 class NoteNotFound(NotFound):

@@ -3,6 +3,7 @@
 The organization's trail says that one was kept or removed, and by whom, not what it says.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.paging import Page, join, keyset_stages, page_from
 from portal.database.transactions import transactional
+from portal.display_names import is_visible
 from portal.documents.accounts import Account
 from portal.documents.api_keys import OperatorKey
 from portal.documents.organization_notes import OrganizationNote
@@ -74,8 +76,8 @@ def remove_note(organization_id: ObjectId, note_id: ObjectId, context: RequestCo
 def parse_text(typed: str) -> str:
     """The text of a note, whose lines stay. Raises InvalidNote."""
     text = "\n".join(line.rstrip() for line in typed.strip().splitlines())
-    printable = all(character.isprintable() or character in "\n\t" for character in text)
-    if not 0 < len(text) <= LONGEST or not printable:
+    visible = all(map(is_visible, re.split(r"[\n\t]", text)))
+    if not 0 < len(text) <= LONGEST or not visible:
         raise InvalidNote(LONGEST)
     return text
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from portal.display_names import is_visible
 from portal.organizations.lifecycle.errors import InvalidExternalId, InvalidMetadata
 
 LONGEST_ID, MOST_ENTRIES, LONGEST_VALUE = 128, 20, 500
@@ -38,7 +39,7 @@ def parse_metadata(typed: Mapping[str, str]) -> dict[str, str]:
     for name, value in typed.items():
         if not _KEY.fullmatch(name):
             raise InvalidMetadata("Name entries by 1 to 40 letters, digits, - and _")
-        if not 0 < len(value) <= LONGEST_VALUE or not value.isprintable():
+        if not 0 < len(value) <= LONGEST_VALUE or not is_visible(value):
             raise InvalidMetadata(
                 f"Give each entry a value of 1 to {LONGEST_VALUE} printable characters, on one line"
             )

@@ -13,6 +13,7 @@ from portal.database.background import wake
 from portal.database.clusters import ensure_kept, stays_in_region
 from portal.database.connection import server_time
 from portal.database.transactions import transactional, within_transaction
+from portal.display_names import visible_part
 from portal.documents.moves import Move, MoveProgress, MoveState, Outcome
 from portal.documents.organizations import (
     Organization,
@@ -144,7 +145,7 @@ def approve_move(move: str, planned: Planned, options: Options, context: Request
 def decline_move(move: str, reason: str, context: RequestContext) -> Move:
     """End a requested move; owners read the ``reason`` in a mail. Raises DeclineReasonNeeded,
     MoveNotFound, WrongMoveState."""
-    words = " ".join("".join(c if c.isprintable() else " " for c in reason).split())
+    words = " ".join(visible_part(reason, " ").split())
     if not words or len(words) > LONGEST_REASON:
         raise DeclineReasonNeeded
     requested = find_move(move)

@@ -1,5 +1,6 @@
 """Reasons of suspensions and holds, as somebody typed them."""
 
+from portal.display_names import visible_part
 from portal.documents.restrictions import Cause
 from portal.errors import Invalid, check_all
 from portal.organizations.lifecycle.restricting import Reason
@@ -17,11 +18,21 @@ def parse_reason(cause: str, contact: str, message: str | None, note: str | None
     """The reason of a suspension. Raises InvalidContact, InvalidMemberMessage,
     InvalidSuspensionNote, or SeveralErrors of them."""
     texts = check_all(
-        lambda: _text(contact, LONGEST_CONTACT, InvalidContact, required=True),
-        lambda: _text(message, LONGEST_TEXT, InvalidMemberMessage),
+        lambda: parse_contact(contact),
+        lambda: parse_message(message),
         lambda: _text(note, LONGEST_TEXT, InvalidSuspensionNote),
     )
     return Reason(Cause(cause), texts[0] or "", texts[1], texts[2])
+
+
+def parse_contact(typed: str) -> str:
+    """Whom members write to, in one line. Raises InvalidContact."""
+    return _text(typed, LONGEST_CONTACT, InvalidContact, required=True) or ""
+
+
+def parse_message(typed: str | None) -> str | None:
+    """What members read, in one line. Raises InvalidMemberMessage."""
+    return _text(typed, LONGEST_TEXT, InvalidMemberMessage)
 
 
 def parse_hold_reason(reason: str | None) -> str:
@@ -33,8 +44,7 @@ def _text(
     typed: str | None, longest: int, error: type[Invalid], *, required: bool = False
 ) -> str | None:
     """The typed text in one line."""
-    words = "".join(c if c.isprintable() else " " for c in typed or "").split()
-    text = " ".join(words)
+    text = " ".join(visible_part(typed or "", " ").split())
     if len(text) > longest or (required and not text):
         raise error
     return text or None

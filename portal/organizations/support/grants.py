@@ -15,6 +15,7 @@ from portal import clock
 from portal.audit.trail import record
 from portal.database.paging import join
 from portal.database.transactions import transactional, within_transaction
+from portal.display_names import is_visible
 from portal.documents.accounts import Account
 from portal.documents.organizations import Organization, OrganizationState
 from portal.documents.support import GrantState, SupportGrant
@@ -366,7 +367,7 @@ def _clean_reason(reason: str) -> str:
         raise errors.InvalidReason("Say why, in a few words: the owners read it")
     if len(words) > LONGEST_REASON:
         raise errors.InvalidReason(f"Write at most {LONGEST_REASON} characters")
-    if not words.isprintable():
+    if not is_visible(words):
         raise errors.InvalidReason("Use letters, digits and signs that can be seen")
     return words
 

@@ -167,6 +167,10 @@ def test_what_is_asked_for_has_a_reason_and_an_end(acme, chosen, refused):
     assert not SupportGrant.objects
 
 
+def test_a_reason_has_joiners_where_writing_has_them(acme):
+    assert ask(acme, reason="👩‍💻  می‌شود").reason == "👩‍💻 می‌شود"
+
+
 def test_documents_that_nobody_could_read_are_neither_asked_for_nor_given(desk, acme, monkeypatch):
     monkeypatch.setattr(reading, "missing_rights", lambda _: ["createUser"])
     answer = desk.post(
