@@ -16,6 +16,9 @@ from portal.data.formats.unpacking import unpack
 
 _SAMPLE_LINES = 3
 _INDEXED = re.compile(r".\[[0-9]+\]")
+# Blanks, soft hyphens, spaces of no width, marks of direction and of the order of bytes.
+_UNSEEN = r"\s\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff"
+_AROUND = re.compile(rf"^[{_UNSEEN}]+|(?<![{_UNSEEN}])[{_UNSEEN}]+\Z")
 _LEAVE_OUT = Choice("left out", {"type": ColumnType.LEFT_OUT})
 
 
@@ -140,7 +143,7 @@ class Examiner:
                 questions: tuple[Question, ...] = ()
             else:
                 column, found, questions = _proposed(header, evidence)
-                name = header.strip()
+                name = _name_of(header)
                 if name and seen.get(name):
                     found = ()
                     questions = (_twice(name, seen[name] + 1),)
@@ -170,10 +173,15 @@ def _is_utf8(raw: bytes) -> bool:
     return True
 
 
+def _name_of(header: str) -> str:
+    """The heading without what isn't seen around it, as pages and spreadsheets put it there."""
+    return _AROUND.sub("", header)
+
+
 def _proposed(
     header: str, evidence: Evidence
 ) -> tuple[Column, tuple[str, ...], tuple[Question, ...]]:
-    name = header.strip()
+    name = _name_of(header)
     if name in ERROR_COLUMNS:
         column = Column(header, (name,), ColumnType.LEFT_OUT)
         return column, ("It is of an error file: left out.",), ()
@@ -182,7 +190,9 @@ def _proposed(
     if not name:
         return _without_heading(column, evidence, reading)
     found, questions = reading.found, reading.questions
-    if name != header:
+    if name != header.strip():
+        found = (*found, "Characters around the heading that can’t be seen are taken off.")
+    elif name != header:
         found = (*found, "Blanks around the heading are taken off.")
     if "." in name or _INDEXED.search(name):
         questions = (*questions, _dots(name))

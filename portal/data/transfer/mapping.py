@@ -9,6 +9,7 @@ from portal.data.formats.examining import Proposal
 from portal.data.formats.headings import parse_path, path_text
 from portal.data.formats.mapping import check_mapping
 from portal.data.formats.options import NUMERIC, Column, ColumnType, Empty
+from portal.data.texts import visible
 from portal.data.transfer.errors import MappingRefused
 from portal.data.transfer.files import Purpose, StoredFile, files_of
 from portal.data.transfer.plans import STOPS_PER_MILLE, USUAL_STOP, Existing, Plan, answered
@@ -40,6 +41,11 @@ class Row:
     answers: Mapping[int, str]
     given: Column | None = None
     fault: str | None = None
+
+    @property
+    def heading(self) -> str:
+        """The column's heading, what can't be seen of it escaped."""
+        return visible(self.proposal.column.header) or "no heading"
 
     @property
     def open_questions(self) -> list[Question]:

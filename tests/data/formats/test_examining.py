@@ -166,6 +166,25 @@ def test_what_was_counted_is_told():
     assert (second.filled, second.empty, second.quoted) == (1, 2, 1)
 
 
+@pytest.mark.parametrize(
+    "around",
+    ["\u200b", "\u2060", "\ufeff", "\u00ad", "\u200e", "\u202b", "\u2069", " \u200b\t"],
+    ids=ascii,
+)
+def test_what_is_not_seen_around_a_heading_is_taken_off_and_told(around):
+    text = f"n,{around}name{around},name,{around}\n1,x,y,z\n"
+    [_, named, twice, none] = examined(text).proposals
+    assert named.column.path == ("name",)
+    assert "Characters around the heading that can’t be seen are taken off." in named.found
+    assert twice.questions[0].words.startswith("A second column is called name.")
+    assert none.questions[0].words.startswith("The column has no heading.")
+
+
+def test_joiners_of_a_heading_stay():
+    [column, _] = examined("അവന്\u200d,b\n1,2\n").proposals
+    assert column.column.path == ("അവന്\u200d",)
+
+
 def test_headings_are_trimmed_and_doubles_blanks_and_dots_asked():
     text = "_id, name ,a.b,a.b,,note,$line,$record,$reason\n1,x,y,z,,1,2,3,4\n"
     found = examined(text).proposals

@@ -146,6 +146,14 @@ def test_a_date_says_its_zone(mara, entries):
     assert "Each is 00:00 UTC, and shown and found by the time of America/New_York." in shown.text
 
 
+def test_a_heading_shows_what_is_not_seen_of_it(mara):
+    page = upload(mara, "\u200bna\u2060me\nx\n".encode(), "names.csv").location
+    runner.run_due_jobs()
+    shown = mara.get(page)
+    assert shown.html.select_one("tbody th").get_text(" ", strip=True) == "\\u200bna\\u2060me x"
+    assert "Characters around the heading that can’t be seen are taken off." in shown.text
+
+
 def test_whether_a_dot_leads_inside_is_asked_for_whichever_type_is_chosen(mara, orders, entries):
     left = {f"t{n}": "left_out" for n in (0, 1, 2, 3, 5)}
     refused = decided(mara, orders, **left, t4="string", f4="assignee\\.team")
