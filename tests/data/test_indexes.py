@@ -358,6 +358,15 @@ def test_an_index_that_would_delete_at_once_is_built_if_that_is_said(writer, sto
     assert create(writer, **body).status_code == 201  # it is there
 
 
+def test_ids_are_hashed_beside_their_own_index(writer, stored):
+    """By which a collection is sharded."""
+    answer = create(writer, keys={"_id": "hashed"})
+    assert (answer.status_code, answer.json["index"]["state"]) == (201, "ready")
+    for order in (1, -1):
+        refused = create(writer, keys={"_id": order})
+        assert "There is an index of _id already." in refused.json["error"]["message"]
+
+
 def test_an_index_of_which_nobody_can_tell_what_it_deletes_wants_that_said(
     writer, stored, monkeypatch
 ):

@@ -322,7 +322,7 @@ def _check(spec: IndexSpec) -> None:
             raise InvalidIndex("A field is indexed by 1, -1, text, 2dsphere or hashed.")
     if len(spec.full_name) > _LONGEST_NAME or "\0" in spec.full_name or spec.full_name == "*":
         raise InvalidIndex("The name of an index has 100 characters at most: send a shorter one.")
-    if list(spec.keys) == ["_id"]:
+    if list(spec.keys) == ["_id"] and spec.keys["_id"] in (1, -1):
         raise InvalidIndex("There is an index of _id already.")
     _check_expiry(spec)
     if spec.default_language is not None and spec.default_language not in LANGUAGES:
