@@ -195,6 +195,11 @@ class DumpIndex(Response):
             "example": "Its option collation is none of those that are built here.",
         },
     )
+    note = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "what it does otherwise here", "example": None},
+    )
 
 
 class DumpIndexesAnswer(Success):

@@ -429,6 +429,7 @@ def _dump_indexes(seen: DocumentAccess, found: Import) -> list[dict[str, Any]]:
             "keys": dict(each.index.keys) if each.index else {},
             "state": each.here and each.here.state,
             "refusal": each.refusal,
+            "note": each.note,
         }
         for each in indexes_of_dump(seen, found)
     ]

@@ -272,6 +272,8 @@ def _build_indexes(slug: str, access: DocumentAccess, found: Import) -> None:
         state = each.refusal or "not built, since it deletes documents: see create-index"
         if each.here is not None:
             state = each.here.cause or each.here.state
+        if each.note:
+            state = f"{state} ({each.note})"
         click.echo(plain(f"{each.name}: {state}"))
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -187,8 +187,10 @@ def _end_build(access: Access, listed: ListedIndex, context: RequestContext) -> 
 
 
 def is_other(one: IndexSpec, other: IndexSpec) -> bool:
-    """Tell whether an index isn't the other one, whatever their names."""
-    return (list(one.keys.items()), one.options) != (list(other.keys.items()), other.options)
+    """Tell whether an index isn't the other one, hidden or not."""
+    return list(one.keys.items()) != list(other.keys.items()) or (
+        replace(one, hidden=False).options != replace(other, hidden=False).options
+    )
 
 
 @transactional
@@ -226,6 +228,7 @@ def _spec_of(job: Job) -> IndexSpec:
         expire_after_seconds=options.get("expireAfterSeconds"),
         name=options["name"],
         default_language=options.get("default_language"),
+        hidden=options.get("hidden", False),
     )
 
 
@@ -384,6 +387,7 @@ def _pending(job: Job) -> ListedIndex:
         partial_filter=dict(spec.partial_filter) if spec.partial_filter is not None else None,
         expire_after_seconds=spec.expire_after_seconds,
         default_language=spec.default_language,
+        hidden=spec.hidden,
         cause=job.reason if failed else None,
         conflicts=tuple((job.result or {}).get("conflicts", ())),
         percent=None if failed else job.progress.done or None,

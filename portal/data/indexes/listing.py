@@ -32,9 +32,10 @@ _KINDS = (1, -1, "text", "2dsphere", "hashed")
 _MAX_KEYS = 32
 _LONGEST_NAME = 100
 _LONGEST_EXPIRY = 2**31 - 1
-_LANGUAGE_FIELD = "text_index_language"
 _INDEX_NOT_FOUND, _UNAUTHORIZED = 27, 13
 ID_INDEX = "_id_"
+LANGUAGE_FIELD = "text_index_language"
+"""The field by which a document chooses the language of its texts."""
 # What an index that is told has, and of which types.
 _TOLD: dict[str, Any] = {
     "name": str,
@@ -46,11 +47,12 @@ _TOLD: dict[str, Any] = {
     "expireAfterSeconds": int | float,
     "weights": dict,
     "default_language": str,
+    "language_override": str,
 }
 # What makes no other index: versions, where it was, how it was built; some drivers put their own.
 _OF_VERSIONS = frozenset(
     {"v", "ns", "background", "dropDups", "safe", "w", "j", "textIndexVersion",
-     "2dsphereIndexVersion", "language_override"}
+     "2dsphereIndexVersion"}
 )  # fmt: skip
 # MongoDB's analyzers of text.
 LANGUAGES = (
@@ -70,6 +72,7 @@ class IndexSpec:
     expire_after_seconds: int | None = None
     name: str | None = None
     default_language: str | None = None
+    hidden: bool = False
 
     @property
     def full_name(self) -> str:
@@ -86,10 +89,11 @@ class IndexSpec:
             found["partialFilterExpression"] = self.partial_filter
         if self.expire_after_seconds is not None:
             found["expireAfterSeconds"] = self.expire_after_seconds
+        found |= {"hidden": True} if self.hidden else {}
         if "text" in self.keys.values():
             # A field of this name in a document would choose its language, and one that MongoDB
             # doesn't know would refuse the document: so not "language", which is the default.
-            found["language_override"] = _LANGUAGE_FIELD
+            found["language_override"] = LANGUAGE_FIELD
             found["default_language"] = self.default_language or "none"
         return found
 
@@ -152,6 +156,7 @@ class ListedIndex:
             self.expire_after_seconds,
             self.name,
             self.default_language,
+            self.hidden,
         )
 
 
@@ -205,6 +210,13 @@ def check_spec(access: DocumentAccess, spec: IndexSpec) -> None:
             check_filter(spec.partial_filter)
         access.mask.check_filter(spec.partial_filter)
         check_partial(spec.partial_filter)
+
+
+def language_field_of(stored: Mapping[str, Any]) -> str | None:
+    """The field by which documents chose the language of their texts elsewhere, where another one
+    does here; ``None`` for an index without texts."""
+    field = stored.get("language_override", "language")
+    return field if "weights" in stored and field != LANGUAGE_FIELD else None
 
 
 def index_from(stored: Mapping[str, Any]) -> ListedIndex:

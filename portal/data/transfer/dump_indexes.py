@@ -9,7 +9,15 @@ from portal.data.access import DocumentAccess, document_access
 from portal.data.errors import InvalidIndex, InvalidQuery, NeedsOwnPlacement
 from portal.data.indexes.builds import begin_build, is_other, list_indexes
 from portal.data.indexes.conflicts import expiring_by
-from portal.data.indexes.listing import FAILED, IndexSpec, ListedIndex, check_spec, index_from
+from portal.data.indexes.listing import (
+    FAILED,
+    LANGUAGE_FIELD,
+    IndexSpec,
+    ListedIndex,
+    check_spec,
+    index_from,
+    language_field_of,
+)
 from portal.data.masks.errors import FieldMasked
 from portal.data.transfer.errors import IndexNotOffered, IndexWouldDelete
 from portal.data.transfer.stages import Import
@@ -22,12 +30,14 @@ from portal.web.context import RequestContext
 
 @dataclass(frozen=True, slots=True)
 class DumpIndex:
-    """An index of a dump as it was there, or the ``refusal`` to build it; and the index of its name
-    that is ``here``, is being built or could not be."""
+    """An index of a dump as it was there, or the ``refusal`` to build it; a ``note`` on what it
+    does otherwise here; and the index of its name that is ``here``, is being built or could not
+    be."""
 
     name: str
     index: ListedIndex | None = None
     refusal: str | None = None
+    note: str | None = None
     here: ListedIndex | None = None
 
     @property
@@ -90,4 +100,14 @@ def _dump_index(
     same = here.get(name)
     if same is not None and same.state != FAILED and is_other(same.spec, index.spec):
         return DumpIndex(name, refusal="Another index has its name.")
-    return DumpIndex(name, index, here=same)
+    return DumpIndex(name, index, note=_note_on(stored), here=same)
+
+
+def _note_on(stored: Mapping[str, Any]) -> str | None:
+    field = language_field_of(stored)
+    if field is None:
+        return None
+    return (
+        f"A document chose the language of its texts by its field {field}; here it is "
+        f"{LANGUAGE_FIELD}."
+    )

@@ -23,7 +23,10 @@ INDEXES = [
     {"v": 2, "key": {"at": 1}, "name": "at_1", "expireAfterSeconds": 60},
     {"v": 2, "key": {"name": 1}, "name": "name_1", "collation": {"locale": "de"}},
     {"v": 2, "key": {"$**": 1}, "name": "all"},
-]
+    {"v": 2, "key": {"_fts": "text", "_ftsx": 1}, "name": "texts", "weights": {"due": 1},
+     "default_language": "english", "language_override": "language", "textIndexVersion": 3},
+    {"v": 2, "key": {"gone": 1}, "name": "gone_1", "hidden": True},
+]  # fmt: skip
 
 
 def dump(indexes=INDEXES, documents=ORDERS):
@@ -51,9 +54,15 @@ def page(mara):
 
 def test_those_that_are_ticked_are_built(mara, page, entries):
     offered = mara.get(page).html.select("input[name=index]")
-    assert [each["value"] for each in offered] == ["number_1", "due_-1", "at_1"]
+    assert [each["value"] for each in offered] == ["number_1", "due_-1", "at_1", "texts", "gone_1"]
     ticked = [each["value"] for each in offered if each.has_attr("checked")]
-    assert ticked == ["number_1", "due_-1"]  # what deletes documents is asked for
+    assert ticked == ["number_1", "due_-1", "texts", "gone_1"]  # what deletes is asked for
+    told = "A document chose the language of its texts by its field language; here it is text_index"
+    assert [told in row.get_text() for row in mara.get(page).html.select("tbody tr")].count(
+        True
+    ) == 1
+    [hidden] = (row for row in mara.get(page).html.select("tbody tr") if "gone_1" in row.get_text())
+    assert hidden.select("td")[1].get_text(strip=True) == "hidden"
     assert set(entries.index_information()) == {"_id_"}
     answer = mara.post(f"{page}/indexes", {"index": ticked}, form_at=page)
     assert "are being built" in mara.get(answer.location).text
@@ -61,9 +70,12 @@ def test_those_that_are_ticked_are_built(mara, page, entries):
     built = entries.index_information()
     assert built["number_1"]["unique"]
     assert built["due_-1"]["key"] == [("due", -1)]
+    assert built["gone_1"]["hidden"]
+    assert built["texts"]["default_language"] == "english"
     told = mara.get(page)
     assert told.html.select("input[name=index]")[0]["value"] == "at_1"
-    assert told.text.count("Ready") == 2
+    assert told.text.count("Ready") == 3
+    assert "Hidden, kept current" in told.text
 
 
 def test_what_can_not_be_built_is_told_with_the_reason(mara, page, entries):
@@ -107,8 +119,10 @@ def test_programs_build_them_too(writer, stored):
     runner.run_due_jobs()
     offered = {each["name"]: each for each in writer.get(f"{one}/indexes").json["indexes"]}
     assert offered["number_1"] == {
-        "name": "number_1", "keys": {"number": 1}, "state": None, "refusal": None
+        "name": "number_1", "keys": {"number": 1}, "state": None, "refusal": None,
+        "note": None,
     }  # fmt: skip
+    assert "by its field language" in offered["texts"]["note"]
     assert "collation" in offered["name_1"]["refusal"]
     for names, code in (
         (["nothing"], "index_not_offered"), (["name_1"], "index_not_offered"),
@@ -165,6 +179,7 @@ def test_indexes_of_old_servers_and_drivers_are_taken(stored, keys):
         {"name": "a", "key": {"a": 1}, "expireAfterSeconds": -1},
         {"name": "a", "key": {"_fts": "text"}, "weights": {"a": 10}},
         {"name": "a", "key": {"_fts": "text"}, "weights": {"a": []}},
+        {"name": "a", "key": {"_fts": "text"}, "weights": {"a": 1}, "language_override": 1},
         {"name": "a", "key": {"a": 1}, "collation": {"locale": "de"}},
         {"name": "a", "key": {"a": 1}, "clustered": True},
         {"name": "x" * 101, "key": {"a": 1}},
