@@ -31,16 +31,6 @@ class InvalidClusterUri(Invalid):
 
 
 @dataclass
-class InvalidRegion(Invalid):
-    """A region that is none."""
-
-    region: str
-
-    code = "invalid_region"
-    message = "{region} is no region: use 1 to 40 lowercase letters, digits and -"
-
-
-@dataclass
 class InvalidWeight(Invalid):
     """A weight that is none."""
 

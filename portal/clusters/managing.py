@@ -33,7 +33,6 @@ from portal.clusters.errors import (
     ClusterUnsuitable,
     InvalidClusterName,
     InvalidClusterUri,
-    InvalidRegion,
     InvalidWeight,
     RegionInUse,
     TakesOrganizations,
@@ -55,13 +54,13 @@ from portal.documents.clusters import Cluster
 from portal.documents.moves import Move, MoveState
 from portal.documents.organizations import MAIN_CLUSTER, Organization, OrganizationState
 from portal.documents.pools import Pool
+from portal.placement.identifiers import parse_region
 from portal.settings import checks, sealing
 from portal.web.context import RequestContext
 
 SHOWN_ORGANIZATIONS = 20
 HIGHEST_WEIGHT = 1000
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
-_REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,9 +253,7 @@ def _values_of(changes: Changes) -> dict[str, Any]:
     except ValidationError as error:
         raise InvalidClusterUri(str(error.messages[0])) from error
     if changes.region is not None:
-        if changes.region and not _REGION.fullmatch(changes.region):
-            raise InvalidRegion(changes.region)
-        values["region"] = changes.region or None
+        values["region"] = parse_region(changes.region) if changes.region else None
     if changes.weight is not None:
         if not 0 <= changes.weight <= HIGHEST_WEIGHT:
             raise InvalidWeight(changes.weight)

@@ -24,7 +24,6 @@ from portal.clusters.errors import (
     ClusterUnsuitable,
     InvalidClusterName,
     InvalidClusterUri,
-    InvalidRegion,
     InvalidWeight,
     RegionInUse,
 )
@@ -42,6 +41,7 @@ from portal.documents.pools import Pool
 from portal.organizations.storage import tenant_of
 from portal.placement import capacity, policies
 from portal.placement.capacity import Reading
+from portal.placement.errors import InvalidRegion
 from portal.placement.policies import Limits
 from portal.serving import mongod
 from portal.settings import sealing
