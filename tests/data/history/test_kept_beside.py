@@ -12,7 +12,7 @@ from portal.documents.organizations import Strategy
 from portal.organizations.lifecycle import moves
 from portal.organizations.lifecycle.trashing import purge_organization
 from portal.organizations.moving import ending
-from portal.organizations.moving.kept_beside import KEPT_BESIDE, copy_rows, delete_strays
+from portal.organizations.moving.kept_beside import KEPT_BESIDE, ROWS, delete_strays
 from portal.organizations.moving.managing import abort_move
 from portal.settings import current
 from portal.tenants.moving.errors import Overtaken
@@ -45,7 +45,7 @@ def sides(acme, admin):
 
 
 def copy(sides):
-    return copy_rows(sides.source, sides.target, sides.move, ATTEMPT)
+    return ROWS.copy(sides.source, sides.target, sides.move, ATTEMPT)
 
 
 def test_rows_travel_and_later_only_what_was_changed_since(sides, desk):
@@ -140,7 +140,7 @@ def test_who_slept_over_the_end_of_a_move_leaves_nothing_behind(app, desk, europ
     def and_the_sleeper_wakes(*arguments):
         yield from delete_all(*arguments)
         with pytest.raises(Overtaken):
-            copy_rows(*sides, asleep.id, asleep.attempt)
+            ROWS.copy(*sides, asleep.id, asleep.attempt)
         woken.append(True)
 
     monkeypatch.setattr(ending, "delete_all", and_the_sleeper_wakes)

@@ -13,7 +13,7 @@ from portal.database.write_records import COLLECTION, KEPT, records_of
 from portal.documents.organizations import Strategy
 from portal.organizations.lifecycle.trashing import purge_organization
 from portal.organizations.moving.ways_back import end_way_back
-from portal.organizations.moving.write_records import WRITE_RECORDS, copy_records
+from portal.organizations.moving.write_records import RECORDS, WRITE_RECORDS
 from portal.settings import current
 from portal.tenants.moving.errors import Overtaken
 from portal.tenants.moving.parts import Phase, Sides, run
@@ -57,7 +57,7 @@ def copied(sides):
     """Copies what was changed since the last time; how many records there were."""
 
     def copy():
-        return copy_records(sides.source, sides.target, MOVE, ATTEMPT)
+        return RECORDS.copy(sides.source, sides.target, MOVE, ATTEMPT)
 
     return copy
 
@@ -154,7 +154,7 @@ def test_records_of_an_earlier_version_travel_too(sides, copied, acme):
 
 def test_within_a_cluster_there_is_nothing_to_copy(sides, acme):
     write(acme, "key 1")
-    assert copy_records(sides.source, sides.source, MOVE, ATTEMPT) == 0
+    assert RECORDS.copy(sides.source, sides.source, MOVE, ATTEMPT) == 0
     assert write(acme, "key 1") == ({"answer": "done"}, True)
 
 
