@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from itertools import takewhile
 from typing import Any
 
-import pymongo
 from bson.regex import Regex
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure
 
 from portal.data.errors import IndexNeeded, NeedsOwnPlacement, QueryTooSlow
 from portal.data.lacking_indexes import note_refused, note_slow
 from portal.data.queries import lists_on, unsortable
+from portal.data.server_errors import within
 from portal.database.clusters import database_of
 from portal.documents.organizations import Organization, Strategy
 from portal.tenants import Tenant
@@ -83,11 +83,9 @@ def check_sortable(
         return
     wanted = {"$and": [query, lists]} if query else lists
     try:
-        with pymongo.timeout(_LOOKED_SECONDS):
+        with within(_LOOKED_SECONDS):
             found = [*handle.find(wanted, {"_id": 1}, limit=1, comment=comment)]
-    except PyMongoError as error:
-        if not error.timeout:
-            raise
+    except QueryTooSlow:
         return
     if found:
         raise unsortable(" or ".join(names))

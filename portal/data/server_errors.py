@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pymongo.errors import BulkWriteError, ExecutionTimeout, OperationFailure
+import pymongo
+from pymongo.errors import BulkWriteError, ExecutionTimeout, OperationFailure, PyMongoError
 
 from portal.data.errors import (
     DocumentInvalid,
@@ -42,6 +43,18 @@ def writing() -> Iterator[None]:
     """Turn the server's refusals of a write into the room's errors, without values."""
     with _refusals(_of_write):
         yield
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Bound what is done with MongoDB to so many seconds. Raises QueryTooSlow beyond them."""
+    try:
+        with pymongo.timeout(seconds):
+            yield
+    except PyMongoError as error:
+        if not error.timeout:
+            raise
+        raise QueryTooSlow from error
 
 
 def is_transient(error: OperationFailure) -> bool:

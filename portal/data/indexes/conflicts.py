@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import pymongo
-from pymongo.errors import PyMongoError
-
 from portal import clock
 from portal.data import extended_json
 from portal.data.access import DocumentAccess
@@ -18,7 +15,7 @@ from portal.data.errors import QueryTooSlow, WouldExpire
 from portal.data.handles import documents_of
 from portal.data.indexes.listing import IndexSpec
 from portal.data.reading import MOST_COUNTED, Count
-from portal.data.server_errors import reading
+from portal.data.server_errors import reading, within
 from portal.data.shape.words import value_in_words
 from portal.tenants.elements import elements_of, field_of, framed
 from portal.web.counting import counted
@@ -78,16 +75,12 @@ def conflicts_of(
     if any(part.isdecimal() for name in spec.keys for part in name.split(".")):
         return None  # a position in a list, or a name: each document decides
     try:
-        with pymongo.timeout(seconds), reading():
+        with within(seconds), reading():
             found = documents_of(access.organization).aggregate(
                 _duplicates(spec), allowDiskUse=True, comment=comment
             )
             [row] = [bytes(each.raw) for each in found]
     except QueryTooSlow:
-        return None
-    except PyMongoError as error:
-        if not error.timeout:
-            raise
         return None
     return _conflicts(spec, row)
 
@@ -101,18 +94,14 @@ def expiring_by(
         return None
     [name] = spec.keys
     before = clock.now() - timedelta(seconds=spec.expire_after_seconds)
-    within = [spec.partial_filter] if spec.partial_filter is not None else []
+    covered = [spec.partial_filter] if spec.partial_filter is not None else []
     try:
-        with pymongo.timeout(CHECKING_SECONDS):
+        with within(CHECKING_SECONDS):
             return Expiring(
-                _count(access, {"$and": [{name: {"$lt": before}}, *within]}, comment),
-                _count(access, {"$and": [{name: {"$not": {"$type": "date"}}}, *within]}, comment),
+                _count(access, {"$and": [{name: {"$lt": before}}, *covered]}, comment),
+                _count(access, {"$and": [{name: {"$not": {"$type": "date"}}}, *covered]}, comment),
             )
     except QueryTooSlow:
-        return None
-    except PyMongoError as error:
-        if not error.timeout:
-            raise
         return None
 
 

@@ -8,8 +8,6 @@ from datetime import datetime
 from typing import Any
 
 import bson
-import pymongo
-from pymongo.errors import PyMongoError
 
 from portal import clock
 from portal.audit.trail import record
@@ -35,7 +33,7 @@ from portal.data.rules.schemas import (
     text_of,
 )
 from portal.data.rules.versions import Version, keep_version
-from portal.data.server_errors import reading
+from portal.data.server_errors import reading, within
 from portal.database.clusters import database_of
 from portal.database.transactions import transactional
 from portal.documents.audit import AuditEvent
@@ -181,13 +179,9 @@ def try_rules(access: DocumentAccess, schema: Schema) -> Trial:
     check_placement(access.organization)
     clauses = _checked(access, schema)
     try:
-        with pymongo.timeout(TRYING_SECONDS):
+        with within(TRYING_SECONDS):
             return _try(access, schema, clauses, None)
     except QueryTooSlow:
-        return _try(access, schema, clauses, SAMPLED)
-    except PyMongoError as error:
-        if not error.timeout:
-            raise
         return _try(access, schema, clauses, SAMPLED)
 
 

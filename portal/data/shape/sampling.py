@@ -7,8 +7,6 @@ from datetime import datetime
 from typing import Any
 
 import bson
-import pymongo
-from pymongo.errors import PyMongoError
 
 from portal import clock
 from portal.data import extended_json
@@ -16,7 +14,7 @@ from portal.data.access import DocumentAccess
 from portal.data.bson_types import OBJECT
 from portal.data.errors import QueryTooSlow
 from portal.data.handles import documents_of
-from portal.data.server_errors import reading
+from portal.data.server_errors import reading, within
 from portal.data.shape.fields import Node, Path, Step, Survey
 from portal.data.shape.outliers import Outlier, outliers_of
 from portal.data.shape.words import (
@@ -204,13 +202,9 @@ def _counted(
         if left <= 0:
             break
         try:
-            with pymongo.timeout(left), reading():
+            with within(left), reading():
                 counts[id(outlier)] = handle.count_documents(outlier.filter)
         except QueryTooSlow:
-            break
-        except PyMongoError as error:
-            if not error.timeout:
-                raise
             break
     return counts
 

@@ -12,7 +12,6 @@ from typing import Any
 import bson
 import pymongo
 from bson import Binary, ObjectId
-from pymongo.errors import PyMongoError
 
 from portal.data import plans
 from portal.data.access import DocumentAccess
@@ -28,7 +27,7 @@ from portal.data.literal_fields import names_in
 from portal.data.masks.errors import FieldMasked
 from portal.data.queries import CODEC, Query, beyond, check_sort, cursor_of
 from portal.data.reading import READ_SECONDS, Count, count_documents, list_documents, text_paths
-from portal.data.server_errors import reading
+from portal.data.server_errors import reading, within
 from portal.data.transfer import files
 from portal.data.transfer.errors import ColumnsRefused, ExportNotDone, MaskedSince, NotYours
 from portal.data.transfer.files import (
@@ -119,13 +118,9 @@ def count_matching(access: DocumentAccess, query: dict[str, Any]) -> Count | Non
     """The number of documents that match; ``None`` where it isn't known within COUNTING_SECONDS, as
     the request goes on without it. Raises InvalidQuery, FieldMasked, IndexNeeded."""
     try:
-        with pymongo.timeout(COUNTING_SECONDS):
+        with within(COUNTING_SECONDS):
             return count_documents(access, query, None)
     except QueryTooSlow:
-        return None
-    except PyMongoError as error:
-        if not error.timeout:
-            raise
         return None
 
 

@@ -4,9 +4,6 @@ unique indexes. Of many records some are tried, so a check takes hardly longer."
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import pymongo
-from pymongo.errors import PyMongoError
-
 from portal.data.access import DocumentAccess
 from portal.data.errors import QueryTooSlow
 from portal.data.exact import among
@@ -16,7 +13,7 @@ from portal.data.indexes.listing import ID_INDEX, ListedIndex, ready_indexes
 from portal.data.masks.errors import FieldMasked
 from portal.data.rules.rules import MODERATE, REFUSE, Rules, visible_rules
 from portal.data.rules.trials import breaking_filter, broken_clauses, matching_among
-from portal.data.server_errors import reading
+from portal.data.server_errors import reading, within
 from portal.data.transfer.faults import broken_rule
 from portal.data.transfer.identities import identified, identified_as
 from portal.data.transfer.lookups import KeyValue, key_of
@@ -95,13 +92,9 @@ class Trial:
         seen: dict[str, set[_Keys]] = {index.name: set() for index in self.indexes}
         for some in _together(candidates):
             try:
-                with reading(), pymongo.timeout(_SECONDS):
+                with within(_SECONDS), reading():
                     found = dict(self._faults(some, seen))
             except QueryTooSlow:
-                break
-            except PyMongoError as error:
-                if not error.timeout:
-                    raise
                 break
             faults |= found
             tried += len(some)
