@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from portal.documents.moves import MoveState
 from portal.errors import Conflict, Invalid, NotFound
+from portal.web.counting import counted
 
 
 @dataclass
@@ -41,6 +42,51 @@ class NotMovable(Conflict):
     code = "not_movable"
     title = "It can’t be moved now"
     message = "{name} can’t be moved: {reason}. Nothing was changed."
+
+
+@dataclass
+class PurgedNotMovable(NotMovable):
+    """The organization is purged."""
+
+    reason: str = "it is deleted for good"
+
+
+class ChangingNotMovable(NotMovable):
+    """A lifecycle operation runs on the organization, in words as ``doing``."""
+
+    def __init__(self, name: str, doing: str) -> None:
+        super().__init__(name, f"it is {doing}, so try again in a moment")
+
+
+class FailingNotMovable(NotMovable):
+    """A lifecycle operation on the organization fails again and again."""
+
+    def __init__(self, name: str, doing: str, attempts: int, last_error: str) -> None:
+        super().__init__(
+            name,
+            f"it is {doing}, which failed {counted(attempts, 'time')}, last by {last_error}. Have "
+            "that tried again first, under Operations (flask lifecycle retry)",
+        )
+
+
+class WayBackIsDrained(NotMovable):
+    """An owner can't go back to a cluster that is being emptied."""
+
+    def __init__(self, name: str, cluster: str) -> None:
+        super().__init__(
+            name, f"the cluster {cluster} is being emptied, so whoever runs the portal decides"
+        )
+
+
+class WayBackOutsideRegion(NotMovable):
+    """The way back leads out of the region that the organization is bound to."""
+
+    def __init__(self, name: str, region: str, cluster: str) -> None:
+        super().__init__(
+            name,
+            f"it is bound to the region {region}, and its old place is on {cluster}, outside of "
+            "it. End the way back, or have whoever runs the portal release it from the region",
+        )
 
 
 @dataclass
@@ -100,6 +146,23 @@ class PlanChanged(Conflict):
         return "; ".join(self.differences)
 
 
+@dataclass
+class LivesElsewhere(PlanChanged):
+    """The organization moved, or was deleted, since the move was planned."""
+
+    name: str = "the organization"
+    differences: Sequence[str] = ("it lives elsewhere now",)
+
+
+class BoundElsewhere(PlanChanged):
+    """The organization is bound to a region since, in which the cluster isn't."""
+
+    def __init__(self, name: str, region: str, cluster: str) -> None:
+        super().__init__(
+            name, [f"it is bound to the region {region} now, and {cluster} is not there"]
+        )
+
+
 class UnreadablePlan(Invalid):
     """A text that isn't a plan."""
 
@@ -121,13 +184,50 @@ class WrongMoveState(Conflict):
 
 
 @dataclass
+class RequestNotAborted(WrongMoveState):
+    """A move that is only asked for can't be aborted."""
+
+    state: str = "a request"
+    wanted: str = "aborted: decline it"
+
+
+@dataclass
+class WayBackNotAborted(WrongMoveState):
+    """A way back can't be aborted."""
+
+    state: str = "a way back"
+    wanted: str = "aborted: end it, or go back"
+
+
+@dataclass
+class NoWayBack(WrongMoveState):
+    """The move has no way back."""
+
+    wanted: str = "gone back on"
+
+    message = (
+        "The move {id} is {state}, without a way back, so it can’t be {wanted}. Nothing was "
+        "changed."
+    )
+
+
 class InvalidMoveOption(Invalid):
     """An option of a move that is out of its bounds."""
 
-    reason: str
-
     code = "invalid_option"
-    message = "{reason}"
+    message = "Correct this option."
+
+
+class DateWithoutSwitch(InvalidMoveOption):
+    """A date without the switch at a date, or the other way round."""
+
+    message = "A date belongs to the switch at a date, and only to that."
+
+
+class DateTooFar(InvalidMoveOption):
+    """A switch at a date that is too far away."""
+
+    message = "The date is more than a year away."
 
 
 class InvalidMoveDay(InvalidMoveOption):
@@ -135,31 +235,54 @@ class InvalidMoveDay(InvalidMoveOption):
 
     code = "invalid_day"
     field = "day"
+    message = "Choose a day within a year"
 
 
+class MoveDayOver(InvalidMoveDay):
+    """A day that is over."""
+
+    message = "Choose a day that isn’t over"
+
+
+@dataclass
 class InvalidWayBackDays(InvalidMoveOption):
     """A way back of no day, or of too many."""
 
+    most: int
+
     field = "days"
+    message = "A way back is open for 1 to {most} days."
 
 
+@dataclass
 class InvalidMoveRate(InvalidMoveOption):
     """A speed that none can keep."""
 
+    most: int
+
     field = "documents_per_second"
+    message = "A throttle is 1 to {most:,} documents a second."
 
 
+@dataclass
 class InvalidMoveP99(InvalidMoveOption):
     """A limit of the neighbours' p99 that none can keep."""
 
+    most_ms: int
+
     field = "neighbours_p99_ms"
+    message = "A limit of the p99 is 1 to {most_ms:,} ms."
 
 
+@dataclass
 class InvalidMoveCluster(InvalidMoveOption):
     """A cluster that this portal doesn't know."""
 
+    cluster: str
+
     code = "invalid_cluster"
     field = "cluster"
+    message = "No cluster is called {cluster}."
 
 
 class DeclineReasonNeeded(Invalid):

@@ -23,7 +23,7 @@ from portal.organizations.moving.changes import (
     record_change,
 )
 from portal.organizations.moving.ending import AT_ONCE
-from portal.organizations.moving.errors import WrongMoveState
+from portal.organizations.moving.errors import RequestNotAborted, WayBackNotAborted, WrongMoveState
 from portal.organizations.moving.finding import find_move
 from portal.organizations.moving.options import (
     Switch,
@@ -76,9 +76,9 @@ def abort_move(move: str, reason: str | None, context: RequestContext) -> Move:
     if found.outcome == Outcome.ABORTED:
         return found
     if found.state == MoveState.REQUESTED:
-        raise WrongMoveState(str(found.id), "a request", "aborted: decline it")
+        raise RequestNotAborted(str(found.id))
     if found.way_back_of and found.state == MoveState.SHADOW:
-        raise WrongMoveState(str(found.id), "a way back", "aborted: end it, or go back")
+        raise WayBackNotAborted(str(found.id))
     if not RULES[MoveState(found.state)].may_abort:
         raise WrongMoveState(str(found.id), found.state, "aborted")
 

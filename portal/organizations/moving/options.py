@@ -8,11 +8,13 @@ from typing import Any
 from portal.database.connection import server_time
 from portal.documents.moves import Move
 from portal.organizations.moving.errors import (
+    DateTooFar,
+    DateWithoutSwitch,
     InvalidMoveDay,
-    InvalidMoveOption,
     InvalidMoveP99,
     InvalidMoveRate,
     InvalidWayBackDays,
+    MoveDayOver,
 )
 from portal.settings.checks import LONGEST_WAY_BACK_DAYS
 
@@ -86,7 +88,7 @@ def set_options(move: Move, options: Options) -> None:
 def switching(switch: Switch, at: datetime | None) -> dict[str, Any]:
     """The fields that tell when to switch. Raises InvalidMoveOption."""
     if (switch == Switch.AT) != (at is not None):
-        raise InvalidMoveOption("A date belongs to the switch at a date, and only to that.")
+        raise DateWithoutSwitch
     return {
         "switch_wanted": True if switch == Switch.VERIFIED else None,
         "switch_at": at,
@@ -115,27 +117,27 @@ def check_options(options: Options) -> None:
 def check_at(at: datetime) -> None:
     """Raise InvalidMoveOption for a time that is too far away."""
     if at > server_time() + timedelta(days=LATEST_DAYS):
-        raise InvalidMoveOption("The date is more than a year away.")
+        raise DateTooFar
 
 
 def check_day(day: datetime) -> None:
     """Raise InvalidMoveDay for one that is over, or too far away."""
     if day < server_time() - timedelta(days=1):
-        raise InvalidMoveDay("Choose a day that isn’t over")
+        raise MoveDayOver
     if day > server_time() + timedelta(days=LATEST_DAYS):
-        raise InvalidMoveDay("Choose a day within a year")
+        raise InvalidMoveDay
 
 
 def check_days(days: int) -> None:
     """Raise InvalidMoveOption for a way back of this many days."""
     if not 1 <= days <= LONGEST_WAY_BACK_DAYS:
-        raise InvalidWayBackDays(f"A way back is open for 1 to {LONGEST_WAY_BACK_DAYS} days.")
+        raise InvalidWayBackDays(LONGEST_WAY_BACK_DAYS)
 
 
 def check_throttle(throttle: Throttle) -> None:
     """Raise InvalidMoveOption for a limit that none can keep."""
     rate, p99 = throttle.documents_per_second, throttle.neighbours_p99_ms
     if rate is not None and not 1 <= rate <= MOST_PER_SECOND:
-        raise InvalidMoveRate(f"A throttle is 1 to {MOST_PER_SECOND:,} documents a second.")
+        raise InvalidMoveRate(MOST_PER_SECOND)
     if p99 is not None and not 1 <= p99 <= LONGEST_P99_MS:
-        raise InvalidMoveP99(f"A limit of the p99 is 1 to {LONGEST_P99_MS:,} ms.")
+        raise InvalidMoveP99(LONGEST_P99_MS)

@@ -11,7 +11,6 @@ from bson import ObjectId
 from humanize import intcomma
 
 from portal.applications.following import followers_of
-from portal.bidi import isolated
 from portal.database.clusters import database_of, find_cluster
 from portal.database.connection import server_time
 from portal.database.errors import UnknownCluster
@@ -32,9 +31,12 @@ from portal.organizations.lifecycle.errors import TenantCollectionMissing
 from portal.organizations.lifecycle.moves import is_at, place_of
 from portal.organizations.lifecycle.naming import database_name, name_after_move
 from portal.organizations.moving.errors import (
+    ChangingNotMovable,
+    FailingNotMovable,
     InvalidMoveCluster,
     MoveOpen,
     NotMovable,
+    PurgedNotMovable,
     UnreadablePlan,
 )
 from portal.organizations.moving.servers import check_servers
@@ -47,7 +49,6 @@ from portal.tenants.moving.following import MOST_ID_BYTES
 from portal.tenants.moving.oplog import copied_bytes
 from portal.tenants.moving.places import Place
 from portal.tenants.moving.structures import Structure, left_behind, read_structure, unfit
-from portal.web.counting import counted
 
 IN_WORDS = {
     Strategy.COLLECTION: "a collection of its own",
@@ -196,7 +197,7 @@ def plan_move(organization: Organization, wish: Wish) -> Plan:
     try:
         find_cluster(wish.cluster)
     except UnknownCluster as error:
-        raise InvalidMoveCluster(f"No cluster is called {isolated(wish.cluster)}.") from error
+        raise InvalidMoveCluster(wish.cluster) from error
     while True:
         _check_movable(organization)
         try:
@@ -272,23 +273,19 @@ def target_of(organization: Organization, wish: Wish) -> Placement:
 def _check_movable(organization: Organization) -> None:
     check_strategy(organization)
     if organization.state == OrganizationState.PURGED:
-        raise NotMovable(organization.name, "it is deleted for good")
+        raise PurgedNotMovable(organization.name)
     if organization.operation:
-        raise NotMovable(organization.name, _other_operation(organization.operation))
+        raise _changing(organization.name, organization.operation)
     begun = Move.objects(organization=organization.id, open=True, state__ne=MoveState.REQUESTED)
     if found := begun.first():
         raise MoveOpen(organization.name, str(found.id), found.state)
 
 
-def _other_operation(operation: Operation) -> str:
+def _changing(name: str, operation: Operation) -> NotMovable:
     doing = engine.doing(operation.kind)
     if not operation.last_error:
-        return f"it is {doing}, so try again in a moment"
-    times = counted(operation.attempt, "time")
-    return (
-        f"it is {doing}, which failed {times}, last by {operation.last_error}. Have that tried "
-        "again first, under Operations (flask lifecycle retry)"
-    )
+        return ChangingNotMovable(name, doing)
+    return FailingNotMovable(name, doing, operation.attempt, operation.last_error)
 
 
 def _figures(organization: Organization, place: Place) -> _Figures:

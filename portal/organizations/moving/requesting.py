@@ -7,7 +7,7 @@ from portal.documents.moves import Move
 from portal.documents.organizations import Organization
 from portal.organizations.access.lookup import Access
 from portal.organizations.moving import finding, starting, ways_back
-from portal.organizations.moving.errors import NotMovable
+from portal.organizations.moving.errors import WayBackIsDrained
 from portal.placement.clusters import regions_offered
 from portal.web.context import RequestContext
 
@@ -46,11 +46,7 @@ def go_back(access: Access, seen: str, context: RequestContext) -> Move:
     access.require("organization.move")
     way_back = finding.open_move(access.organization, seen)
     if way_back.drain:
-        cluster = way_back.target.cluster
-        raise NotMovable(
-            access.organization.name,
-            f"the cluster {cluster} is being emptied, so whoever runs the portal decides",
-        )
+        raise WayBackIsDrained(access.organization.name, way_back.target.cluster)
     return ways_back.go_back(str(way_back.id), context)
 
 

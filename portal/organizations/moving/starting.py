@@ -34,12 +34,14 @@ from portal.organizations.moving.changes import (
 )
 from portal.organizations.moving.ending import AT_ONCE
 from portal.organizations.moving.errors import (
+    BoundElsewhere,
     DeclineReasonNeeded,
+    LivesElsewhere,
     MoveImpossible,
     MoveOpen,
     MovesNotOffered,
-    NotMovable,
     PlanChanged,
+    PurgedNotMovable,
 )
 from portal.organizations.moving.finding import find_move, latest_move_of, open_move_of
 from portal.organizations.moving.mails import MOVE_APPROVED, MOVE_DECLINED
@@ -252,12 +254,11 @@ def _movable(organization: ObjectId, source: Placement, cluster: str) -> Organiz
     ``cluster``. Raises NotMovable, PlanChanged."""
     current = Organization.objects(__raw__={"_id": organization, **lives_at(source)}).first()
     if current is None:
-        raise PlanChanged("the organization", ["it lives elsewhere now"])
+        raise LivesElsewhere
     if current.state == OrganizationState.PURGED:
-        raise NotMovable(current.name, "it is deleted for good")
+        raise PurgedNotMovable(current.name)
     if current.region and not stays_in_region(cluster, current.region):
-        told = f"it is bound to the region {current.region} now, and {cluster} is not there"
-        raise PlanChanged(current.name, [told])
+        raise BoundElsewhere(current.name, current.region, cluster)
     return current
 
 

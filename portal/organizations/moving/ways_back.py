@@ -13,7 +13,7 @@ from portal.documents.moves import Move, MoveState, Outcome
 from portal.documents.organizations import Organization
 from portal.organizations.moving.changes import AS_IF_NEW, COPY, END, change_move, check_state
 from portal.organizations.moving.ending import AT_ONCE
-from portal.organizations.moving.errors import NotMovable, WrongMoveState
+from portal.organizations.moving.errors import NoWayBack, WayBackOutsideRegion
 from portal.organizations.moving.explaining import place_in_words
 from portal.organizations.moving.finding import find_move
 from portal.organizations.moving.options import check_days
@@ -48,11 +48,7 @@ def _check_region(way_back: Move) -> None:
     organization = Organization.objects.get(id=way_back.organization)
     region, cluster = organization.region, way_back.target.cluster
     if region and not stays_in_region(cluster, region):
-        raise NotMovable(
-            organization.name,
-            f"it is bound to the region {region}, and its old place is on {cluster}, outside of "
-            "it. End the way back, or have whoever runs the portal release it from the region",
-        )
+        raise WayBackOutsideRegion(organization.name, region, cluster)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,5 +119,5 @@ def _way_back(move: str) -> Move:
         return found
     way_back = Move.objects(way_back_of=found.id).first()
     if way_back is None:
-        raise WrongMoveState(str(found.id), f"{found.state}, without a way back", "gone back on")
+        raise NoWayBack(str(found.id), found.state)
     return way_back

@@ -14,7 +14,7 @@ from portal.organizations.lifecycle.errors import TenantCollectionMissing
 from portal.organizations.lifecycle.renaming import rename_organization
 from portal.organizations.lifecycle.trashing import purge_organization
 from portal.organizations.moving import planning, servers, sources, surveying
-from portal.organizations.moving.errors import NotMovable
+from portal.organizations.moving.errors import PurgedNotMovable
 from portal.organizations.moving.planning import Wish, plan_move
 from portal.organizations.storage import tenant_of
 from portal.placement import capacity
@@ -201,7 +201,7 @@ def test_it_is_planned_from_where_it_has_moved_meanwhile(acme, stored):
 
 def test_one_that_is_deleted_meanwhile_is_not_planned(acme):
     purge_organization(acme, acme.name, a_context())
-    with pytest.raises(NotMovable, match="deleted for good"):
+    with pytest.raises(PurgedNotMovable):
         plan_move(acme, Wish(Strategy.DATABASE, MAIN_CLUSTER))
 
 

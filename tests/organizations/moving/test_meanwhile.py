@@ -14,7 +14,7 @@ from portal.documents.organizations import Failure, Organization, Strategy
 from portal.organizations.lifecycle.renaming import rename_organization, restore_organization
 from portal.organizations.lifecycle.trashing import purge_organization, trash_organization
 from portal.organizations.moving import ending, mover, starting
-from portal.organizations.moving.errors import NotMovable, PlanChanged
+from portal.organizations.moving.errors import BoundElsewhere, NotMovable
 from portal.organizations.moving.managing import abort_move, pause_move, resume_move, switch_move
 from portal.organizations.moving.options import Options, Switch
 from portal.organizations.moving.planning import plan_move
@@ -108,7 +108,7 @@ def test_a_way_back_out_of_its_region_is_refused_when_it_is_asked_for(app):
     acme.update(set__region="eu")
     with pytest.raises(NotMovable) as refused:
         go_back(str(moved.id), a_context())
-    assert "bound to the region eu, and its old place is on main, outside" in str(refused.value)
+    assert "bound to the region eu, and its old place is on main, outside" in refused.value.words
     way_back = Move.objects.get(way_back_of=moved.id)
     assert (way_back.state, way_back.switch_wanted) == (MoveState.SHADOW, None)
     Cluster(name="main", region="eu", added_at=clock.now()).save()
@@ -134,7 +134,7 @@ def test_bound_to_a_region_since_the_plan_it_does_not_begin_to_move_out_of_it(ap
         lambda planned, organization, options: plan_move(organization, planned.wish),
     )
     acme.update(set__region="eu")
-    with pytest.raises(PlanChanged, match="bound to the region eu now, and main is not there"):
+    with pytest.raises(BoundElsewhere):
         start_move(acme, planned, Options(), a_context())
     assert Move.objects.count() == 0
 
