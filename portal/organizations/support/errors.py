@@ -6,15 +6,33 @@ from portal.errors import Conflict, Invalid, NotFound, Refused
 from portal.organizations.access.errors import LEAVE
 
 
-@dataclass
 class InvalidReason(Invalid):
-    """A reason that is missing, or too long; ``reason`` says what to do."""
-
-    reason: str
+    """A reason that breaks a rule."""
 
     code = "invalid_reason"
     field = "reason"
-    message = "{reason}"
+    message = "Write another reason"
+
+
+class ReasonMissing(InvalidReason):
+    """No reason was given."""
+
+    message = "Say why, in a few words: the owners read it"
+
+
+@dataclass
+class ReasonTooLong(InvalidReason):
+    """The reason is too long."""
+
+    longest: int
+
+    message = "Write at most {longest} characters"
+
+
+class ReasonUnprintable(InvalidReason):
+    """The reason has characters that can't be seen."""
+
+    message = "Use letters, digits and signs that can be seen"
 
 
 @dataclass

@@ -364,11 +364,11 @@ def _tell_operator(grant: SupportGrant, organization: Organization) -> None:
 def _clean_reason(reason: str) -> str:
     words = " ".join(reason.split())
     if not words:
-        raise errors.InvalidReason("Say why, in a few words: the owners read it")
+        raise errors.ReasonMissing
     if len(words) > LONGEST_REASON:
-        raise errors.InvalidReason(f"Write at most {LONGEST_REASON} characters")
+        raise errors.ReasonTooLong(LONGEST_REASON)
     if not is_visible(words):
-        raise errors.InvalidReason("Use letters, digits and signs that can be seen")
+        raise errors.ReasonUnprintable
     return words
 
 

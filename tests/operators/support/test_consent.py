@@ -21,7 +21,9 @@ from portal.organizations.support.errors import (
     DocumentsOutOfReach,
     GrantNotFound,
     InvalidHours,
-    InvalidReason,
+    ReasonMissing,
+    ReasonTooLong,
+    ReasonUnprintable,
 )
 from portal.web.context import OPERATOR, RequestContext
 from tests.accounts.letters import Letters
@@ -154,9 +156,9 @@ def test_another_operator_does_not_act_by_what_one_asked_for(desk, desk_of, acme
 @pytest.mark.parametrize(
     ("chosen", "refused"),
     [
-        ({"reason": " \n "}, InvalidReason),
-        ({"reason": "x" * 501}, InvalidReason),
-        ({"reason": "a\u202eb"}, InvalidReason),
+        ({"reason": " \n "}, ReasonMissing),
+        ({"reason": "x" * 501}, ReasonTooLong),
+        ({"reason": "a\u202eb"}, ReasonUnprintable),
         ({"hours": 0}, InvalidHours),
         ({"hours": 73}, InvalidHours),
     ],
