@@ -9,7 +9,7 @@ from wtforms import EmailField, HiddenField, StringField, TextAreaField
 from portal.documents.organizations import Organization
 from portal.organizations.external import values_of
 from portal.organizations.forms import NameForm
-from portal.organizations.lifecycle.errors import ChangedMeanwhile, InvalidMetadata
+from portal.organizations.lifecycle.errors import ChangedMeanwhile, InvalidEntryLine
 from portal.web.forms import IdempotentForm
 
 Result = TypeVar("Result")
@@ -97,14 +97,14 @@ class ExternalForm(SeenForm):
     @property
     def changes(self) -> dict[str, Any]:
         """The changes, as ``set_external`` takes them: of the metadata the entries, with
-        ``None`` for one that was shown and is gone. Raises InvalidMetadata for a line without a
+        ``None`` for one that was shown and is gone. Raises InvalidEntryLine for a line without a
         name."""
         seen = self.seen_values
         typed: dict[str, str | None] = {"external_id": self.external_id.data or None}
         for line in filter(str.strip, (self.metadata.data or "").splitlines()):
             name, separator, value = line.partition(":")
             if not separator or _entry(name) in typed:
-                raise InvalidMetadata("Write each entry once, on a line of its own: name: value")
+                raise InvalidEntryLine
             typed[_entry(name)] = value.strip()
         changed = _changed(typed, seen)
         external_id = (

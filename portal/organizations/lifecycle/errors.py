@@ -86,15 +86,42 @@ class InvalidExternalId(Invalid):
     message = "Send an external id of 1 to {longest} printable characters, without spaces around it"
 
 
-@dataclass
 class InvalidMetadata(Invalid):
-    """Metadata that break a rule; ``reason`` says how to correct them."""
-
-    reason: str
+    """Metadata that break a rule."""
 
     code = "invalid_metadata"
     field = "metadata"
-    message = "{reason}"
+    message = "Correct the metadata"
+
+
+@dataclass
+class TooManyEntries(InvalidMetadata):
+    """More entries of metadata than are kept."""
+
+    most: int
+
+    message = "Keep {most} entries at most"
+
+
+class InvalidEntryName(InvalidMetadata):
+    """An entry of metadata has a name that none may have."""
+
+    message = "Name entries by 1 to 40 letters, digits, - and _"
+
+
+@dataclass
+class InvalidEntryValue(InvalidMetadata):
+    """An entry of metadata has a value that none may have."""
+
+    longest: int
+
+    message = "Give each entry a value of 1 to {longest} printable characters, on one line"
+
+
+class InvalidEntryLine(InvalidMetadata):
+    """A typed line is no entry of metadata, or the second one of a name."""
+
+    message = "Write each entry once, on a line of its own: name: value"
 
 
 @dataclass

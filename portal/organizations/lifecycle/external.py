@@ -5,7 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from portal.display_names import is_visible
-from portal.organizations.lifecycle.errors import InvalidExternalId, InvalidMetadata
+from portal.organizations.lifecycle.errors import (
+    InvalidEntryName,
+    InvalidEntryValue,
+    InvalidExternalId,
+    TooManyEntries,
+)
 
 LONGEST_ID, MOST_ENTRIES, LONGEST_VALUE = 128, 20, 500
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -35,12 +40,10 @@ def parse_external_id(typed: str) -> str:
 def parse_metadata(typed: Mapping[str, str]) -> dict[str, str]:
     """The metadata. Raises InvalidMetadata."""
     if len(typed) > MOST_ENTRIES:
-        raise InvalidMetadata(f"Keep {MOST_ENTRIES} entries at most")
+        raise TooManyEntries(MOST_ENTRIES)
     for name, value in typed.items():
         if not _KEY.fullmatch(name):
-            raise InvalidMetadata("Name entries by 1 to 40 letters, digits, - and _")
+            raise InvalidEntryName
         if not 0 < len(value) <= LONGEST_VALUE or not is_visible(value):
-            raise InvalidMetadata(
-                f"Give each entry a value of 1 to {LONGEST_VALUE} printable characters, on one line"
-            )
+            raise InvalidEntryValue(LONGEST_VALUE)
     return dict(typed)
