@@ -55,16 +55,92 @@ class MoreMatch(Conflict):
     )
 
 
-@dataclass
 class InvalidChange(Invalid):
     """A change of many documents that can't be made."""
-
-    reason: str
 
     code = "invalid_change"
     field = "changes"
     title = "This change can’t be made"
+    message = "Correct this change."
+
+
+@dataclass
+class WrongNumberOfChanges(InvalidChange):
+    """No change, or more than are made together."""
+
+    most: int
+
+    message = "Choose 1 to {most} changes."
+
+
+class FieldMissing(InvalidChange):
+    """No field is named, or by too many characters."""
+
+    message = "Name a field."
+
+
+class IdChanged(InvalidChange):
+    """The field is a document's id, or in it."""
+
+    message = "The _id of a document stays."
+
+
+@dataclass
+class NewNameMissing(InvalidChange):
+    """A field is to be renamed, and no name is given that it may have."""
+
+    name: str
+
+    message = "Choose a new name for {name}."
+
+
+@dataclass
+class FieldChangedTwice(InvalidChange):
+    """Two changes are of one field, or of one in the other."""
+
+    name: str
+
+    message = "Choose one change of {name}."
+
+
+@dataclass
+class ActionMissing(InvalidChange):
+    """A change is begun, and isn't said to be any."""
+
+    name: str
+
+    message = "Choose what to do with {name}."
+
+
+class TypeMissing(InvalidChange):
+    """The type of a value is none that there is."""
+
+    message = "Choose a type."
+
+
+@dataclass
+class ValueOfAnotherType(InvalidChange):
+    """What was typed stands for no value of its type."""
+
+    typed: str
+    type_in_words: str
+
+    message = "“{typed}” is no {type_in_words}."
+
+
+@dataclass
+class ChangeRefused(InvalidChange):
+    """A field or value that no query can have, in the words of that rule."""
+
+    reason: str
+
     message = "{reason}"
+
+
+class PreviewMissing(InvalidChange):
+    """A confirmation doesn't tell what was shown."""
+
+    message = "Look at the preview again."
 
 
 @dataclass

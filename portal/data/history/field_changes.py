@@ -14,7 +14,16 @@ from portal.data.condition_values import in_zone, moment_of
 from portal.data.conditions import check_field
 from portal.data.edits import Refusal
 from portal.data.errors import FieldExists, InvalidExtendedJson, InvalidQuery, PathNotFound
-from portal.data.history.errors import InvalidChange
+from portal.data.history.errors import (
+    ChangeRefused,
+    FieldChangedTwice,
+    FieldMissing,
+    IdChanged,
+    NewNameMissing,
+    TypeMissing,
+    ValueOfAnotherType,
+    WrongNumberOfChanges,
+)
 from portal.data.literal_fields import field_of, names_in, words_of_field
 from portal.data.masks.masks import Mask
 from portal.data.patching import ARRAY, Change, Path, Rename, Set, Unset, element_at, patch
@@ -104,14 +113,14 @@ class FieldChanges:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.changes) <= MOST_CHANGES:
-            raise InvalidChange(f"Choose 1 to {MOST_CHANGES} changes.")
+            raise WrongNumberOfChanges(MOST_CHANGES)
         for change in self.changes:
             _check_field(change.field)
             if isinstance(change, RenameField) and (not change.name or "\0" in change.name):
-                raise InvalidChange(f"Choose a new name for {change.field}.")
+                raise NewNameMissing(change.field)
         for one, other in permutations([change.field for change in self.changes], 2):
             if _names(other)[: len(_names(one))] == _names(one):
-                raise InvalidChange(f"Choose one change of {words_of_field(one)}.")
+                raise FieldChangedTwice(words_of_field(one))
 
     @property
     def fields(self) -> list[str]:
@@ -215,13 +224,13 @@ def read_value(kind: str, text: str, zone: str = "") -> bytes:
     InvalidChange."""
     reader = _READERS.get(kind)
     if reader is None:
-        raise InvalidChange("Choose a type.")
+        raise TypeMissing
     try:
         return reader(in_zone(text, zone) if kind == "date" else text)
     except (InvalidExtendedJson, InvalidQuery) as error:
         if kind == "date" and isinstance(error, InvalidQuery):
-            raise InvalidChange(error.reason) from error
-        raise InvalidChange(f"“{text[:40]}” is no {KINDS[kind]}.") from error
+            raise ChangeRefused(error.reason) from error
+        raise ValueOfAnotherType(text[:40], KINDS[kind]) from error
 
 
 def sibling(field: str, name: str) -> str:
@@ -231,13 +240,13 @@ def sibling(field: str, name: str) -> str:
 
 def _check_field(field: str) -> None:
     if not field or "\0" in field or len(field) > LONGEST_FIELD:
-        raise InvalidChange("Name a field.")
+        raise FieldMissing
     try:
         check_field(field)
     except InvalidQuery as error:
-        raise InvalidChange(error.reason) from error
+        raise ChangeRefused(error.reason) from error
     if _names(field)[0] == "_id":
-        raise InvalidChange("The _id of a document stays.")
+        raise IdChanged
 
 
 def _names(field: str) -> list[str]:

@@ -4,7 +4,7 @@ from bson import ObjectId
 from wtforms import BooleanField, FieldList, Form, FormField, HiddenField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice
 
-from portal.data.history.errors import InvalidChange
+from portal.data.history.errors import ActionMissing, PreviewMissing
 from portal.data.history.field_changes import (
     KINDS,
     FieldChange,
@@ -79,7 +79,7 @@ class ChangeRow(Form):
             case "remove":
                 return RemoveField(name)
         if name or value:
-            raise InvalidChange(f"Choose what to do with {name or 'the field'}.")
+            raise ActionMissing(name or "the field")
         return None
 
 
@@ -94,7 +94,7 @@ class ConfirmedForm(ReasonForm):
         """The number of documents that was shown, and the id of the edit. Raises InvalidChange."""
         expected, edit = self.expected.data or "", self.edit.data or ""
         if not (expected.isdecimal() and len(expected) < 16 and ObjectId.is_valid(edit)):
-            raise InvalidChange("Look at the preview again.")
+            raise PreviewMissing
         return int(expected), ObjectId(edit)
 
 
