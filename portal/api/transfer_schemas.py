@@ -9,9 +9,15 @@ from portal.api.schemas import Body, Response, Success
 from portal.data.formats.options import ColumnType, Empty, Format
 from portal.data.indexes.listing import MOST_INDEXES, READY
 from portal.data.selections import MOST_COLUMNS
+from portal.data.transfer.errors import (
+    DelimiterNotChosen,
+    EncodingNotChosen,
+    HeadingNotChosen,
+    MemberNotChosen,
+)
 from portal.data.transfer.files import LARGEST_BYTES
 from portal.data.transfer.mapping import Earlier, proposed
-from portal.data.transfer.plans import STOPS_PER_MILLE, USUAL_STOP, WHICH_HEADING, Existing
+from portal.data.transfer.plans import STOPS_PER_MILLE, USUAL_STOP, Existing
 from portal.data.transfer.stages import Import, Stage
 from portal.documents.jobs import JobState
 
@@ -264,10 +270,10 @@ def questions_of(found: Import) -> list[str]:
     if found.stage == Stage.READING:
         detected = found.detected
         asked = {
-            "Choose the encoding: the file is not UTF-8.": detected.candidates,
-            "Choose what separates the columns.": detected.dialects,
-            WHICH_HEADING: detected.is_heading_doubtful,
-            "Choose one of the collections in the dump.": found.members,
+            EncodingNotChosen.reason: detected.candidates,
+            DelimiterNotChosen.reason: detected.dialects,
+            HeadingNotChosen.reason: detected.is_heading_doubtful,
+            MemberNotChosen.reason: found.members,
         }
         return [words for words, is_asked in asked.items() if is_asked]
     if found.stage == Stage.DECIDE:

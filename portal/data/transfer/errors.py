@@ -65,6 +65,13 @@ class ColumnsRefused(Invalid):
 
 
 @dataclass
+class NoColumnsThere(ColumnsRefused):
+    """Fields are chosen for a file that has no columns, or its types with them."""
+
+    reason: str = "Only CSV without types has some of the fields: choose that, or all."
+
+
+@dataclass
 class ChunkRefused(Invalid):
     """A part of an upload that is empty, too large, or comes after its end."""
 
@@ -110,6 +117,27 @@ class FileUnreadable(Invalid):
 
 
 @dataclass
+class NoFileChosen(FileUnreadable):
+    """A form without a file, or with an empty one."""
+
+    reason: str = "Choose a file that is not empty."
+
+
+@dataclass
+class FileEmpty(FileUnreadable):
+    """The uploaded file is empty."""
+
+    reason: str = "The file is empty."
+
+
+@dataclass
+class FormatUnknown(FileUnreadable):
+    """The file is of no format that is read."""
+
+    reason: str = "It is of no known format."
+
+
+@dataclass
 class ImportRuns(Conflict):
     """A job works on the import."""
 
@@ -145,6 +173,48 @@ class MappingRefused(Invalid):
     code = "mapping_refused"
     title = "Something is still to be decided"
     message = "{reason} Nothing was written."
+
+
+@dataclass
+class EncodingNotChosen(MappingRefused):
+    """The encoding isn't chosen, or is none of those offered."""
+
+    reason: str = "Choose the encoding: the file is not UTF-8."
+
+
+@dataclass
+class DelimiterNotChosen(MappingRefused):
+    """The delimiter isn't chosen, or is none of those offered."""
+
+    reason: str = "Choose what separates the columns."
+
+
+@dataclass
+class HeadingNotChosen(MappingRefused):
+    """The line of the heading isn't chosen, or is none of those offered."""
+
+    reason: str = "Say which line is the heading: the first, another, or none."
+
+
+@dataclass
+class MemberNotChosen(MappingRefused):
+    """The collection of the dump isn't chosen, or is none of those offered."""
+
+    reason: str = "Choose one of the collections in the dump."
+
+
+@dataclass
+class KeyNotChosen(MappingRefused):
+    """The field that tells which document is which isn't chosen, or is no field's name."""
+
+    reason: str = "Choose the field by which documents are known to be the same."
+
+
+@dataclass
+class EarlierImportGone(MappingRefused):
+    """The earlier import, whose decisions are to be used, isn't kept any more."""
+
+    reason: str = "What was decided for that earlier file is gone."
 
 
 class IndexNotOffered(Invalid):

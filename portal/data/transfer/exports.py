@@ -29,7 +29,13 @@ from portal.data.queries import CODEC, Query, beyond, check_sort, cursor_of
 from portal.data.reading import READ_SECONDS, Count, count_documents, list_documents, text_paths
 from portal.data.server_errors import reading, within
 from portal.data.transfer import files
-from portal.data.transfer.errors import ColumnsRefused, ExportNotDone, MaskedSince, NotYours
+from portal.data.transfer.errors import (
+    ColumnsRefused,
+    ExportNotDone,
+    MaskedSince,
+    NoColumnsThere,
+    NotYours,
+)
 from portal.data.transfer.files import (
     Purpose,
     StoredFile,
@@ -97,7 +103,7 @@ def options_of(
     """The options of an export; ``fields`` are the columns of a CSV file without types, as
     conditions name them, in place of all. Raises ColumnsRefused."""
     if fields and (typed or kind != Format.CSV):
-        raise ColumnsRefused("Only CSV without types has some of the fields: choose that, or all.")
+        raise NoColumnsThere
     columns = tuple(
         Column(name, names_in(name) or tuple(name.split("."))) for name in dict.fromkeys(fields)
     )

@@ -18,11 +18,15 @@ from portal.data.handles import documents_of
 from portal.data.server_errors import reading
 from portal.data.transfer import files
 from portal.data.transfer.errors import (
+    FileEmpty,
     FileUnreadable,
+    FormatUnknown,
     ImportBegun,
     ImportNotReady,
     ImportRuns,
+    KeyNotChosen,
     MappingRefused,
+    MemberNotChosen,
     TransferNotFound,
     UploadIncomplete,
 )
@@ -74,12 +78,12 @@ def finish_upload(access: DocumentAccess, file: StoredFile, size_bytes: int) -> 
         return find_import(access.organization, file.id)
     if not size_bytes:
         delete_file(access.organization, file)
-        raise FileUnreadable("The file is empty.")
+        raise FileEmpty
     files.check_whole(access.organization, file, size_bytes)
     found = detect(_head(access.organization, file, size_bytes), file.name)
     if found.options is None:
         delete_file(access.organization, file)
-        raise FileUnreadable(found.refusal or "It is of no known format.")
+        raise FileUnreadable(found.refusal) if found.refusal else FormatUnknown
     asks = found.candidates or found.dialects or found.is_heading_doubtful
     details = {
         "detected": stored_detection(found),
@@ -109,7 +113,7 @@ def choose_reading(
         offered = {each.name: each.options for each in chosen.members if not each.refusal}
         options = offered.get(member)
         if options is None:
-            raise MappingRefused("Choose one of the collections in the dump.")
+            raise MemberNotChosen
     else:
         given = {"encoding": encoding, "delimiter": delimiter, "heading": heading}
         told = {name: answer for name, answer in given.items() if answer}
@@ -209,7 +213,7 @@ def _check_still_open(organization: Organization, chosen: Import) -> None:
 def _check_key(access: DocumentAccess, key: str) -> None:
     """Raise MappingRefused, IndexNeeded or FieldMasked where documents can't be found by a key."""
     if not key or key.startswith("$") or len(key) > files.LONGEST_NAME or "\0" in key:
-        raise MappingRefused("Choose the field by which documents are known to be the same.")
+        raise KeyNotChosen
     query = {key: {"$in": ["", 0]}}
     access.mask.check_filter(query)
     with reading():

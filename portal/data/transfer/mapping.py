@@ -10,7 +10,7 @@ from portal.data.formats.headings import parse_path, path_text
 from portal.data.formats.mapping import check_mapping
 from portal.data.formats.options import NUMERIC, Column, ColumnType, Empty
 from portal.data.texts import visible
-from portal.data.transfer.errors import MappingRefused
+from portal.data.transfer.errors import EarlierImportGone
 from portal.data.transfer.files import Purpose, StoredFile, files_of
 from portal.data.transfer.plans import STOPS_PER_MILLE, USUAL_STOP, Existing, Plan, answered
 from portal.data.transfer.stages import Import
@@ -131,7 +131,7 @@ def earlier_plan(organization: Organization, decided: Import, earlier_id: str) -
     plans = earlier_plans(organization, decided)
     found = next((each for each in plans if each.id == earlier_id), None)
     if found is None:
-        raise MappingRefused("What was decided for that earlier file is gone.")
+        raise EarlierImportGone
     return found
 
 

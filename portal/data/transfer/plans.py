@@ -13,13 +13,18 @@ from portal.data.formats.encodings import Candidate
 from portal.data.formats.evidence import Choice, Question
 from portal.data.formats.examining import Examined, Proposal
 from portal.data.formats.options import Column, ColumnType, Empty, Format, ReadOptions
-from portal.data.transfer.errors import FileUnreadable, MappingRefused
+from portal.data.transfer.errors import (
+    DelimiterNotChosen,
+    EncodingNotChosen,
+    FileUnreadable,
+    FormatUnknown,
+    HeadingNotChosen,
+)
 
 STOPS_PER_MILLE = (0, 1, 10, 50, 1000)
 """The shares of records that may fail, in thousandths: 1000 never stops."""
 
 USUAL_STOP = 10
-WHICH_HEADING = "Say which line is the heading: the first, another, or none."
 
 
 class Existing(StrEnum):
@@ -184,22 +189,22 @@ def detected_as(
     Raises MappingRefused for a question without an answer, and for what can't be chosen."""
     options = found.options
     if options is None:
-        raise FileUnreadable(found.refusal or "It is of no known format.")
+        raise FileUnreadable(found.refusal) if found.refusal else FormatUnknown
     if found.candidates:
         if encoding not in {each.encoding for each in found.candidates}:
-            raise MappingRefused("Choose the encoding: the file is not UTF-8.")
+            raise EncodingNotChosen
         options = replace(options, encoding=encoding)
     if options.format != Format.CSV:
         return options
     dialect = options.dialect
     if found.dialects or delimiter:
         if delimiter is None or delimiter not in found.delimiters:
-            raise MappingRefused("Choose what separates the columns.")
+            raise DelimiterNotChosen
         dialect = replace(dialect, delimiter=delimiter)
     if found.is_heading_doubtful or heading:
         lines = found.heading_lines(options.encoding)
         if heading not in ("yes", "no", *map(str, lines)):
-            raise MappingRefused(WHICH_HEADING)
+            raise HeadingNotChosen
         is_first = heading in ("yes", "no", str(min(lines, default=0)))
         skipped = 0 if is_first else int(heading) - 1
         dialect = replace(dialect, header=heading != "no", skipped_lines=skipped)

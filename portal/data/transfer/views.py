@@ -22,10 +22,10 @@ from portal.data.transfer import exports, files, imports, showing
 from portal.data.transfer.dump_indexes import DumpIndex, begin_builds, indexes_of_dump
 from portal.data.transfer.errors import (
     ChunkRefused,
-    FileUnreadable,
     IndexNotOffered,
     IndexWouldDelete,
     MappingRefused,
+    NoFileChosen,
     NotYours,
 )
 from portal.data.transfer.files import LARGEST_BYTES, Purpose, StoredFile, find_file
@@ -78,7 +78,7 @@ def upload(access: Access) -> ResponseReturnValue:
         content = iter(form.content)
         first = next(content, b"")
         if not form.name or not first:
-            raise FileUnreadable("Choose a file that is not empty.")
+            raise NoFileChosen
         file = imports.begin_upload(seen, form.name, zone=page_zone())
         size_bytes = files.put_stream(seen, file, itertools.chain([first], content))
         return imports.finish_upload(seen, file, size_bytes)
