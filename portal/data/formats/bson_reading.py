@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from portal.data.formats.errors import BrokenFile
+from portal.data.formats.errors import DocumentCut, NoDocumentAt
 from portal.data.formats.exact import faults_of
 from portal.data.formats.records import LARGEST_DOCUMENT_BYTES, TOO_LARGE, Fault, Position, Record
 
@@ -43,11 +43,11 @@ def read_bson(content: Iterator[bytes], begin: Position) -> Iterator[Record]:
             offset, _, number, *_ = record.end
             yield record
         if is_wrong:
-            raise BrokenFile(f"No BSON document begins at byte {offset:,}.")
+            raise NoDocumentAt(offset)
         waiting = [data[position:]] if position < size else []
         waiting_bytes = size - position
     if waiting_bytes or passed:
-        raise BrokenFile(f"The file ends in the middle of document {number + 1:,}.")
+        raise DocumentCut(number + 1)
 
 
 def _records(found: Sequence[tuple[int, bytes]], offset: int, number: int) -> Iterator[Record]:

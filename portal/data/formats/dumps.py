@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import bson
 
 from portal.data.errors import InvalidExtendedJson
-from portal.data.formats.errors import BrokenFile
+from portal.data.formats.errors import BrokenFile, MetadataUnreadable, TooManyMembers
 from portal.data.formats.old_json import parse_old
 from portal.data.formats.options import Format, ReadOptions
 from portal.data.formats.tar import members_of
@@ -60,7 +60,7 @@ def list_members(parts: Iterable[bytes], options: ReadOptions) -> list[Member]:
         if info.isdir():
             continue
         if len(members) == _MOST_MEMBERS:
-            raise BrokenFile(f"The tar has more than {_MOST_MEMBERS:,} files.")
+            raise TooManyMembers(_MOST_MEMBERS)
         metadata = _METADATA.fullmatch(info.name)
         if metadata and info.isreg() and info.size <= _LARGEST_METADATA_BYTES:
             described[metadata[1]] = _metadata_or_fault(b"".join(contents))
@@ -79,7 +79,7 @@ def parse_metadata(content: bytes) -> Metadata:
         collection = str(found.get("collectionName", ""))
         return Metadata(collection, tuple(indexes), dict(found.get("options", {})))
     except (InvalidExtendedJson, KeyError, TypeError, ValueError) as error:
-        raise BrokenFile("The metadata of a collection can’t be read.") from error
+        raise MetadataUnreadable from error
 
 
 def _metadata_or_fault(content: bytes) -> Metadata | str:

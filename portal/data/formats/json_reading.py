@@ -8,7 +8,7 @@ from typing import NamedTuple
 from portal.data import extended_json
 from portal.data.errors import InvalidExtendedJson
 from portal.data.formats.csv_rows import BYTE_ORDER_MARK, shown, without_marks
-from portal.data.formats.errors import BrokenFile
+from portal.data.formats.errors import ArrayCut, ArrayFollowed, TextCut, TextTooLong
 from portal.data.formats.exact import fault_of
 from portal.data.formats.old_json import parse_old
 from portal.data.formats.options import ReadOptions
@@ -171,13 +171,13 @@ def _elements(content: Iterator[bytes], begin: Position) -> Iterator[_Text]:
         yield from scanner.elements(data, is_last=False)
         data = scanner.rest
         if len(data) > LONGEST_TEXT_BYTES:
-            raise BrokenFile(f"The document in line {scanner.line:,} is longer than 24 MiB.")
+            raise TextTooLong(scanner.line)
         wanted = 2 * len(data)  # what isn't complete is seldom looked at again
     yield from scanner.elements(data, is_last=True)
     if scanner.rest:
-        raise BrokenFile(f"The file ends in the middle of the document in line {scanner.line:,}.")
+        raise TextCut(scanner.line)
     if scanner.state == "array":
-        raise BrokenFile("The file ends before its array does.")
+        raise ArrayCut
 
 
 class _Scanner:
@@ -227,7 +227,7 @@ class _Scanner:
             self._lines += data.count(b"\n", start, position)
             self._offset += position - start
             if character and self.state == "after":
-                raise BrokenFile(f"Something follows the end of the array, in line {self.line:,}.")
+                raise ArrayFollowed(self.line)
             if not is_bracket:
                 if character and self.state == "start":
                     self.state = "documents"

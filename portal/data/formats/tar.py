@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from portal.data.formats.errors import BrokenFile
+from portal.data.formats.errors import NotInTar, TarCut, TarDamaged, TarNameTooLong
 
 BLOCK_BYTES = 512
 _LONGEST_EXTENSION_BYTES = 64 * 1024
@@ -27,7 +27,7 @@ class _Source:
         while count:
             part = self.rest or next(self.parts, b"")
             if not part:
-                raise BrokenFile("The file ends in the middle of its tar.")
+                raise TarCut
             self.rest = part[count:]
             yield part[:count]
             count -= min(count, len(part))
@@ -47,11 +47,11 @@ def members_of(parts: Iterable[bytes]) -> Iterator[tuple[tarfile.TarInfo, Iterat
         try:
             member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
         except tarfile.HeaderError as error:
-            raise BrokenFile("The tar is damaged.") from error
+            raise TarDamaged from error
         padding = -member.size % BLOCK_BYTES
         if member.type in _EXTENSIONS:
             if member.size > _LONGEST_EXTENSION_BYTES:
-                raise BrokenFile("A name in the tar is too long.")
+                raise TarNameTooLong
             content = b"".join(source.take(member.size))
             longer_name = _name_in(member.type, content) or longer_name
         else:
@@ -70,7 +70,7 @@ def contents_of(parts: Iterable[bytes], name: str) -> Iterator[bytes]:
         if member.name == name and member.isreg():
             yield from contents
             return
-    raise BrokenFile(f"The tar has no file {name}.")
+    raise NotInTar(name)
 
 
 def _name_in(kind: bytes, content: bytes) -> str:

@@ -7,7 +7,13 @@ import codecs
 import zlib
 from collections.abc import Iterable, Iterator
 
-from portal.data.formats.errors import BrokenFile
+from portal.data.formats.errors import (
+    CharacterCut,
+    GzipCut,
+    GzipDamaged,
+    GzipTooDense,
+    GzipTooLarge,
+)
 from portal.data.formats.options import ReadOptions
 from portal.data.formats.tar import contents_of
 
@@ -53,12 +59,12 @@ def gunzip(parts: Iterable[bytes], largest_bytes: int) -> Iterator[bytes]:
             try:
                 piece = unpacker.decompress(rest, PIECE_BYTES)
             except zlib.error as error:
-                raise BrokenFile(f"The gzip is damaged after {size_bytes:,} bytes.") from error
+                raise GzipDamaged(size_bytes) from error
             size_bytes += len(piece)
             if size_bytes > largest_bytes:
-                raise BrokenFile(f"The gzip unpacks to more than {largest_bytes:,} bytes.")
+                raise GzipTooLarge(largest_bytes)
             if size_bytes > max(_CHECKED_BYTES, _DENSEST * packed_bytes):
-                raise BrokenFile("The gzip is packed too densely for documents. Unpack it first.")
+                raise GzipTooDense
             if piece:
                 yield piece
             rest = unpacker.unconsumed_tail
@@ -67,7 +73,7 @@ def gunzip(parts: Iterable[bytes], largest_bytes: int) -> Iterator[bytes]:
     if begun:
         while piece := unpacker.decompress(unpacker.unconsumed_tail, PIECE_BYTES):
             yield piece
-        raise BrokenFile(f"The file ends in the middle of its gzip, after {size_bytes:,} bytes.")
+        raise GzipCut(size_bytes)
 
 
 def _transcode(parts: Iterable[bytes], encoding: str) -> Iterator[bytes]:
@@ -81,7 +87,7 @@ def _transcode(parts: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     try:
         yield decoder.decode(b"", final=True).encode(errors=errors)
     except UnicodeDecodeError as error:
-        raise BrokenFile("The file ends in the middle of a character.") from error
+        raise CharacterCut from error
 
 
 def _skip(parts: Iterator[bytes], count: int) -> Iterator[bytes]:
