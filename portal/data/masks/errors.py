@@ -49,16 +49,38 @@ class MaskedText(FieldMasked):
     api_message = message
 
 
-@dataclass
 class InvalidMask(Invalid):
     """A path that can't be masked."""
-
-    reason: str
 
     code = "invalid_mask"
     field = "path"
     title = "This can’t be made sensitive"
-    message = "{reason} Nothing was changed."
+    message = "Name another field. Nothing was changed."
+
+
+@dataclass
+class MaskOutOfBounds(InvalidMask):
+    """A path that is empty, or too long."""
+
+    most_parts: int
+    most_characters: int
+
+    message = (
+        "A sensitive field is named by 1 to {most_parts} names with dots between them, of "
+        "{most_characters} characters at most. Nothing was changed."
+    )
+
+
+class IdMasked(InvalidMask):
+    """A path of the id, which is in URLs."""
+
+    message = "An _id can’t be hidden: it stands in the links to its document. Nothing was changed."
+
+
+class PositionMasked(InvalidMask):
+    """A path with a position in a list."""
+
+    message = "Leave out positions: all elements of a list are hidden alike. Nothing was changed."
 
 
 @dataclass

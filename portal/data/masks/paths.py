@@ -7,7 +7,7 @@ of it. ``a.b`` also masks the field that is called ``a.b``.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from portal.data.masks.errors import InvalidMask
+from portal.data.masks.errors import IdMasked, MaskOutOfBounds, PositionMasked
 
 MAX_PARTS = 6
 """The longest path: each part deepens the stage that takes it out of a pipeline."""
@@ -21,14 +21,11 @@ def parse_path(text: str) -> str:
     position, and one that is too long."""
     parts = text.split(".")
     if not text or "\0" in text or len(text) > MAX_CHARACTERS or len(parts) > MAX_PARTS:
-        raise InvalidMask(
-            f"A sensitive field is named by 1 to {MAX_PARTS} names with dots between them, "
-            f"of {MAX_CHARACTERS} characters at most."
-        )
+        raise MaskOutOfBounds(MAX_PARTS, MAX_CHARACTERS)
     if parts[0] == "_id":
-        raise InvalidMask("An _id can’t be hidden: it stands in the links to its document.")
+        raise IdMasked
     if any(part.isdecimal() for part in parts[1:]):
-        raise InvalidMask("Leave out positions: all elements of a list are hidden alike.")
+        raise PositionMasked
     return text
 
 
