@@ -266,6 +266,23 @@ class InvalidIndex(Invalid):
 
 
 @dataclass
+class IndexNameTaken(InvalidIndex):
+    """Another index has the name."""
+
+    reason: str = "Another index has this name. Drop that one first, or choose another name."
+
+
+class NotInPartialFilter(InvalidIndex):
+    """The filter of a partial index has an operator that MongoDB doesn't take there."""
+
+    def __init__(self, operator: str) -> None:
+        super().__init__(
+            f"The filter of a partial index can’t have {operator}: MongoDB takes $eq, $in, $gt, "
+            "$gte, $lt, $lte, $type, $exists: true, $and and $or there."
+        )
+
+
+@dataclass
 class InvalidRules(Invalid):
     """A schema that can't be one, or that MongoDB doesn't take."""
 
@@ -275,6 +292,41 @@ class InvalidRules(Invalid):
     field = "schema"
     title = "These rules can’t be"
     message = "{reason} Nothing was changed."
+
+
+class SchemaTooLong(InvalidRules):
+    """A schema has too many bytes."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(f"A schema has {most_bytes:,} bytes at most.")
+
+
+class SchemaTooDeep(InvalidRules):
+    """A schema is nested too deep."""
+
+    def __init__(self, most_levels: int) -> None:
+        super().__init__(f"A schema is nested {most_levels} levels at most.")
+
+
+class TooManyClauses(InvalidRules):
+    """A schema has too many clauses."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"A schema has {most} clauses at most.")
+
+
+class NoSchemaKeyword(InvalidRules):
+    """A schema has a keyword that belongs to what a schema stands in."""
+
+    def __init__(self, keyword: str) -> None:
+        super().__init__(f"{keyword} is no keyword of a schema: send what stands in $jsonSchema.")
+
+
+@dataclass
+class UnknownEnforcement(InvalidRules):
+    """A level or an action that rules don't have."""
+
+    reason: str = "The level is moderate or strict, the action error or warn."
 
 
 @dataclass
@@ -311,6 +363,13 @@ class WouldExpire(Conflict):
     field = "deletes"
     title = "This index would delete documents"
     message = "{documents} would be deleted within a minute, for good. Say that you want that."
+
+
+@dataclass
+class MightExpire(WouldExpire):
+    """The documents that the index would delete can't be counted in time."""
+
+    documents: str = "An unknown number of documents"
 
 
 @dataclass

@@ -23,7 +23,7 @@ from portal.audit.trail import record
 from portal.data import extended_json, queries
 from portal.data.access import document_access
 from portal.data.document_ids import address_of
-from portal.data.errors import IndexNotFound, InvalidIndex, TooManyIndexes
+from portal.data.errors import IndexNameTaken, IndexNotFound, TooManyIndexes
 from portal.data.handles import documents_of
 from portal.data.indexes.listing import (
     BUILDING,
@@ -143,9 +143,7 @@ def begin_build(access: Access, spec: IndexSpec, context: RequestContext) -> Job
     if same and same.state == BUILDING:
         return None
     if same and same.state == READY and is_other(same.spec, spec):
-        raise InvalidIndex(
-            "Another index has this name. Drop that one first, or choose another name."
-        )
+        raise IndexNameTaken
     if len(indexes) - bool(same) >= MOST_INDEXES:
         raise TooManyIndexes(MOST_INDEXES)
     try:

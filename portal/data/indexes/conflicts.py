@@ -11,7 +11,7 @@ from portal import clock
 from portal.data import extended_json
 from portal.data.access import DocumentAccess
 from portal.data.document_ids import address_of
-from portal.data.errors import QueryTooSlow, WouldExpire
+from portal.data.errors import MightExpire, QueryTooSlow, WouldExpire
 from portal.data.handles import documents_of
 from portal.data.indexes.listing import IndexSpec
 from portal.data.reading import MOST_COUNTED, Count
@@ -111,7 +111,7 @@ def check_expiring(spec: IndexSpec, expiring: Expiring | None) -> None:
     if spec.expire_after_seconds is None:
         return
     if expiring is None:
-        raise WouldExpire("An unknown number of documents")
+        raise MightExpire
     if expiring.at_once.count:
         more = "More than " if expiring.at_once.more else ""
         raise WouldExpire(f"{more}{counted(expiring.at_once.count, 'document')}")

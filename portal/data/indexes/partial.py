@@ -6,7 +6,7 @@ from typing import Any
 
 from bson.regex import Regex
 
-from portal.data.errors import InvalidIndex
+from portal.data.errors import NotInPartialFilter
 
 _JOINING = ("$and", "$or")
 _OPERATORS = frozenset(
@@ -25,7 +25,7 @@ def check_partial(query: Mapping[str, Any]) -> None:
         elif name.startswith("$"):
             _check_operator(name, value)
         elif isinstance(value, re.Pattern | Regex):
-            raise _refusal("$regex")
+            raise NotInPartialFilter("$regex")
         elif isinstance(value, Mapping) and str(next(iter(value), "")).startswith("$"):
             for operator, argument in value.items():
                 if operator not in _OF_REFERENCES:
@@ -34,13 +34,6 @@ def check_partial(query: Mapping[str, Any]) -> None:
 
 def _check_operator(name: str, argument: object) -> None:
     if name == "$exists" and not argument:
-        raise _refusal("$exists: false")
+        raise NotInPartialFilter("$exists: false")
     if name not in _OPERATORS and name != "$comment":
-        raise _refusal(name)
-
-
-def _refusal(operator: str) -> InvalidIndex:
-    return InvalidIndex(
-        f"The filter of a partial index can’t have {operator}: MongoDB takes $eq, $in, $gt, $gte, "
-        "$lt, $lte, $type, $exists: true, $and and $or there."
-    )
+        raise NotInPartialFilter(name)

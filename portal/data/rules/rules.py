@@ -19,6 +19,8 @@ from portal.data.errors import (
     NeedsOwnPlacement,
     QueryTooSlow,
     RulesBroken,
+    TooManyClauses,
+    UnknownEnforcement,
 )
 from portal.data.handles import documents_of
 from portal.data.masks.errors import WholeDocumentMasked
@@ -204,7 +206,7 @@ def set_rules(
     """
     check_placement(access.organization)
     if level not in (MODERATE, STRICT) or action not in (REFUSE, WARN):
-        raise InvalidRules("The level is moderate or strict, the action error or warn.")
+        raise UnknownEnforcement
     seen = document_access(access, context)
     if schema is not None:
         _checked(seen, schema)
@@ -247,7 +249,7 @@ def _record_changed(
 def _checked(access: DocumentAccess, schema: Schema) -> list[Clause]:
     clauses = list(clauses_of(schema))
     if len(clauses) > MOST_CLAUSES:
-        raise InvalidRules(f"A schema has {MOST_CLAUSES} clauses at most.")
+        raise TooManyClauses(MOST_CLAUSES)
     _check_mask(access, clauses)
     return clauses
 

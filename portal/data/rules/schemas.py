@@ -12,7 +12,7 @@ from typing import Any
 import bson
 
 from portal.data import extended_json, queries
-from portal.data.errors import InvalidRules
+from portal.data.errors import NoSchemaKeyword, SchemaTooDeep, SchemaTooLong
 
 MOST_BYTES = 64 * 1024
 MOST_DEPTH = 20
@@ -64,16 +64,16 @@ class Line:
 def parse_schema(text: str) -> dict[str, Any]:
     """The schema that ``text`` is. Raises InvalidExtendedJson, InvalidRules."""
     if len(text.encode(errors="replace")) > MOST_BYTES:
-        raise InvalidRules(f"A schema has {MOST_BYTES:,} bytes at most.")
+        raise SchemaTooLong(MOST_BYTES)
     schema = queries.parse_query(text)
     if set(schema) == {"$jsonSchema"} and isinstance(schema["$jsonSchema"], dict):
         schema = schema["$jsonSchema"]
     wrong = next((name for name in schema if name.startswith("$")), None)
     if wrong is not None:
-        raise InvalidRules(f"{wrong} is no keyword of a schema: send what stands in $jsonSchema.")
+        raise NoSchemaKeyword(wrong)
     for clause in clauses_of(schema):
         if len(clause.path) > MOST_DEPTH:
-            raise InvalidRules(f"A schema is nested {MOST_DEPTH} levels at most.")
+            raise SchemaTooDeep(MOST_DEPTH)
     return schema
 
 

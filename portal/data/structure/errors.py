@@ -20,6 +20,35 @@ class NotBuilt(Invalid):
         return self.at
 
 
+class NamedTwice(NotBuilt):
+    """A field is named twice, again ``at`` a field of the form."""
+
+    def __init__(self, name: str, at: str) -> None:
+        super().__init__(f"{name} is there twice.", at)
+
+
+@dataclass
+class NoFieldNamed(NotBuilt):
+    """No field is named."""
+
+    reason: str = "Name a field."
+
+
+@dataclass
+class NoSuchPeriod(NotBuilt):
+    """The time after which documents expire is none."""
+
+    reason: str = "Say after how long: a whole number."
+    at: str = "after"
+
+
+class FilterNotParsed(NotBuilt):
+    """The filter is no Extended JSON at a place, for a ``cause``."""
+
+    def __init__(self, place: str, cause: str) -> None:
+        super().__init__(f"Correct the filter at {place}: {cause}", "filter")
+
+
 @dataclass
 class InTheWay(Conflict):
     """Documents that a unique index can't have together."""

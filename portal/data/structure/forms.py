@@ -12,7 +12,13 @@ from portal.data.errors import InvalidExtendedJson, InvalidQuery
 from portal.data.indexes.listing import LANGUAGES, IndexSpec
 from portal.data.rules.rules import MODERATE, REFUSE, STRICT, WARN, Known
 from portal.data.rules.schemas import text_of
-from portal.data.structure.errors import NotBuilt
+from portal.data.structure.errors import (
+    FilterNotParsed,
+    NamedTwice,
+    NoFieldNamed,
+    NoSuchPeriod,
+    NotBuilt,
+)
 from portal.web.forms import Form, IdempotentForm
 
 MOST_FIELDS = 6
@@ -81,12 +87,12 @@ class NewIndexForm(IdempotentForm):
         for n in range(1, MOST_FIELDS + 1):
             name = (self[f"field_{n}"].data or "").strip()
             if name in keys:
-                raise NotBuilt(f"{name} is there twice.", f"field_{n}")
+                raise NamedTwice(name, f"field_{n}")
             if name:
                 order = int(self[f"order_{n}"].data)
                 keys[name] = "text" if self.purpose.data == TEXT else order
         if not keys:
-            raise NotBuilt("Name a field.")
+            raise NoFieldNamed
         return IndexSpec(
             keys,
             unique=self.purpose.data == UNIQUE,
@@ -99,7 +105,7 @@ class NewIndexForm(IdempotentForm):
     def _seconds(self) -> int:
         typed = (self.after.data or "").strip()
         if not typed.isascii() or not typed.isdecimal() or len(typed) > 10:
-            raise NotBuilt("Say after how long: a whole number.", "after")
+            raise NoSuchPeriod
         return int(typed) * _UNITS[self.unit.data]
 
     def _partial(self, keys: dict[str, Any]) -> dict[str, Any] | None:
@@ -110,8 +116,7 @@ class NewIndexForm(IdempotentForm):
         try:
             return queries.parse_query(self.filter.data or "")
         except InvalidExtendedJson as error:
-            place, reason = next(iter(error.fields.items()))
-            raise NotBuilt(f"Correct the filter at {place}: {reason}", "filter") from error
+            raise FilterNotParsed(*next(iter(error.fields.items()))) from error
         except InvalidQuery as error:
             raise NotBuilt(error.reason, "filter") from error
 
