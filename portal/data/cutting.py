@@ -9,7 +9,7 @@ from pymongo.errors import OperationFailure
 from portal.data import first_bytes, nodes, plans
 from portal.data.access import DocumentAccess
 from portal.data.document_ids import decoded, is_readable
-from portal.data.errors import InvalidQuery, NoCursor, QueryTooSlow
+from portal.data.errors import InvalidQuery, NoCursor, QueryTooSlow, UnreadableForCursor
 from portal.data.handles import documents_of
 from portal.data.nodes import Node
 from portal.data.queries import (
@@ -249,6 +249,6 @@ def _cursor(rows: Sequence[bytes], sort: Mapping[str, int]) -> str:
 def _cursor_of(row: bytes, sort: Mapping[str, int]) -> str:
     order = field_of(row, "o")
     if order is None:
-        raise InvalidQuery("A document on this page can’t be read: sort by _id to read on.")
+        raise UnreadableForCursor
     values = (field_of(order[6:-1], str(index)) for index in range(len(sort)))
     return cursor_of_values({name: value or NULL for name, value in zip(sort, values, strict=True)})

@@ -80,6 +80,62 @@ class NoCursor(InvalidQuery):
         )
 
 
+@dataclass
+class UnreadableForCursor(InvalidQuery):
+    """The server can't read a document of a page, so no page begins behind it."""
+
+    reason: str = "A document on this page can’t be read: sort by _id to read on."
+
+
+class WrongPageSize(InvalidQuery):
+    """A page of no document, or of too many."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"A page has 1 to {most} documents.")
+
+
+class TooManyConditions(InvalidQuery):
+    """A filter has too many conditions."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"A filter has {most} conditions at most.")
+
+
+@dataclass
+class ConditionNotJson(InvalidQuery):
+    """A condition in a URL is no JSON."""
+
+    reason: str = "A condition in the URL is no JSON."
+
+
+@dataclass
+class ConditionNotTexts(InvalidQuery):
+    """A condition in a URL is JSON of another form."""
+
+    reason: str = "A condition in the URL is a list of texts."
+
+
+class WrongNumberInserted(InvalidQuery):
+    """No document is to be inserted, or too many are at once."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"Send 1 to {most} documents at once, or a stream of more.")
+
+
+@dataclass
+class IdReplaced(InvalidQuery):
+    """A replacement has another id than the document."""
+
+    reason: str = "The _id of a document stays: send the one in the path, or none."
+
+
+class OperatorInReplacement(InvalidQuery):
+    """An update was sent as a replacement."""
+
+    def __init__(self, operator: str) -> None:
+        super().__init__(f"A replacement has no operators: {operator}.")
+
+
 class UnappliedFilter(Invalid):
     """A condition was begun and isn't part of the filter that is to be used."""
 
@@ -162,6 +218,16 @@ class WriteRefused(Invalid):
     message = "MongoDB refuses this write: {reason}. Nothing was changed."
 
 
+class IndexAddedBeside(WriteRefused):
+    """A shared collection has a unique index that the portal did not make."""
+
+    def __init__(self, keys: str) -> None:
+        super().__init__(
+            f"somebody added a unique index on {keys} to the collection that this organization "
+            "shares. Whoever runs this portal drops it"
+        )
+
+
 class FieldTwice(Invalid):
     """An update of a document that has a field twice, which MongoDB doesn't do right."""
 
@@ -197,6 +263,13 @@ class ImportStopped(InvalidInput):
         "{inserted} documents are inserted, no other. Correct {names}, and send all again with the "
         "same Idempotency-Key: what is inserted is passed over."
     )
+
+
+class StreamBrokeOff(ImportStopped):
+    """The stream of documents broke off, for a ``cause``."""
+
+    def __init__(self, cause: str, inserted: int) -> None:
+        super().__init__({"stream": f"It broke off: {cause}."}, inserted)
 
 
 class EditOvertaken(Conflict):
@@ -396,6 +469,13 @@ class NeedsOwnPlacement(Conflict):
         "What was asked for needs a collection of its own ({what}), and this organization shares "
         "one with others. Nothing was changed. Whoever runs the portal can place it apart."
     )
+
+
+class SearchTooWide(NeedsOwnPlacement):
+    """A search that no index serves leads through too many documents of a shared collection."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"a search through more than {most:,} documents")
 
 
 def words_of(path: tuple[str | int, ...]) -> str:

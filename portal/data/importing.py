@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from portal.data import extended_json
 from portal.data.access import DocumentAccess
 from portal.data.edits import Change, EditKind
-from portal.data.errors import ImportStopped, InvalidExtendedJson
+from portal.data.errors import ImportStopped, InvalidExtendedJson, StreamBrokeOff
 from portal.data.exact import insert_exactly
 from portal.data.handles import RAW
 from portal.data.idempotency import Answer, write_once
@@ -82,7 +82,7 @@ def import_lines(access: DocumentAccess, parts: Iterable[bytes], make_key: MakeK
     if isinstance(fault, InvalidExtendedJson):
         raise ImportStopped(fault.fields, done.inserted) from fault
     if isinstance(fault, HTTPException):
-        raise ImportStopped({"stream": f"It broke off: {fault.name}."}, done.inserted) from fault
+        raise StreamBrokeOff(fault.name, done.inserted) from fault
     return done
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from bson.regex import Regex
 from pymongo.errors import OperationFailure
 
-from portal.data.errors import IndexNeeded, NeedsOwnPlacement, QueryTooSlow
+from portal.data.errors import IndexNeeded, QueryTooSlow, SearchTooWide
 from portal.data.lacking_indexes import note_refused, note_slow
 from portal.data.queries import lists_on, unsortable
 from portal.data.server_errors import within
@@ -197,7 +197,7 @@ def _check_few(
     ]
     few = {"$and": bounds}
     if not bounds or handle.count_documents(few, limit=MOST_SCANNED + 1) > MOST_SCANNED:
-        raise NeedsOwnPlacement(f"a search through more than {MOST_SCANNED:,} documents")
+        raise SearchTooWide(MOST_SCANNED)
 
 
 def _is_by_id(query: Mapping[str, Any]) -> bool:

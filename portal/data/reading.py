@@ -10,7 +10,7 @@ import pymongo
 from portal.data import plans
 from portal.data.access import DocumentAccess
 from portal.data.document_ids import decoded
-from portal.data.errors import DocumentNotFound, InvalidQuery, QueryCancelled, ResultTooLarge
+from portal.data.errors import DocumentNotFound, QueryCancelled, ResultTooLarge, WrongPageSize
 from portal.data.handles import documents_of
 from portal.data.queries import (
     LARGEST_PAGE,
@@ -78,7 +78,7 @@ def list_documents(access: DocumentAccess, query: Query, comment: str | None) ->
     Following ``next`` gives every document once that matches throughout. Raises InvalidQuery,
     FieldMasked, IndexNeeded, QueryTooSlow."""
     if not 1 <= query.limit <= LARGEST_PAGE:
-        raise InvalidQuery(f"A page has 1 to {LARGEST_PAGE} documents.")
+        raise WrongPageSize(LARGEST_PAGE)
     sort = check_sort(query.sort)
     check_projection(query.projection, sort)
     access.mask.check_sort(sort)

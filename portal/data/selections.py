@@ -13,7 +13,12 @@ from typing import Any, Protocol
 from portal.bidi import isolated
 from portal.data import queries, shell_syntax
 from portal.data.conditions import Condition, any_of, check_sort_field
-from portal.data.errors import InvalidQuery, UnappliedFilter
+from portal.data.errors import (
+    ConditionNotJson,
+    ConditionNotTexts,
+    TooManyConditions,
+    UnappliedFilter,
+)
 from portal.data.server_errors import reading
 from portal.tenants.queries import check_filter
 
@@ -94,7 +99,7 @@ def selection_from(args: Args, *, building: bool = False) -> Selection:
         raise UnappliedFilter
     groups = tuple(_group(text) for text in args.getlist("c") if text)
     if sum(map(len, groups)) > MOST_CONDITIONS:
-        raise InvalidQuery(f"A filter has {MOST_CONDITIONS} conditions at most.")
+        raise TooManyConditions(MOST_CONDITIONS)
     selection = Selection(
         groups,
         shell_syntax.normalized((args.get("filter") or "").strip()),
@@ -110,14 +115,14 @@ def _group(text: str) -> tuple[Condition, ...]:
     try:
         given = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidQuery("A condition in the URL is no JSON.") from error
+        raise ConditionNotJson from error
     several = given if isinstance(given, list) and given and isinstance(given[0], list) else [given]
     return tuple(_condition(each) for each in several)
 
 
 def _condition(given: object) -> Condition:
     if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
-        raise InvalidQuery("A condition in the URL is a list of texts.")
+        raise ConditionNotTexts
     name, operator, kinds, *values = (*given, "", "", "")[: max(len(given), 3)]
     return Condition(name, operator, tuple(kinds.split("+")) if kinds else (), tuple(values))
 

@@ -11,6 +11,7 @@ from pymongo.errors import BulkWriteError, ExecutionTimeout, OperationFailure, P
 from portal.data.errors import (
     DocumentInvalid,
     DuplicateDocument,
+    IndexAddedBeside,
     InvalidQuery,
     NeedsOwnPlacement,
     QueryCancelled,
@@ -102,10 +103,7 @@ def _of_write(error: OperationFailure) -> Exception:
     if code == _VALIDATION:
         return DocumentInvalid()
     if "addedIndex" in details:
-        return WriteRefused(
-            f"somebody added a unique index on {', '.join(details['addedIndex'])} to the "
-            "collection that this organization shares. Whoever runs this portal drops it"
-        )
+        return IndexAddedBeside(", ".join(details["addedIndex"]))
     return WriteRefused(f"{details.get('codeName') or 'code'} ({code})")
 
 

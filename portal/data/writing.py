@@ -15,9 +15,11 @@ from portal.data.edits import Change, EditKind
 from portal.data.errors import (
     DocumentNotFound,
     FieldTwice,
-    InvalidQuery,
+    IdReplaced,
+    OperatorInReplacement,
     PartlyDone,
     PreconditionFailed,
+    WrongNumberInserted,
 )
 from portal.data.etags import etag_of, matches
 from portal.data.exact import (
@@ -77,7 +79,7 @@ def insert_documents(
     key was used before. Raises InvalidQuery, FieldMasked where one has a masked field,
     DuplicateDocument, DocumentInvalid, WriteRefused."""
     if not 1 <= len(documents) <= MOST_INSERTED:
-        raise InvalidQuery(f"Send 1 to {MOST_INSERTED} documents at once, or a stream of more.")
+        raise WrongNumberInserted(MOST_INSERTED)
     for document in documents:
         access.mask.check_insert(document)
     whole = [with_id_in_front(with_id(document)[0]) for document in documents]
@@ -111,7 +113,7 @@ def replace_document(
 
     def replace(handle: Any, stored: bytes) -> None:
         if given is not None and given != document_id and not is_same_id(given, id_of(stored)):
-            raise InvalidQuery("The _id of a document stays: send the one in the path, or none.")
+            raise IdReplaced
         # An equal number of another type is the same _id, and would change that of the document.
         whole = with_document_id(document, id_of(stored))
         _check_no_operators(stored, whole)
@@ -261,7 +263,7 @@ def _check_no_operators(stored: bytes, document: bytes) -> None:
     there = {each.name for each in elements(stored)}
     for each in elements(document):
         if each.name in UPDATE_OPERATORS and each.name not in there:
-            raise InvalidQuery(f"A replacement has no operators: {each.name}.")
+            raise OperatorInReplacement(each.name)
 
 
 def _check_no_field_twice(documents: Iterable[bytes]) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from portal.data import literal_fields
+from portal.data.browsing.errors import ValueMissing, ValueOfNoKind, ValuesMissing
 from portal.data.browsing.fields import Sample
 from portal.data.condition_values import KIND_WORDS, in_zone, kinds_of
 from portal.data.conditions import LONGEST_VALUE, OPERATORS, Condition
-from portal.data.errors import InvalidQuery
 from portal.data.selections import Args, Selection
 
 _OF_TEXT = ("contains", "contains_any_case", "begins_with")
@@ -160,7 +160,7 @@ def _condition(builder: Builder, sample: Sample, zone: str) -> Condition:
     if len(values) < needed or any(
         len(value if spaces else value.strip()) < least for value in values
     ):
-        raise InvalidQuery("Type both values." if needed == 2 else "Type a value.")
+        raise ValuesMissing if needed == 2 else ValueMissing
     kinds = builder.kinds or _resolved(builder, sample, values)
     if "date" in kinds:
         values = tuple(in_zone(value, zone) for value in values)
@@ -191,7 +191,7 @@ def _resolved(builder: Builder, sample: Sample, values: tuple[str, ...]) -> tupl
             kind for kind in read if kind in allowed
         ]
         if not likely:
-            raise InvalidQuery(f"Type a {' or '.join(KIND_WORDS[kind] for kind in allowed)}.")
+            raise ValueOfNoKind(KIND_WORDS[kind] for kind in allowed)
         return (likely[0],)
     found = [
         kind for kind in read if not seen or kind in seen or kind in ("objectid", "uuid", "date")

@@ -1,7 +1,9 @@
 """Errors of pages of documents, with their words."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from portal.data.errors import InvalidQuery
 from portal.display_names import InvalidName
 from portal.errors import Conflict, Invalid, NotFound
 
@@ -15,6 +17,27 @@ class ViewNotFound(NotFound):
     code = "view_not_found"
     title = "There is no such view"
     message = "It may have been deleted. The views there are stand on their page."
+
+
+@dataclass
+class ValueMissing(InvalidQuery):
+    """A condition that compares with a value has none."""
+
+    reason: str = "Type a value."
+
+
+@dataclass
+class ValuesMissing(InvalidQuery):
+    """A condition between two values lacks one."""
+
+    reason: str = "Type both values."
+
+
+class ValueOfNoKind(InvalidQuery):
+    """The value reads as none of the ``kinds`` that the operator compares with."""
+
+    def __init__(self, kinds: Iterable[str]) -> None:
+        super().__init__(f"Type a {' or '.join(kinds)}.")
 
 
 class InvalidViewName(InvalidName):
