@@ -37,6 +37,7 @@ KIND_WORDS = {
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 _UUID = re.compile(r"\{?[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}?")
+_BOOLEAN = re.compile("true|false", re.IGNORECASE | re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _DATE = re.compile(
     r"(?P<year>[0-9]{4})(?:-(?P<month>[0-9]{2})(?:-(?P<day>[0-9]{2})"
@@ -72,7 +73,7 @@ def kinds_of(text: str) -> list[str]:
         "uuid": _UUID,
         "date": _DATE,
         "number": _NUMBER,
-        "boolean": re.compile("true|false"),
+        "boolean": _BOOLEAN,
     }
     found = [kind for kind, pattern in checks.items() if pattern.fullmatch(text.strip())]
     if "date" in found and "number" in found:  # four digits
@@ -166,9 +167,9 @@ def _numbers(text: str) -> list[Any]:
 
 
 def _booleans(text: str) -> list[Any]:
-    if text not in ("true", "false"):
+    if not _BOOLEAN.fullmatch(text.strip()):
         raise InvalidQuery("Choose true or false.")
-    return [text == "true"]
+    return [text.strip().lower() == "true"]
 
 
 def _object_ids(text: str) -> list[Any]:

@@ -162,6 +162,8 @@ def _condition(builder: Builder, sample: Sample, zone: str) -> Condition:
     ):
         raise ValuesMissing if needed == 2 else ValueMissing
     kinds = builder.kinds or _resolved(builder, sample, values)
+    if {"objectid", "uuid"} & set(kinds):  # an id is pasted with blanks, and never stored so
+        values = tuple(value.strip() for value in values)
     if "date" in kinds:
         values = tuple(in_zone(value, zone) for value in values)
     return Condition(builder.field, builder.operator, kinds, values)

@@ -43,8 +43,12 @@ def test_a_value_is_taken_for_what_the_field_has(onlooker, stored):
     assert onlooker.find("zip", "is", "01067") == ["1"]
     assert onlooker.find("n", "is", "5") == ["2", "1"]
     assert onlooker.find("n", "is", "5", kind="number") == ["1"]
-    assert onlooker.find("ok", "is", "true") == ["1"]
+    for typed in ("true", "true ", "TRUE", " True"):
+        assert onlooker.find("ok", "is", typed) == ["1"], typed
+    assert onlooker.find("ok", "is", "FALSE") == ["2"]
     assert onlooker.find("ref", "is", OID) == ["2", "1"]
+    assert onlooker.find("ref", "is", f" {OID} ") == ["2", "1"]
+    assert onlooker.find("ref", "is", f"{OID} ", kind="text") == []
     assert onlooker.find("ref", "is", OID, kind="objectid") == ["1"]
     assert "This reads as an ObjectId" in onlooker.page(field="ref", value=OID).text
 
