@@ -85,19 +85,26 @@ def milliseconds_reader(layout: str, zone: str) -> Callable[[str], int]:
         found = match(text)
         if found is None:
             raise NoDate(f"Not a date like {example(layout)}")
-        moment, has_offset = _moment(found.groupdict())
-        if has_offset:
-            return (moment - EPOCH) // _MILLISECOND
+        moment, written = _moment(found.groupdict()), found.groupdict().get("offset")
         try:
-            offset = clock.offset_of(moment, local)
+            offset = clock.offset_of(moment, local) if written is None else offset_of(written)
         except clock.NotOneMoment as error:
             raise NoDate(str(error)) from error
+        # In milliseconds: the moment may be beyond the years that datetime has.
         return (moment - _NAIVE_EPOCH - offset) // _MILLISECOND
 
     return read
 
 
-def _moment(parts: dict[str, str | None]) -> tuple[datetime, bool]:
+def offset_of(written: str) -> timedelta:
+    """The offset from UTC that a date is written with."""
+    if written == "Z":
+        return timedelta()
+    minutes = int(written[1:3]) * 60 + int(written[-2:])
+    return timedelta(minutes=-minutes if written[0] == "-" else minutes)
+
+
+def _moment(parts: dict[str, str | None]) -> datetime:
     month = parts.get("month")
     if month is None:
         word = (parts.get("word") or "").capitalize()
@@ -106,7 +113,7 @@ def _moment(parts: dict[str, str | None]) -> tuple[datetime, bool]:
     if fraction[3:].strip("0"):
         raise NoDate("More digits than milliseconds, which a date has")
     try:
-        moment = datetime(  # noqa: DTZ001 (the caller gives it its zone)
+        return datetime(  # noqa: DTZ001 (the caller gives it its zone)
             _year(parts),
             int(month),
             int(parts["day"] or 1),
@@ -116,20 +123,6 @@ def _moment(parts: dict[str, str | None]) -> tuple[datetime, bool]:
             int(fraction[:3]) * 1000,
         )
     except ValueError as error:
-        raise NoDate("No day of the calendar") from error
-    offset = parts.get("offset")
-    if offset is None:
-        return moment, False
-    return _less_offset(moment, offset).replace(tzinfo=UTC), True
-
-
-def _less_offset(moment: datetime, offset: str) -> datetime:
-    if offset == "Z":
-        return moment
-    minutes = int(offset[1:3]) * 60 + int(offset[-2:])
-    try:
-        return moment - timedelta(minutes=minutes if offset[0] == "+" else -minutes)
-    except OverflowError as error:
         raise NoDate("No day of the calendar") from error
 
 

@@ -7,6 +7,8 @@ import bson
 import pytest
 from bson import Decimal128, Int64, ObjectId
 from bson.binary import Binary
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.datetime_ms import DatetimeMS
 
 from portal.data.formats.cells import Unfit, converter
 from portal.data.formats.options import Column, ColumnType, Dialect, Empty, Format, ReadOptions
@@ -127,7 +129,6 @@ DATES = [
     ("2026-01-31T00:00:00.0001Z", "", "", "More digits than milliseconds, which a date has"),
     ("2026-01-31T25:00:00Z", "", "", "Not a date like 2026-01-31T17:30:00Z"),
     ("0000-01-01", "", "", "No day of the calendar"),
-    ("0001-01-01T00:00:00+01:00", "", "", "No day of the calendar"),
     ("2026-03-29 02:30", "", "Europe/Berlin",
      "Europe/Berlin has no such time: its clocks were put forward"),
     ("2026-10-25 02:30", "", "Europe/Berlin",
@@ -142,6 +143,21 @@ def test_a_date_has_the_layout_of_its_column_and_the_offset_of_its_day(
 ):
     found = value_of(cell, T.DATE, layout=layout, zone=zone)
     assert (found if isinstance(found, str) else found.isoformat()) == expected
+
+
+@pytest.mark.parametrize(
+    ("cell", "milliseconds"),
+    [
+        ("0001-01-01T00:00:00+01:00", -62135600400000),
+        ("9999-12-31T23:59:59-05:00", 253402318799000),
+        ("9999-12-31 23:59:59.999-23:59", 253402387139999),
+    ],
+)
+def test_an_offset_leads_beyond_the_years_of_the_calendar(cell, milliseconds):
+    """As JSON, the API and filters have it."""
+    [record] = records_of(f"x\n{cell}\n", Column("x", ("x",), T.DATE))
+    beyond = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
+    assert bson.decode(record.document, beyond)["x"] == DatetimeMS(milliseconds)
 
 
 NUMBERS_AND_DATES = (T.INT32, T.INT64, T.DOUBLE, T.DECIMAL, T.BOOLEAN, T.DATE)
