@@ -12,9 +12,20 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 _MILLISECOND = timedelta(milliseconds=1)
 
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
+_SHORT_MONTHS = [name[:3] for name in MONTHS]
+# Databases write an offset of hours, behind a blank, twice, or before the name of the zone.
+_OFFSET = (
+    r" ?(?P<offset>Z|UTC|GMT|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)"
+    r"(?: (?P=offset)|(?<=[+-]0000) UTC)?"
+)
 _TOKENS = {
     "YYYY": r"(?P<year>[0-9]{4})",
     "YY": r"(?P<short>[0-9]{2})",
+    "MMMM": rf"(?P<word>(?i:{'|'.join(MONTHS)}))",
     "MMM": r"(?P<word>[A-Za-z]{3})",
     "MM": r"(?P<month>0[1-9]|1[0-2])",
     "M": r"(?P<month>[1-9]|1[0-2])",
@@ -28,16 +39,15 @@ _TOKENS = {
     "ss": r"(?P<second>[0-5][0-9])",
     "SSS": r"(?P<fraction>[0-9]{3})",
     "A": r"(?P<half>AM|PM|am|pm)",
-    "Z": r"(?P<offset>Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])",
+    "Z": _OFFSET,
 }
 _TOKEN = re.compile("|".join(sorted(_TOKENS, key=len, reverse=True)) + r"|'[^']*'|.", re.S)
 _ISO = re.compile(
     r"(?P<year>[0-9]{4})-(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12][0-9]|3[01])"
     r"(?:[T ](?P<hour>[01][0-9]|2[0-3]):(?P<minute>[0-5][0-9])"
     r"(?::(?P<second>[0-5][0-9])(?:[.,](?P<fraction>[0-9]{1,9}))?)?"
-    r"(?P<offset>Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?)?"
+    rf"(?:{_OFFSET})?)?"
 )
-_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 class NoDate(ValueError):
@@ -98,17 +108,19 @@ def milliseconds_reader(layout: str, zone: str) -> Callable[[str], int]:
 
 def offset_of(written: str) -> timedelta:
     """The offset from UTC that a date is written with."""
-    if written == "Z":
+    digits = written[1:].replace(":", "").ljust(4, "0")
+    if not digits.isdigit():  # Z, UTC
         return timedelta()
-    minutes = int(written[1:3]) * 60 + int(written[-2:])
-    return timedelta(minutes=-minutes if written[0] == "-" else minutes)
+    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return -offset if written[0] == "-" else offset
 
 
 def _moment(parts: dict[str, str | None]) -> datetime:
     month = parts.get("month")
     if month is None:
         word = (parts.get("word") or "").capitalize()
-        month = str(_MONTHS.index(word) + 1) if word in _MONTHS else "0"
+        known = word[:3] in _SHORT_MONTHS
+        month = str(_SHORT_MONTHS.index(word[:3]) + 1) if known else "0"
     fraction = (parts.get("fraction") or "").ljust(3, "0")
     if fraction[3:].strip("0"):
         raise NoDate("More digits than milliseconds, which a date has")
@@ -145,7 +157,8 @@ def example(layout: str) -> str:
     if not layout:
         return "2026-01-31T17:30:00Z"
     values = {
-        "YYYY": "2026", "YY": "26", "MMM": "Jan", "MM": "01", "M": "1", "DD": "31", "D": "31",
+        "YYYY": "2026", "YY": "26", "MMMM": "January", "MMM": "Jan", "MM": "01", "M": "1",
+        "DD": "31", "D": "31",
         "HH": "17", "H": "17", "hh": "05", "h": "5", "mm": "30", "ss": "00", "SSS": "000",
         "A": "PM", "Z": "Z",
     }  # fmt: skip

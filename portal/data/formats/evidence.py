@@ -10,7 +10,7 @@ from typing import Any
 
 from portal.data.formats.cells import FORMULA, FORMULA_SIGNS, PLAIN_NUMBER, unguarded
 from portal.data.formats.csv_rows import shown
-from portal.data.formats.dates import EPOCH, milliseconds_reader
+from portal.data.formats.dates import EPOCH, MONTHS, milliseconds_reader
 from portal.data.formats.options import Column, ColumnType, Empty
 from portal.data.formats.proofs import (
     LOOSE_NUMBER,
@@ -38,6 +38,12 @@ _LIKE_NULL = ("NA", "N/A", "n/a", "NULL", "null", "None", "nan", "NaN", "-")
 _SIGN = re.compile(r"[.,'’ \u00a0\u202f]")
 _TWO_NUMBERS = re.compile(r"([0-9]{1,2})[^0-9]([0-9]{1,2})[^0-9]")
 _PLAIN = (".", "")
+_MONTH = "|".join(rf"{name[:3]}(?:{name[3:]})?" for name in MONTHS)
+_LIKE_DATE = re.compile(
+    r"(?=.*(?<![0-9])(?:19|20)[0-9]{2}(?![0-9]))"
+    rf"(?=.*(?:(?<![0-9])[0-9]{{1,2}}[-/. ][0-9]{{1,2}}(?![0-9])|\b(?:{_MONTH})\b)).{{6,60}}\Z",
+    re.IGNORECASE,
+)
 _IDENTICAL = "All print back identically."
 
 
@@ -308,6 +314,11 @@ class Evidence:
             if broken.line and broken.broken_by != self.first:
                 return Reading({}, (f"As a date line {broken.line:,} is none: "
                                     f"{shown(broken.broken_by or '')}.",))  # fmt: skip
+            return Reading({}, (f"As a date line {self._first_line:,} is none, or loses its "
+                                f"offset: {shown(self.first)}.",))  # fmt: skip
+        if _LIKE_DATE.match(self.first):
+            return Reading({}, (f"Looks like dates; no layout reads line {self._first_line:,}: "
+                                f"{shown(self.first)}.",))  # fmt: skip
         return Reading({})
 
     def _notes(self, reading: Reading) -> list[str]:

@@ -24,14 +24,15 @@ _EMPTY = {f"empty={empty}": empty for empty in Empty}
 _ARGUMENTS = frozenset(_EMPTY) | _BASES | {""}
 # What mongoimport's layouts call the parts of a date.
 _LAYOUTS = {
-    "go": {"2006": "YYYY", "06": "YY", "01": "MM", "Jan": "MMM", "02": "DD", "15": "HH",
-           "03": "hh", "04": "mm", "05": "ss", ".000": ".SSS", "PM": "A", "Z07:00": "Z",
+    "go": {"2006": "YYYY", "06": "YY", "01": "MM", "January": "MMMM", "Jan": "MMM", "02": "DD",
+           "15": "HH", "03": "hh", "04": "mm", "05": "ss", ".000": ".SSS", "PM": "A", "Z07:00": "Z",
            "-0700": "Z", "-07:00": "Z", "1": "M", "2": "D", "3": "h"},
-    "ms": {"yyyy": "YYYY", "yy": "YY", "MMM": "MMM", "MM": "MM", "dd": "DD", "HH": "HH",
-           "hh": "hh", "mm": "mm", "ss": "ss", "fff": "SSS", "SSS": "SSS", "tt": "A", "M": "M",
-           "d": "D", "H": "H", "h": "h"},
-    "oracle": {"YYYY": "YYYY", "YY": "YY", "MON": "MMM", "MM": "MM", "DD": "DD", "HH24": "HH",
-               "HH12": "hh", "HH": "hh", "MI": "mm", "SS": "ss", "AM": "A", "PM": "A"},
+    "ms": {"yyyy": "YYYY", "yy": "YY", "MMMM": "MMMM", "MMM": "MMM", "MM": "MM", "dd": "DD",
+           "HH": "HH", "hh": "hh", "mm": "mm", "ss": "ss", "fff": "SSS", "SSS": "SSS",
+           "tt": "A", "M": "M", "d": "D", "H": "H", "h": "h"},
+    "oracle": {"YYYY": "YYYY", "YY": "YY", "MONTH": "MMMM", "MON": "MMM", "MM": "MM", "DD": "DD",
+               "HH24": "HH", "HH12": "hh", "HH": "hh", "MI": "mm", "SS": "ss",
+               "AM": "A", "PM": "A"},
 }  # fmt: skip
 
 

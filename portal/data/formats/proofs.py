@@ -9,7 +9,7 @@ from bson import Decimal128
 
 from portal.data.errors import InvalidExtendedJson
 from portal.data.extended_json import parse_value
-from portal.data.formats.dates import NoDate, milliseconds_reader, pattern_of
+from portal.data.formats.dates import NoDate, milliseconds_reader, offset_of, pattern_of
 
 Test = Callable[[str], object]
 
@@ -102,6 +102,7 @@ def date_layouts() -> tuple[str, ...]:
             for day, month in (("DD", "MM"), ("D", "M")):
                 days += [f"{day}{sign}{month}{sign}{year}", f"{month}{sign}{day}{sign}{year}"]
     days += ["DD-MMM-YYYY", "DD MMM YYYY", "D MMM YYYY", "DD-MMM-YY", "MMM D, YYYY", "MMM DD, YYYY"]
+    days += ["D MMMM YYYY", "DD MMMM YYYY", "MMMM D, YYYY", "MMMM DD, YYYY"]
     times = ["", ", HH:mm"]
     for hour, half in (("HH", ""), ("H", ""), ("hh", " A"), ("h", " A")):
         times += [f" {hour}:mm{half}", f" {hour}:mm:ss{half}"]
@@ -127,8 +128,8 @@ def _date_test(layout: str) -> Test:
 
     def test(cell: str) -> bool:
         found = match(cell)
-        if found is None or found.groupdict().get("offset") not in (None, "Z"):
-            return False  # another offset isn't kept by a date
+        if found is None or offset_of(found.groupdict().get("offset") or "Z"):
+            return False  # an offset isn't kept by a date
         try:
             read(cell)
         except NoDate:

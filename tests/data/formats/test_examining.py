@@ -87,6 +87,44 @@ def test_a_proposal_says_what_a_number_would_change_and_in_which_line():
     assert proposal_of("2026-01-31", "tomorrow").found == ("As a date line 3 is none: tomorrow.",)
 
 
+@pytest.mark.parametrize(
+    ("cells", "layout"),
+    [
+        (("2015-06-22 01:48:14+00", "2015-06-22 01:48:15+00:00"), "YYYY-MM-DD HH:mm:ssZ"),
+        (("2015-06-22 01:48:14.928 +0000 +0000",), "YYYY-MM-DD HH:mm:ss.SSSZ"),
+        (("2015-06-22 01:48:14 UTC",), "YYYY-MM-DD HH:mm:ssZ"),
+        (("November 3, 2023", "May 12, 2024"), "MMMM D, YYYY"),
+        (("3 November 2023",), "D MMMM YYYY"),
+        (("May 3, 2023", "Jun 4, 2023"), "MMM D, YYYY"),
+    ],
+)
+def test_dates_of_databases_and_reports_are_proposed(cells, layout):
+    proposal = proposal_of(*cells, zone="Europe/Berlin")
+    assert (proposal.column.type, proposal.column.layout, proposal.column.zone) == (
+        T.DATE,
+        layout,
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("2015-06-22 01:48:14+02", "As a date line 2 is none, or loses its offset: "),
+        ("22. Nov. 2015 at noon", "Looks like dates; no layout reads line 2: "),
+        ("3rd Nov 2023", "Looks like dates; no layout reads line 2: "),
+        ("2023-11-03 5 o'clock", "Looks like dates; no layout reads line 2: "),
+    ],
+)
+def test_what_looks_like_dates_and_stays_text_is_told(cell, words):
+    assert proposal_of(cell).found == (f"{words}{cell}.",)
+
+
+@pytest.mark.parametrize("cell", ["Marketing 2024", "Room 2001", "12345 20201", "1.2.3", "2026"])
+def test_what_has_some_digits_is_no_date(cell):
+    assert not any("date" in words for words in proposal_of(cell).found)
+
+
 QUESTIONS = [
     (("03/04/2026", "01/02/2026"), "day_order", ["3 April", "4 March"]),
     (("3/4/2026",), "day_order", ["3 April", "4 March"]),
