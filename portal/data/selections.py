@@ -50,7 +50,7 @@ class Selection:
         InvalidExtendedJson."""
         parts = [any_of([each.filter for each in group]) for group in self.groups]
         if self.extended_json:
-            given = queries.parse_query(self.extended_json)
+            given = shell_syntax.read(queries.parse_query, self.extended_json)
             with reading():
                 check_filter(given)
             parts += [given] if given else []

@@ -10,6 +10,10 @@ import struct
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, TypeVar
+from uuid import UUID
+
+from bson import Binary
+from bson.binary import UuidRepresentation
 
 from portal.data.errors import InvalidExtendedJson
 from portal.data.texts import moment_of, utc_text
@@ -20,7 +24,8 @@ LONGEST_TEXT = 1024 * 1024
 _NAME = r"[A-Za-z_$][\w$]*"
 _STRING = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`"""
 _TYPES = (
-    "ObjectId|ISODate|Date|NumberInt|Int32|NumberLong|Long|NumberDecimal|Decimal128|Double|UUID|MD5"
+    "ObjectId|ISODate|Date|NumberInt|Int32|NumberLong|Long|NumberDecimal|Decimal128|Double|MD5"
+    "|UUID|(?:[JLN]|CS|PY)UUID|Legacy(?:Java|CSharp|Python)UUID"
     r"|BinData|HexData|Binary(?:\.\w+)?|Timestamp|MinKey|MaxKey|RegExp|BSONRegExp|BSONSymbol|Code"
     "|DBRef"
 )
@@ -63,17 +68,23 @@ _YEAR_OR_MONTH = re.compile(r"[0-9]{4}(?:-[0-9]{2})?")
 
 def read(parse: Callable[[str], Result], text: str) -> Result:
     """The result of ``parse`` for Extended JSON, or for the shell's syntax written as it. Raises
-    InvalidExtendedJson as ``parse`` does of the text as it was given."""
+    InvalidExtendedJson of the type of the shell, or of the field, that says no value; else as
+    ``parse`` does of the text as it was given."""
     try:
         return parse(text)
     except InvalidExtendedJson as error:
-        written = as_extended_json(text)
+        try:
+            written = _written_anew(text)
+        except _NoValue as refused:
+            raise InvalidExtendedJson.at(refused.place, refused.reason) from None
         if written is None:
             raise
         try:
             return parse(written)
-        except InvalidExtendedJson:
-            raise error from None
+        except InvalidExtendedJson as again:
+            # A line and column would be those of another text than the one that was given.
+            named = all(place.startswith("/") for place in again.fields)
+            raise (again if named else error) from None
 
 
 def normalized(text: str) -> str:
@@ -87,6 +98,24 @@ def normalized(text: str) -> str:
 
 def as_extended_json(text: str) -> str | None:
     """The text in the shell's syntax as Extended JSON; ``None`` for another one."""
+    try:
+        return _written_anew(text)
+    except _NoValue:
+        return None
+
+
+class _NoValue(Exception):
+    """A type of the shell with something in it that is no value of it."""
+
+    def __init__(self, text: str, found: re.Match[str]) -> None:
+        line, start = text.count("\n", 0, found.start()) + 1, text.rfind("\n", 0, found.start())
+        self.place = f"line {line}, column {found.start() - start}"
+        self.reason = f"this {found['type']}(…) is no value that is read"
+        super().__init__(self.reason)
+
+
+def _written_anew(text: str) -> str | None:
+    """Like ``as_extended_json``. Raises _NoValue."""
     if len(text) > LONGEST_TEXT:
         return None
     written, position = [], 0
@@ -98,8 +127,10 @@ def as_extended_json(text: str) -> str | None:
             written.append(_written(found))
         except (
             ValueError, IndexError, KeyError, TypeError, struct.error, OverflowError, RecursionError
-        ):  # fmt: skip
-            return None
+        ) as error:  # fmt: skip
+            if found.lastgroup != "call":
+                return None
+            raise _NoValue(text, found) from error
         position = found.end()
     return "".join(written)
 
@@ -211,6 +242,22 @@ def _moment(milliseconds: int) -> str:
     return _json("$date", utc_text(moment) if moment else {"$numberLong": str(milliseconds)})
 
 
+def _uuid(given: list[str]) -> str:
+    [text] = given
+    return _json("$uuid", str(UUID(text)))
+
+
+def _legacy_uuid(order: int) -> Callable[[list[str]], str]:
+    """A UUID as drivers stored it before there was one way."""
+
+    def written(given: list[str]) -> str:
+        [text] = given
+        content = Binary.from_uuid(UUID(text), order)
+        return _binary([str(content.subtype), base64.b64encode(content).decode()])
+
+    return written
+
+
 def _binary(given: list[str]) -> str:
     subtype, content = given
     return _json("$binary", {"base64": content, "subType": f"{int(subtype):02x}"})
@@ -284,6 +331,16 @@ def _pattern(given: list[str]) -> str:
     return _json("$regularExpression", {"pattern": pattern, "options": "".join(options)})
 
 
+_LEGACY_UUIDS = {
+    "JUUID": UuidRepresentation.JAVA_LEGACY,
+    "LegacyJavaUUID": UuidRepresentation.JAVA_LEGACY,
+    "CSUUID": UuidRepresentation.CSHARP_LEGACY,
+    "NUUID": UuidRepresentation.CSHARP_LEGACY,
+    "LegacyCSharpUUID": UuidRepresentation.CSHARP_LEGACY,
+    "PYUUID": UuidRepresentation.PYTHON_LEGACY,
+    "LUUID": UuidRepresentation.PYTHON_LEGACY,
+    "LegacyPythonUUID": UuidRepresentation.PYTHON_LEGACY,
+}
 _TYPED: Mapping[str, Callable[[list[str]], str]] = {
     "ObjectId": _as("$oid"),
     "NumberInt": _as("$numberInt"),
@@ -293,7 +350,8 @@ _TYPED: Mapping[str, Callable[[list[str]], str]] = {
     "NumberDecimal": _as("$numberDecimal"),
     "Decimal128": _as("$numberDecimal"),
     "Double": _as("$numberDouble"),
-    "UUID": _as("$uuid"),
+    "UUID": _uuid,
+    **{name: _legacy_uuid(order) for name, order in _LEGACY_UUIDS.items()},
     "MD5": lambda given: _hex_binary(["5", *given]),
     "BinData": _binary,
     "HexData": _hex_binary,

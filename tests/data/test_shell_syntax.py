@@ -1,5 +1,6 @@
 """What people copy from a shell of MongoDB is read as what it says, and no code runs."""
 
+import re
 import time
 
 import bson
@@ -53,6 +54,20 @@ def value_of(text):
         ('BinData(0, "AAEC")', b"\0\1\2"),
         ('UUID("00112233-4455-6677-8899-aabbccddeeff")',
          Binary(bytes.fromhex("00112233445566778899aabbccddeeff"), 4)),
+        ('UUID("00112233445566778899AABBCCDDEEFF")',
+         Binary(bytes.fromhex("00112233445566778899aabbccddeeff"), 4)),
+        ('LUUID("00112233-4455-6677-8899-aabbccddeeff")',
+         Binary(bytes.fromhex("00112233445566778899aabbccddeeff"), 3)),
+        ('PYUUID("00112233-4455-6677-8899-aabbccddeeff")',
+         Binary(bytes.fromhex("00112233445566778899aabbccddeeff"), 3)),
+        ('JUUID("00112233-4455-6677-8899-aabbccddeeff")',
+         Binary(bytes.fromhex("7766554433221100ffeeddccbbaa9988"), 3)),
+        ('NUUID("00112233-4455-6677-8899-aabbccddeeff")',
+         Binary(bytes.fromhex("33221100554477668899aabbccddeeff"), 3)),
+        ('new CSUUID("00112233-4455-6677-8899-aabbccddeeff")',
+         Binary(bytes.fromhex("33221100554477668899aabbccddeeff"), 3)),
+        ("LegacyJavaUUID('00112233-4455-6677-8899-aabbccddeeff')",
+         Binary(bytes.fromhex("7766554433221100ffeeddccbbaa9988"), 3)),
         ("Timestamp(7, 1)", Timestamp(7, 1)),
         ("Timestamp({ t: 1412180887, i: 1 })", Timestamp(1412180887, 1)),
         ("Binary.createFromBase64('AAEC', 0)", b"\0\1\2"),
@@ -95,10 +110,32 @@ def test_types_are_read_in_the_shells_words(text, value):
     [
         "db.c.find()",
         "{a: eval('1')}",
+        "{a: function () { return 1 }}",
+        "{a: 'x}",
+        "{a: /* x}",
+        "{a: 1 + 1}",
+        "{a: `${x}`}",
+        "{a: 'x' + y}",
+        "{a: 'x' +}",
+    ],
+)
+def test_what_is_no_value_is_refused_as_it_was_typed(text):
+    with pytest.raises(InvalidExtendedJson) as as_typed:
+        extended_json.parse(text)
+    with pytest.raises(InvalidExtendedJson) as refused:
+        read(extended_json.parse, text)
+    assert refused.value.fields == as_typed.value.fields
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "{a: new Date()}",
         "{a: new Date('2026-11-25T08:00')}",  # where?
         "{a: ISODate(x)}",
         "{a: ISODate('2025')}",
+        "{a: UUID('x')}",
+        "{a: JUUID(5)}",
         "{a: ISODate('1740441600000')}",
         "{a: ISODate('2025-02-30')}",
         "{a: ISODate('2025-02-25T04:57:00.1234567Z')}",
@@ -108,12 +145,6 @@ def test_types_are_read_in_the_shells_words(text, value):
         "{a: new Date(2025, 1)}",
         "{a: Date(1.5)}",
         "{a: ObjectId()}",
-        "{a: ObjectId('65f0')}",
-        "{a: function () { return 1 }}",
-        "{a: 'x}",
-        "{a: /* x}",
-        "{a: 1 + 1}",
-        "{a: 1, a: 2}",
         "{a: BinData('x', 'AAEC')}",
         "{a: Timestamp({ t: 1 })}",
         "{a: Timestamp({ t: 1, i: 1, x: 1 })}",
@@ -128,17 +159,26 @@ def test_types_are_read_in_the_shells_words(text, value):
         "{a: DBRef('c', {x: 1, x: 2})}",
         "{a: DBRef('c', 1, 'd', 'e')}",
         "{a: Code()}",
-        "{a: `${x}`}",
-        "{a: 'x' + y}",
-        "{a: 'x' +}",
     ],
 )
-def test_what_is_no_value_is_refused_as_it_was_typed(text):
-    with pytest.raises(InvalidExtendedJson) as as_typed:
-        extended_json.parse(text)
+def test_a_type_that_says_no_value_is_named_at_its_place(text):
+    with pytest.raises(InvalidExtendedJson) as refused:
+        read(extended_json.parse, f"{{b: 1,\n{text[1:]}")
+    name = re.match(r"\{a: (?:new )?([\w.]+)\(", text)[1]
+    assert refused.value.fields == {"line 2, column 4": f"This {name}(…) is no value that is read."}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{a: ObjectId('65f0')}", "Not a $oid, or out of its range."),
+        ("{a: 1, a: 2}", "This key is there twice."),
+    ],
+)
+def test_a_value_that_is_none_is_told_at_its_field(text, reason):
     with pytest.raises(InvalidExtendedJson) as refused:
         read(extended_json.parse, text)
-    assert refused.value.fields == as_typed.value.fields
+    assert refused.value.fields == {"/a": reason}
 
 
 def test_json_stays_as_it_is():

@@ -144,6 +144,12 @@ def test_extended_json_stands_beside_the_conditions(onlooker, stored):
         assert page.html.select_one("#filter").text == text
 
 
+def test_a_type_of_the_shell_that_says_no_value_is_named(onlooker, stored):
+    page = onlooker.page(filter="{at: {$gt: ISODate('2025')}}")
+    assert page.status == 422
+    assert "This ISODate(…) is no value that is read." in page.text
+
+
 def test_many_documents_are_not_read_one_by_one(onlooker, stored, monkeypatch):
     monkeypatch.setattr("portal.data.plans.MOST_SCANNED", 50)
     stored.insert_many([{"_id": n, "a": n, "b": n} for n in range(60)])
