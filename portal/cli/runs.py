@@ -1,9 +1,7 @@
 """``flask moves run``: many moves in a row, to empty a cluster or as the policy proposes."""
 
 import sys
-import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import time as time_of_day
 from functools import partial
@@ -13,13 +11,12 @@ import click
 from humanize import naturaldelta
 
 from portal import clock
+from portal.cli.job_runs import run_or_follow
 from portal.cli.progress_line import ProgressLine
 from portal.cli.running import CommandFailed, on_database, plain, refusals
 from portal.clusters import managing as clusters
 from portal.documents.jobs import Job, JobState
 from portal.documents.organizations import Strategy
-from portal.jobs import managing, running
-from portal.jobs.progress import describe
 from portal.organizations.moving import draining, surveying
 from portal.organizations.moving.draining import Pace, RunProgress
 from portal.organizations.moving.surveying import Course, Left, Survey
@@ -28,7 +25,6 @@ from portal.settings.checks import LONGEST_WAY_BACK_DAYS
 from portal.web.context import OPERATOR, RequestContext
 from portal.web.counting import counted
 
-_LOOK_SECONDS = 1
 _MOST_TOLD = 20
 
 
@@ -201,21 +197,8 @@ def _run(course: Course, survey: Survey, pace: Pace) -> Job:
         context=context,
         watch=partial(_watch, line, told),
     )
-    try:
-        while job.state == JobState.RUNNING:
-            leased = running.acquire(job.id)
-            if leased:
-                with suppress(running.Interrupted):  # by whom is told at the end
-                    running.run(leased, work)
-            else:
-                line.show(f"waits: {describe(job)}")
-                time.sleep(_LOOK_SECONDS)
-            job = managing.find_job(job.id)
-    except KeyboardInterrupt:
-        click.echo("\nStopped. What moves goes on; the same command moves the others.")
-        sys.exit(1)
-    finally:
-        line.end()
+    stopped = "Stopped. What moves goes on; the same command moves the others."
+    job = run_or_follow(job, work, line, stopped)
     _tell_left(told.left, "left where they are")
     return job
 

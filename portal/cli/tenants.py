@@ -1,9 +1,7 @@
 """``flask tenants``: scripts for the documents of all organizations, or of some."""
 
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -14,12 +12,12 @@ from flask.cli import AppGroup
 from humanize import naturaldelta
 
 from portal import clock
+from portal.cli.job_runs import run_or_follow
 from portal.cli.progress_line import ProgressLine
 from portal.cli.running import on_database, plain, refusals
-from portal.database.leases import Interrupted
 from portal.documents.jobs import ItemState, Job, JobState
 from portal.documents.organizations import Strategy
-from portal.jobs import managing, running
+from portal.jobs import managing
 from portal.jobs.progress import describe
 from portal.tenant_scripts import applying, selecting
 from portal.tenant_scripts.applying import MOST_WORKERS, Pace, WaveProgress
@@ -34,7 +32,6 @@ tenants = AppGroup("tenants", help="The documents of all organizations, or of so
 
 _NAMED_AT_ONCE = 5
 _REASONS_AT_END = 10
-_LOOK_SECONDS = 1
 
 
 @tenants.command("apply")
@@ -146,21 +143,7 @@ def _run(job: Job, script: Script, pace: Pace, gate: Gate) -> None:
     line = ProgressLine()
     watch = partial(_watch, line)
     work = partial(applying.apply_script, script=script, pace=pace, gate=gate, watch=watch)
-    try:
-        while job.state == JobState.RUNNING:
-            leased = running.acquire(job.id)
-            if leased:
-                with suppress(Interrupted):  # by whom is told at the end
-                    running.run(leased, work)
-            else:
-                line.show(f"waits: {describe(job)}")
-                time.sleep(_LOOK_SECONDS)
-            job = managing.find_job(job.id)
-    except KeyboardInterrupt:
-        click.echo("\nStopped. The same command goes on.")
-        sys.exit(1)
-    finally:
-        line.end()
+    run_or_follow(job, work, line, "Stopped. The same command goes on.")
 
 
 def _watch(line: ProgressLine, progress: WaveProgress) -> None:

@@ -1,7 +1,8 @@
 """Access to an organization's tenant collection, whatever its current name."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -283,17 +284,10 @@ class _Place:
     def _follow(self, used: Located, found: str | None) -> Located:
         organization, pool = _read(self.id, used.entry.pool)
         try:
-            return follow(_entry(organization), used, found, pool)
-        except Trashed as trashed:
-            raise OrganizationTrashed(organization.name) from trashed
-        except Locked as locked:
-            raise suspended(organization) from locked
-        except Hidden as hidden:
-            raise OrganizationHidden(organization.slug) from hidden
-        except (Purged, NotReady) as gone:
+            with _refusals(organization):
+                return follow(_entry(organization), used, found, pool)
+        except NotReady as gone:
             raise NotFound(organization.slug) from gone
-        except Missing as missing:
-            raise errors.TenantCollectionMissing(organization.name) from missing
         except Misplaced:
             if pool is not None:
                 pools.fence(pool.number)
@@ -414,7 +408,19 @@ def _pool_entry(pool: Pool) -> PoolEntry:
 
 def _located(organization: Organization, pool: PoolEntry | None = None) -> Located:
     try:
-        return Located.of(_entry(organization), pool)
+        with _refusals(organization):
+            return Located.of(_entry(organization), pool)
+    except UnknownStrategy as unknown:
+        raise NewerStrategy(organization.name, organization.placement.strategy) from unknown
+    except NotReady as created:
+        raise in_progress(organization) from created
+
+
+@contextmanager
+def _refusals(organization: Organization) -> Iterator[None]:
+    """Turn what the store says of the organization's state into the portal's errors."""
+    try:
+        yield
     except Trashed as trashed:
         raise OrganizationTrashed(organization.name) from trashed
     except Locked as locked:
@@ -423,12 +429,8 @@ def _located(organization: Organization, pool: PoolEntry | None = None) -> Locat
         raise OrganizationHidden(organization.slug) from hidden
     except Purged as purged:
         raise NotFound(organization.slug) from purged
-    except UnknownStrategy as unknown:
-        raise NewerStrategy(organization.name, organization.placement.strategy) from unknown
     except Missing as missing:
         raise errors.TenantCollectionMissing(organization.name) from missing
-    except NotReady as created:
-        raise in_progress(organization) from created
 
 
 def _repaired(organization: Organization) -> Organization:

@@ -14,7 +14,7 @@ calling it again tells.
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import pymongo
@@ -25,6 +25,8 @@ from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
 from portal.tenants.fence import Moved, check_write, rejection
+
+Result = TypeVar("Result")
 
 MAX_TRIES = 20
 
@@ -373,6 +375,19 @@ def _rename(database: Database, command: dict[str, Any], uuid: UUID, new_name: s
 
 def _elsewhere(uuid: UUID, moved: Moved) -> CollectionError:
     return CollectionMissing(uuid) if moved.name is None else CollectionElsewhere(uuid, moved.name)
+
+
+def at_its_name(name: str, read: Callable[[str], Result]) -> Result:
+    """The result of ``read`` of a collection under whichever name it has, first under this one.
+    Raises CollectionElsewhere where it is renamed again and again."""
+    for tries_left in reversed(range(MAX_TRIES)):
+        try:
+            return read(name)
+        except CollectionElsewhere as found:
+            if not tries_left:
+                raise
+            name = found.actual_name
+    raise AssertionError("the last try returns or raises")
 
 
 def _until_known(attempt: Callable[[], object], tries: Tries = AT_ONCE) -> None:

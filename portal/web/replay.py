@@ -46,3 +46,24 @@ def install(
     blueprint.register_error_handler(PortalError, answer)
     # The response to a first click may have changed the session before the second.
     blueprint.register_error_handler(CSRFError, answer)
+
+
+def install_for(
+    blueprint: Blueprint,
+    refusals: tuple[type[PortalError], ...],
+    render_result: Callable[[IdempotencyRecord], ResponseReturnValue],
+) -> None:
+    """Have these errors of the blueprint's forms answered by ``render_result``, which gets the
+    record of the same form's first submission, if there is one."""
+
+    def answer(error: PortalError) -> ResponseReturnValue:
+        try:
+            record = find_record(requests.idempotency_key())
+            return render_result(record) if record else error_handlers.answer_portal_error(error)
+        except PortalError as refused:
+            return error_handlers.answer_portal_error(refused)
+        except (PyMongoError, MongoEngineException) as unavailable:
+            return error_handlers.answer_database_error(unavailable)
+
+    for refusal in refusals:
+        blueprint.register_error_handler(refusal, answer)

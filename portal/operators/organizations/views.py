@@ -1,6 +1,7 @@
 """Pages of one organization."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from bson import ObjectId
 from flask import Blueprint, render_template, request
@@ -203,20 +204,15 @@ def purge(operator: Operator, organization: Organization) -> ResponseReturnValue
 def _name_page(
     operator: Operator, organization: Organization, action: PlannedAction
 ) -> ResponseReturnValue:
-    form, outdated = PlannedNameForm(), None
-    try:
-        done = form.submit(
-            lambda: apply_action(
-                organization,
-                action,
-                operator.context,
-                plan=form.plan.data,
-                typed_name=form.organization_name.data,
-                typed_slug=form.typed_slug,
-            )
-        )
-    except PlanOutdated as error:
-        done, outdated, form.status = None, error, error.status
+    form = PlannedNameForm()
+    done, outdated = _apply(
+        operator,
+        organization,
+        action,
+        form,
+        lambda: {"typed_name": form.organization_name.data, "typed_slug": form.typed_slug},
+    )
+    if outdated:
         organization = find_organization(str(organization.id))
     if done:
         return _done(organization, action, done)
@@ -241,19 +237,11 @@ def _name_page(
 def _confirm_page(
     operator: Operator, organization: Organization, action: PlannedAction
 ) -> ResponseReturnValue:
-    form, outdated = PlannedForm(), None
-    try:
-        done = form.submit(
-            lambda: apply_action(
-                organization,
-                action,
-                operator.context,
-                plan=form.plan.data,
-                confirm_name=form.confirm_name.data,
-            )
-        )
-    except PlanOutdated as error:
-        done, outdated, form.status = None, error, error.status
+    form = PlannedForm()
+    done, outdated = _apply(
+        operator, organization, action, form, lambda: {"confirm_name": form.confirm_name.data}
+    )
+    if outdated:
         organization = find_organization(str(organization.id))
         form.confirm_name.data = ""
     if done:
@@ -268,6 +256,27 @@ def _confirm_page(
         plan=plan,
         outdated=outdated,
     )
+
+
+def _apply(
+    operator: Operator,
+    organization: Organization,
+    action: PlannedAction,
+    form: PlannedForm | PlannedNameForm,
+    typed: Callable[[], dict[str, Any]],
+) -> tuple[Organization | None, PlanOutdated | None]:
+    """The organization after the action, if it was applied as planned; else, where it isn't as
+    planned any more, the difference."""
+    try:
+        done = form.submit(
+            lambda: apply_action(
+                organization, action, operator.context, plan=form.plan.data, **typed()
+            )
+        )
+    except PlanOutdated as error:
+        form.status = error.status
+        return None, error
+    return done, None
 
 
 def _done(

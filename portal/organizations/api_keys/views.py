@@ -3,13 +3,10 @@
 from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from mongoengine.errors import MongoEngineException
-from pymongo.errors import PyMongoError
 
 from portal import settings
 from portal.bidi import isolated
 from portal.documents.idempotency import IdempotencyRecord
-from portal.errors import PortalError
 from portal.identity.api_keys.errors import ApiKeyNotFound
 from portal.identity.sessions.reauthentication import reauthenticated
 from portal.organizations.access.guards import render_page, with_access
@@ -18,10 +15,9 @@ from portal.organizations.api_keys import managing
 from portal.organizations.api_keys.forms import NewKeyForm, RotateForm
 from portal.organizations.api_keys.managing import MAX_KEYS, REVOKED, NewSecret
 from portal.permissions import in_words
-from portal.web import error_handlers, requests
+from portal.web import replay
 from portal.web.errors import DuplicateRequest
 from portal.web.forms import IdempotentForm
-from portal.web.idempotency import find_record
 from portal.web.requests import request_context
 
 blueprint = Blueprint("keys", __name__, url_prefix="/organizations/<slug>/keys")
@@ -82,19 +78,6 @@ def _show_secret(access: Access, new: NewSecret) -> ResponseReturnValue:
     return _page("secret", access, key=key, credential=new.credential)
 
 
-@blueprint.errorhandler(DuplicateRequest)
-@blueprint.errorhandler(ApiKeyNotFound)
-def _answer_refusal(error: DuplicateRequest | ApiKeyNotFound) -> ResponseReturnValue:
-    """Answer a form that was submitted twice by what its first submission did."""
-    try:
-        record = find_record(requests.idempotency_key())
-        return _replay(record) if record else error_handlers.answer_portal_error(error)
-    except PortalError as refused:
-        return error_handlers.answer_portal_error(refused)
-    except (PyMongoError, MongoEngineException) as unavailable:
-        return error_handlers.answer_database_error(unavailable)
-
-
 def _replay(record: IdempotencyRecord) -> ResponseReturnValue:
     """The result of the first submission, without the secret."""
     access = access_to((request.view_args or {})["slug"], current_user)
@@ -111,3 +94,6 @@ def _page(
     return render_page(
         f"api_keys/{name}.html", access, form, in_words=in_words, public_url=public_url, **values
     )
+
+
+replay.install_for(blueprint, (DuplicateRequest, ApiKeyNotFound), _replay)

@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from mongoengine.errors import MongoEngineException
-from pymongo.errors import PyMongoError
 
 from portal.bidi import isolated
 from portal.documents.idempotency import IdempotencyRecord
-from portal.errors import PortalError
 from portal.identity.sessions.reauthentication import reauthenticated
 from portal.organizations.access.guards import render_page, with_access
 from portal.organizations.access.lookup import Access, access_to
@@ -20,10 +17,9 @@ from portal.organizations.credentials.errors import CredentialNotFound, NotTrave
 from portal.organizations.credentials.forms import EndOverlapForm, NewCredentialForm, RotateForm
 from portal.organizations.credentials.managing import MADE, ROTATED, NewConnectionString
 from portal.organizations.credentials.travelling import Journey
-from portal.web import error_handlers, requests
+from portal.web import replay
 from portal.web.errors import DuplicateRequest
 from portal.web.forms import IdempotentForm
-from portal.web.idempotency import find_record
 from portal.web.requests import request_context
 
 blueprint = Blueprint("credentials", __name__, url_prefix="/organizations/<slug>/credentials")
@@ -143,19 +139,6 @@ def _show_secret(
     return render_ways_in(access, Fresh(credential, new, journey))
 
 
-@blueprint.errorhandler(DuplicateRequest)
-@blueprint.errorhandler(CredentialNotFound)
-def _answer_refusal(error: DuplicateRequest | CredentialNotFound) -> ResponseReturnValue:
-    """Answer a form that was submitted twice by what its first submission did."""
-    try:
-        record = find_record(requests.idempotency_key())
-        return _replay(record) if record else error_handlers.answer_portal_error(error)
-    except PortalError as refused:
-        return error_handlers.answer_portal_error(refused)
-    except (PyMongoError, MongoEngineException) as unavailable:
-        return error_handlers.answer_database_error(unavailable)
-
-
 def _replay(record: IdempotencyRecord) -> ResponseReturnValue:
     """The result of the first submission, without the connection string."""
     access = access_to((request.view_args or {})["slug"], current_user)
@@ -174,3 +157,6 @@ def _page(
 def _lead_to_list(access: Access) -> ResponseReturnValue:
     """The way to the top of the page, where it is said what was done."""
     return redirect(url_for("organizations.connect", slug=access.organization.slug), 303)
+
+
+replay.install_for(blueprint, (DuplicateRequest, CredentialNotFound), _replay)

@@ -202,15 +202,11 @@ def read_stored(
     """The result of ``pipeline`` on all that is in the pool, as it is stored; otherwise like
     ``read_documents``."""
     pool = find_pool(number)
-    database, name = database_of(pool), pool.collection
-    for tries_left in reversed(range(collections.MAX_TRIES)):
-        try:
-            return collections.read_documents(database, pool.uuid, name, pipeline, max_time_ms)
-        except CollectionElsewhere as found:
-            if not tries_left:
-                raise
-            name = found.actual_name
-    raise AssertionError("the last try returns or raises")
+    database = database_of(pool)
+    return collections.at_its_name(
+        pool.collection,
+        lambda name: collections.read_documents(database, pool.uuid, name, pipeline, max_time_ms),
+    )
 
 
 def count_due() -> int:

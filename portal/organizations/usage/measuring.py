@@ -18,7 +18,7 @@ from portal.documents.organizations import Organization, Placement, Strategy
 from portal.organizations.lifecycle import pools
 from portal.organizations.lifecycle.errors import TenantCollectionMissing
 from portal.tenants import collections
-from portal.tenants.collections import CollectionElsewhere, CollectionMissing
+from portal.tenants.collections import CollectionMissing
 
 Result = TypeVar("Result")
 
@@ -123,12 +123,7 @@ def _count(organization: Organization, seconds: float) -> Kept:
 
 def _followed(placement: Placement, read: Callable[[Database, UUID, str], Result]) -> Result:
     """The result of a read of the collection, under whichever name it has there."""
-    database, name = database_of(placement), placement.collection
-    for tries_left in reversed(range(collections.MAX_TRIES)):
-        try:
-            return read(database, placement.uuid, name)
-        except CollectionElsewhere as found:
-            if not tries_left:
-                raise
-            name = found.actual_name
-    raise AssertionError("the last try returns or raises")
+    database = database_of(placement)
+    return collections.at_its_name(
+        placement.collection, lambda name: read(database, placement.uuid, name)
+    )
