@@ -42,7 +42,7 @@ class FeedQuery(schemas.Body):
     )
 
 
-class Sealed(schemas.Response):
+class PersonalValue(schemas.Response):
     """A personal value. Without ``value`` and ``salt`` it was erased."""
 
     value = fields.String(metadata={"example": "192.0.2.7"})
@@ -74,7 +74,7 @@ class Event(schemas.Response):
     details = fields.Dict(
         keys=fields.String(), required=True, metadata={"example": {"slug": "acme-daughters"}}
     )
-    personal = fields.Dict(keys=fields.String(), values=fields.Nested(Sealed), required=True)
+    personal = fields.Dict(keys=fields.String(), values=fields.Nested(PersonalValue), required=True)
     hash = fields.String(required=True, metadata=_HASH)
 
 

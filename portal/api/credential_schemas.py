@@ -57,7 +57,7 @@ class Credential(Response):
     pending_since = time_field(required=True, allow_none=True, metadata=_PENDING_SINCE)
 
 
-class Proof(Response):
+class CredentialVerification(Response):
     """The members on which the user signed in and read; those that lag behind, and those that don't
     answer."""
 
@@ -102,7 +102,7 @@ class NewConnectionStringAnswer(CredentialAnswer):
             "example": "mongodb://credential…:…@db.example:27017/tenant_db?authSource=tenant_db",
         }
     )
-    proof = ToldOnce(Proof)
+    proof = ToldOnce(CredentialVerification)
 
 
 class RevokedAnswer(Success):

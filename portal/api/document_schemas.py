@@ -488,7 +488,7 @@ class HistoryAnswer(Success):
     next = fields.String(required=True, allow_none=True, metadata={"example": None})
 
 
-class LeftAlone(Response):
+class SkippedDocument(Response):
     address = fields.String(required=True, metadata=_ADDRESS)
     code = fields.String(required=True, metadata={"example": "changed later"})
     reason = fields.String(required=True, metadata={"example": "Kept: it was changed later"})
@@ -496,7 +496,7 @@ class LeftAlone(Response):
 
 class EditAnswer(Success):
     edit = fields.Nested(Edit, required=True)
-    left_alone = fields.List(fields.Nested(LeftAlone), required=True)
+    left_alone = fields.List(fields.Nested(SkippedDocument), required=True)
     next = fields.Integer(required=True, allow_none=True, metadata={"example": None})
 
 

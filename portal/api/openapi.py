@@ -161,7 +161,7 @@ class Document:
             "openapi_version": "3.1.0",
             "info": {
                 "description": _ABOUT.format(seconds=active.jwt_expires_seconds),
-                "contact": {"name": "Whoever runs this portal", "url": active.public_url},
+                "contact": {"name": "Operator of this portal", "url": active.public_url},
             },
             "servers": [{"url": active.public_url}],
             "security": [{"bearer": []}],

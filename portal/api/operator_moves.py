@@ -102,19 +102,19 @@ class StartMoveBody(SwitchBody):
     plan = fields.String(metadata=_PLAN)
 
 
-class MoveSeenBody(schemas.Body):
+class ExpectedMoveBody(schemas.Body):
     move = fields.String(metadata=_SEEN)
 
 
-class SwitchMoveBody(MoveSeenBody, SwitchBody):
+class SwitchMoveBody(ExpectedMoveBody, SwitchBody):
     """The move, and when it switches."""
 
 
-class ExtendWayBackBody(MoveSeenBody):
+class ExtendWayBackBody(ExpectedMoveBody):
     days = fields.Integer(required=True, strict=True, metadata=_DAYS)
 
 
-class ThrottleMoveBody(MoveSeenBody):
+class ThrottleMoveBody(ExpectedMoveBody):
     """The limits; without any it is as fast as it goes."""
 
     documents_per_second = fields.Integer(strict=True, allow_none=True, metadata=_RATE)
@@ -129,7 +129,7 @@ class ApproveMoveBody(SwitchMoveBody):
     plan = fields.String(metadata=_PLAN)
 
 
-class DeclineMoveBody(MoveSeenBody):
+class DeclineMoveBody(ExpectedMoveBody):
     reason = fields.String(required=True, metadata=_REASON)
 
 
@@ -276,7 +276,7 @@ def decline_move_as_operator(
 @admin_moves.post(f"{_PATH}/pause", refusals=_OF_CHANGES)
 @about_organization("console.act")
 @takes_key
-@admin_moves.arguments(MoveSeenBody)
+@admin_moves.arguments(ExpectedMoveBody)
 @admin_moves.response(200, MoveAnswer)
 def pause_move_as_operator(
     operator: Operator, organization: Organization, body: dict[str, str]
@@ -291,7 +291,7 @@ def pause_move_as_operator(
 @admin_moves.post(f"{_PATH}/resume", refusals=_OF_CHANGES)
 @about_organization("console.act")
 @takes_key
-@admin_moves.arguments(MoveSeenBody)
+@admin_moves.arguments(ExpectedMoveBody)
 @admin_moves.response(200, MoveAnswer)
 def resume_move_as_operator(
     operator: Operator, organization: Organization, body: dict[str, str]
@@ -346,7 +346,7 @@ def throttle_move_as_operator(
 @admin_moves.post(f"{_PATH}/abort", refusals=_OF_CHANGES)
 @about_organization("console.act")
 @takes_key
-@admin_moves.arguments(MoveSeenBody)
+@admin_moves.arguments(ExpectedMoveBody)
 @admin_moves.response(200, MoveAnswer)
 def abort_move_as_operator(
     operator: Operator, organization: Organization, body: dict[str, str]
@@ -365,7 +365,7 @@ def abort_move_as_operator(
 @admin_moves.post(f"{_PATH}/back", refusals=(*_OF_CHANGES, NotMovable))
 @about_organization("console.act")
 @takes_key
-@admin_moves.arguments(MoveSeenBody)
+@admin_moves.arguments(ExpectedMoveBody)
 @admin_moves.response(200, MoveAnswer)
 def go_back_as_operator(
     operator: Operator, organization: Organization, body: dict[str, str]
@@ -400,7 +400,7 @@ def extend_way_back_as_operator(
 @about_organization("console.act")
 @_takes_key_and_dry_run
 @admin_moves.arguments(DryRunQuery, location="query")
-@admin_moves.arguments(MoveSeenBody)
+@admin_moves.arguments(ExpectedMoveBody)
 @admin_moves.response(200, EndedWayBackAnswer)
 def end_way_back_as_operator(
     operator: Operator, organization: Organization, query: dict[str, bool], body: dict[str, str]

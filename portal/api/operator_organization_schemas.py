@@ -58,7 +58,7 @@ class OwnerInfo(schemas.Response):
     email = fields.String(required=True, metadata=_EMAIL)
 
 
-class OperatorsOrganization(schemas.Response):
+class OperatorOrganization(schemas.Response):
     """All that is known of an organization but its documents. Figures are null where they can’t be
     read; ``measured_at`` is set where they are the last that were measured."""
 
@@ -94,8 +94,8 @@ class OperatorsOrganization(schemas.Response):
     purged_at = _time(required=True, allow_none=True)
 
 
-class OperatorsOrganizationAnswer(schemas.Success):
-    organization = fields.Nested(OperatorsOrganization, required=True)
+class OperatorOrganizationAnswer(schemas.Success):
+    organization = fields.Nested(OperatorOrganization, required=True)
 
 
 class PlanEffect(schemas.Response):
@@ -123,10 +123,10 @@ class ActionPlan(schemas.Response):
     plan = fields.String(required=True, metadata=_PLAN)
 
 
-class ActedAnswer(schemas.Success):
+class OrganizationActionAnswer(schemas.Success):
     """The organization, or with `dry_run` the plan: the other one is null."""
 
-    organization = fields.Nested(OperatorsOrganization, required=True, allow_none=True)
+    organization = fields.Nested(OperatorOrganization, required=True, allow_none=True)
     plan = fields.Nested(ActionPlan, required=True, allow_none=True)
 
 

@@ -9,7 +9,6 @@ from bson import ObjectId
 from portal.api import organization_schemas, replay, schemas
 from portal.api.guard import ApiBlueprint, View
 from portal.api.operator_organization_schemas import (
-    ActedAnswer,
     ApplyBody,
     ApplyNameBody,
     ApplyNewNameBody,
@@ -19,8 +18,9 @@ from portal.api.operator_organization_schemas import (
     NoteBody,
     NotesAnswer,
     NotesQuery,
+    OperatorOrganizationAnswer,
     OperatorsMembersAnswer,
-    OperatorsOrganizationAnswer,
+    OrganizationActionAnswer,
     OwnerBody,
 )
 from portal.api.operators import (
@@ -122,7 +122,7 @@ def about_organization(permission: str) -> Callable[[View], View]:
 
 @admin_organizations.get(_PATH, refusals=OF_OPERATORS)
 @about_organization("console.view")
-@admin_organizations.response(200, OperatorsOrganizationAnswer)
+@admin_organizations.response(200, OperatorOrganizationAnswer)
 def get_organization_as_operator(
     operator: Operator,
     organization: Organization,
@@ -159,8 +159,10 @@ def list_members_as_operator(
 @_takes_key_and_dry_run
 @admin_organizations.arguments(DryRunQuery, location="query")
 @admin_organizations.arguments(ApplyNewNameBody)
-@admin_organizations.response(200, ActedAnswer)
-@admin_organizations.alt_response(202, schema=ActedAnswer, description="Not finished yet")
+@admin_organizations.response(200, OrganizationActionAnswer)
+@admin_organizations.alt_response(
+    202, schema=OrganizationActionAnswer, description="Not finished yet"
+)
 def rename_organization_as_operator(
     operator: Operator, organization: Organization, query: dict[str, bool], body: dict[str, str]
 ) -> Answer:
@@ -176,8 +178,10 @@ def rename_organization_as_operator(
 @_takes_key_and_dry_run
 @admin_organizations.arguments(DryRunQuery, location="query")
 @admin_organizations.arguments(ApplyBody)
-@admin_organizations.response(200, ActedAnswer)
-@admin_organizations.alt_response(202, schema=ActedAnswer, description="Not finished yet")
+@admin_organizations.response(200, OrganizationActionAnswer)
+@admin_organizations.alt_response(
+    202, schema=OrganizationActionAnswer, description="Not finished yet"
+)
 def trash_organization_as_operator(
     operator: Operator, organization: Organization, query: dict[str, bool], body: dict[str, str]
 ) -> Answer:
@@ -193,8 +197,10 @@ def trash_organization_as_operator(
 @_takes_key_and_dry_run
 @admin_organizations.arguments(DryRunQuery, location="query")
 @admin_organizations.arguments(ApplyNameBody)
-@admin_organizations.response(200, ActedAnswer)
-@admin_organizations.alt_response(202, schema=ActedAnswer, description="Not finished yet")
+@admin_organizations.response(200, OrganizationActionAnswer)
+@admin_organizations.alt_response(
+    202, schema=OrganizationActionAnswer, description="Not finished yet"
+)
 def restore_organization_as_operator(
     operator: Operator, organization: Organization, query: dict[str, bool], body: dict[str, str]
 ) -> Answer:
@@ -210,8 +216,10 @@ def restore_organization_as_operator(
 @_takes_key_and_dry_run
 @admin_organizations.arguments(DryRunQuery, location="query")
 @admin_organizations.arguments(ApplyBody)
-@admin_organizations.response(200, ActedAnswer)
-@admin_organizations.alt_response(202, schema=ActedAnswer, description="Not finished yet")
+@admin_organizations.response(200, OrganizationActionAnswer)
+@admin_organizations.alt_response(
+    202, schema=OrganizationActionAnswer, description="Not finished yet"
+)
 def purge_organization_as_operator(
     operator: Operator, organization: Organization, query: dict[str, bool], body: dict[str, str]
 ) -> Answer:
@@ -235,7 +243,7 @@ def purge_organization_as_operator(
 @about_organization("console.act")
 @takes_key
 @admin_organizations.arguments(organization_schemas.PlanBody)
-@admin_organizations.response(200, OperatorsOrganizationAnswer)
+@admin_organizations.response(200, OperatorOrganizationAnswer)
 def set_plan_as_operator(
     operator: Operator, organization: Organization, body: dict[str, str | None]
 ) -> dict[str, Any]:
@@ -254,7 +262,7 @@ def set_plan_as_operator(
 @about_organization("console.act")
 @takes_key
 @admin_organizations.arguments(organization_schemas.ExternalBody)
-@admin_organizations.response(200, OperatorsOrganizationAnswer)
+@admin_organizations.response(200, OperatorOrganizationAnswer)
 def set_external_as_operator(
     operator: Operator, organization: Organization, body: dict[str, Any]
 ) -> dict[str, Any]:
@@ -281,7 +289,7 @@ def set_external_as_operator(
 @about_organization("console.act")
 @takes_key
 @admin_organizations.arguments(OwnerBody)
-@admin_organizations.response(200, OperatorsOrganizationAnswer)
+@admin_organizations.response(200, OperatorOrganizationAnswer)
 def set_owner_as_operator(
     operator: Operator, organization: Organization, body: dict[str, str]
 ) -> dict[str, Any]:
@@ -377,13 +385,13 @@ def _current(record: IdempotencyRecord) -> Organization:
 install_replays(
     admin_organizations,
     {
-        "rename_organization_as_operator": (ActedAnswer, _replay_acted),
-        "trash_organization_as_operator": (ActedAnswer, _replay_acted),
-        "restore_organization_as_operator": (ActedAnswer, _replay_acted),
-        "purge_organization_as_operator": (ActedAnswer, _replay_acted),
-        "set_plan_as_operator": (OperatorsOrganizationAnswer, _replay_changed),
-        "set_external_as_operator": (OperatorsOrganizationAnswer, _replay_changed),
-        "set_owner_as_operator": (OperatorsOrganizationAnswer, _replay_changed),
+        "rename_organization_as_operator": (OrganizationActionAnswer, _replay_acted),
+        "trash_organization_as_operator": (OrganizationActionAnswer, _replay_acted),
+        "restore_organization_as_operator": (OrganizationActionAnswer, _replay_acted),
+        "purge_organization_as_operator": (OrganizationActionAnswer, _replay_acted),
+        "set_plan_as_operator": (OperatorOrganizationAnswer, _replay_changed),
+        "set_external_as_operator": (OperatorOrganizationAnswer, _replay_changed),
+        "set_owner_as_operator": (OperatorOrganizationAnswer, _replay_changed),
         "add_note": (NoteAnswer, _replay_note),
         "remove_note": (schemas.Success, success),
     },

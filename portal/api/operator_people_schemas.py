@@ -68,7 +68,7 @@ class ListedPersonInfo(Response):
 
 class PeopleAnswer(Success):
     people = fields.List(fields.Nested(ListedPersonInfo), required=True)
-    way = Choice("PeopleWay", required=True)
+    way = Choice("PeopleSearchKind", required=True)
     after = fields.String(
         required=True,
         allow_none=True,
@@ -76,7 +76,7 @@ class PeopleAnswer(Success):
     )
 
 
-class PersonsOrganization(Response):
+class PersonMembership(Response):
     """An organization that a person is a member of."""
 
     id = fields.String(required=True, metadata=_ID)
@@ -133,7 +133,7 @@ class PersonInfo(Response):
         attribute="account.has_second_factor", required=True, metadata=_YES
     )
     organization_count = fields.Integer(required=True, metadata={"example": 3})
-    organizations = fields.List(fields.Nested(PersonsOrganization), required=True)
+    organizations = fields.List(fields.Nested(PersonMembership), required=True)
     solely_owned = fields.List(
         fields.String(),
         required=True,

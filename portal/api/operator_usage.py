@@ -8,12 +8,12 @@ from portal.api.operator_organization_schemas import DryRunQuery
 from portal.api.operator_usage_schemas import (
     LimitsAnswer,
     LimitsBody,
-    LoudAnswer,
     LoudQuery,
     PlanLimitsBody,
     PlansAnswer,
     RecountAnswer,
     SetPlansAnswer,
+    TopUsageAnswer,
     UsageAnswer,
     UsageQuery,
 )
@@ -49,7 +49,7 @@ _ONE = "/organizations/<organization_id>"
 @admin_usage.get("/usage", refusals=OF_OPERATORS)
 @by_operator("console.view")
 @admin_usage.arguments(LoudQuery, location="query")
-@admin_usage.response(200, LoudAnswer)
+@admin_usage.response(200, TopUsageAnswer)
 def list_loudest_organizations(operator: Operator, query: dict[str, Any]) -> reading.Loudness:
     """List the organizations that use most
 

@@ -82,7 +82,7 @@ class UsageAnswer(Success):
     usage = fields.Nested(UsageInfo, required=True)
 
 
-class LoudInfo(Response):
+class TopUsageInfo(Response):
     """An organization's use in the last hour."""
 
     id = fields.String(required=True, metadata=_ID)
@@ -102,8 +102,8 @@ class LoudInfo(Response):
     )
 
 
-class LoudAnswer(Success):
-    organizations = fields.List(fields.Nested(LoudInfo), required=True)
+class TopUsageAnswer(Success):
+    organizations = fields.List(fields.Nested(TopUsageInfo), required=True)
     known_until = _moment(allow_none=True)
     gaps = fields.List(fields.Nested(GapInfo), required=True)
 
@@ -208,7 +208,7 @@ class SetPlansAnswer(Success):
     plan = fields.Nested(LimitsPlanInfo, required=True, allow_none=True)
 
 
-class KeptInfo(Response):
+class StoredSize(Response):
     """The size of an organization; exact if it was counted one by one."""
 
     documents = fields.Integer(required=True, metadata={"example": 4100})
@@ -217,5 +217,5 @@ class KeptInfo(Response):
 
 
 class RecountAnswer(Success):
-    before = fields.Nested(KeptInfo, required=True, allow_none=True)
-    now = fields.Nested(KeptInfo, required=True)
+    before = fields.Nested(StoredSize, required=True, allow_none=True)
+    now = fields.Nested(StoredSize, required=True)

@@ -174,7 +174,7 @@ class OrganizationDetails(Organization):
     operation = fields.Nested(Operation, required=True, allow_none=True)
 
 
-class Trashed(Response):
+class TrashedOrganization(Response):
     """An organization in the trash; times are null until it is there."""
 
     id = fields.String(required=True, metadata=ID)
@@ -187,7 +187,7 @@ class CreatedAnswer(Success):
     organization = fields.Nested(Organization, required=True)
 
 
-class AskedAnswer(Success):
+class SignUpRequestAnswer(Success):
     organization = fields.Nested(
         Organization,
         required=True,
@@ -210,12 +210,15 @@ class ExternalAnswer(Success):
 
 class DeletedAnswer(Success):
     trash = fields.Nested(
-        Trashed, required=True, allow_none=True, metadata={"description": "null: it is purged"}
+        TrashedOrganization,
+        required=True,
+        allow_none=True,
+        metadata={"description": "null: it is purged"},
     )
 
 
 class TrashAnswer(Success):
-    trash = fields.List(fields.Nested(Trashed), required=True)
+    trash = fields.List(fields.Nested(TrashedOrganization), required=True)
 
 
 def show_password_rule(shortest: int) -> None:

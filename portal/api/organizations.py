@@ -143,7 +143,7 @@ _BY_PROVISIONING = (
 @org.response(201, organization_schemas.CreatedAnswer)
 @org.alt_response(
     202,
-    schema=organization_schemas.AskedAnswer,
+    schema=organization_schemas.SignUpRequestAnswer,
     description="A mail was sent: the organization is created when the link in it is followed",
 )
 @org.doc(security=[{}, {"bearer": []}])

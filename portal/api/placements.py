@@ -43,7 +43,7 @@ class Placement(schemas.Response):
     pool = fields.Integer(required=True, allow_none=True, metadata={"example": None})
 
 
-class Entry(schemas.Response):
+class DirectoryEntry(schemas.Response):
     """An organization in the directory. ``version`` grows with each change within an ``epoch``."""
 
     id = fields.String(required=True, attribute="_id", metadata=_ID)
@@ -56,7 +56,7 @@ class Entry(schemas.Response):
 
 
 class PlacementAnswer(schemas.Success):
-    organization = fields.Nested(Entry, required=True)
+    organization = fields.Nested(DirectoryEntry, required=True)
 
 
 @placements.get("/<name:name>/placement", refusals=OF_ACCESS)

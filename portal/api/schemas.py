@@ -49,7 +49,7 @@ CHOICES = {
     "CredentialReach": list(Reach),
     "CollectionState": list(CollectionState),
     "OperatorRole": list(OperatorRole),
-    "PeopleWay": list(Way),
+    "PeopleSearchKind": list(Way),
     "OperatorKeyRole": list(OPERATOR_KEY_ROLES),
     "ListedState": list(ListedState),
     "SizeClass": list(SizeClass),

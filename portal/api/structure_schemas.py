@@ -20,7 +20,7 @@ _MOMENT = {"example": "2026-11-25T09:30:00+00:00"}
 _FILTER = {"example": {"title": {"$type": "int"}}, "description": "matches exactly these"}
 
 
-class Part(Response):
+class TypeShare(Response):
     words = fields.String(required=True, metadata={"example": "text"})
     share = fields.Float(required=True, metadata={"example": 0.97})
 
@@ -42,7 +42,7 @@ class FieldShape(Response):
         metadata={"description": "literal names; ‹…› for keys that are folded, or a list’s items"},
     )
     name = fields.String(required=True, metadata={"example": "title"})
-    parts = fields.List(fields.Nested(Part), required=True)
+    parts = fields.List(fields.Nested(TypeShare), required=True)
     types = fields.String(required=True, metadata={"example": "text 97 %, int32 3 %"})
     share = fields.Float(
         required=True, metadata={"description": "of documents that have it", "example": 1.0}

@@ -6,8 +6,8 @@ from portal.api import replay
 from portal.api.guard import OF_ACCESS, ApiBlueprint, access_by_name, logged_in
 from portal.api.replay import OF_CHANGES, Answer, first_target, takes_key
 from portal.api.support_schemas import (
-    DecidedBody,
     ReasonedBody,
+    SupportDecisionBody,
     SupportGrantAnswer,
     SupportGrantsAnswer,
 )
@@ -84,7 +84,7 @@ def give_support_access(body: dict[str, Any], name: str) -> dict[str, Any]:
 )
 @takes_key
 @logged_in
-@org_support.arguments(DecidedBody)
+@org_support.arguments(SupportDecisionBody)
 @org_support.response(200, SupportGrantAnswer)
 def grant_support_access(body: dict[str, Any], name: str, grant_id: str) -> dict[str, Any]:
     """Let the operator look who asks to

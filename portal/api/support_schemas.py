@@ -51,10 +51,10 @@ class SupportGrantsAnswer(schemas.Success):
     grants = fields.List(fields.Nested(SupportGrantInfo), required=True)
 
 
-class DecidedBody(schemas.Body):
+class SupportDecisionBody(schemas.Body):
     hours = fields.Integer(required=True, strict=True, metadata=_HOURS)
     with_documents = fields.Boolean(required=True, metadata=_DOCUMENTS)
 
 
-class ReasonedBody(DecidedBody):
+class ReasonedBody(SupportDecisionBody):
     reason = fields.String(required=True, metadata=_REASON)
