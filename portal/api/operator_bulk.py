@@ -291,7 +291,7 @@ def cancel_bulk(operator: Operator, bulk_id: str) -> dict[str, Any]:
 @takes_key
 @admin_bulk.response(201, BulkAnswer)
 def retry_bulk(operator: Operator, bulk_id: str) -> dict[str, Any]:
-    """Plan an action anew on those that it left over
+    """Plan an action again on those that it left over
 
     Those alone that were refused, or not reached before its end, as they are now; by a job, in
     which it is `counting`. Nothing else happens: read its ``total``, and start it then.

@@ -106,7 +106,7 @@ def set_limits(
 @admin_usage.post(f"{_ONE}/limits/count", refusals=(*OF_OPERATORS, TenantCollectionMissing))
 @admin_usage.response(200, RecountAnswer)
 def count_anew(organization_id: str) -> limits.Recount:
-    """Count anew what an organization keeps
+    """Recount what an organization keeps
 
     One by one, or by the server’s figures where that takes long; what was known before is told
     beside it.

@@ -177,7 +177,7 @@ def choose_import_reading(name: str, file_id: str) -> dict[str, Any]:
     """Say how the file of an import is read
 
     Its encoding, its delimiter, or the file of a dump, where that is asked; and the line that is
-    its heading. A file that was examined already is examined anew.
+    its heading. A file that was examined already is examined again.
     """
     seen = _seen(name, "documents.write")
     chosen = body_query(schemas.ReadingBody)

@@ -67,7 +67,7 @@ WORDS = {
     "job.resumed": "Job resumed: {title}",
     "job.started": "Job started: {title}",
     "plan.limits_set": "Limits of the plan {plan} changed",
-    "organization.counted_anew": "Counted anew what it keeps: {documents} documents, {bytes} bytes",
+    "organization.counted_anew": "Recounted what it keeps: {documents} documents, {bytes} bytes",
     "organization.limit_near": "Near its limit of {allowed} {kind}, owners told: {used}",
     "organization.limits_set": "Limits changed",
     "organization.going_back": "Asked to go back from {place_before} to {place}",

@@ -58,7 +58,7 @@ def extend_application(
 ) -> None:
     """Make the MongoDB user of the application NAME on another CLUSTER, and print its URI, once.
 
-    One that was there is made anew, so a URI that was printed before ends. Without an
+    One that was there is recreated, so a URI that was printed before ends. Without an
     administrator's URI for the cluster you are told what to paste into mongosh there.
     """
     context = RequestContext(OPERATOR)

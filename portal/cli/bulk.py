@@ -153,7 +153,7 @@ def cancel(bulk_id: str, as_json: bool) -> None:
 @json_option
 @on_database
 def retry(bulk_id: str, as_json: bool) -> None:
-    """Plan the action with this ID anew on those alone that it left over: that were refused, or
+    """Plan the action with this ID again for those alone that it left over: that were refused, or
     not reached before its end."""
     with refusals():
         planned = managing.plan_again(bulk_id, RequestContext(OPERATOR))
@@ -180,7 +180,7 @@ def _tell(found: BulkAction, as_json: bool) -> None:
         click.echo(f"{name:<10} {plain(str(value))}")
     if shown.left_over:
         click.echo(
-            f"\nTo plan it anew on the {shown.left_over:,} left over: flask bulk retry {found.id}"
+            f"\nTo plan it again for the {shown.left_over:,} left over: flask bulk retry {found.id}"
         )
     if found.state == "planned":
         click.echo(f"\nTo start it: flask bulk start {found.id} --count {found.total}")

@@ -1,4 +1,4 @@
-"""``flask listing``: the listing of organizations, checked and filled anew; the list itself, as
+"""``flask listing``: the listing of organizations, checked and rebuilt; the list itself, as
 ``flask organizations list``."""
 
 import time
@@ -50,7 +50,7 @@ def check(repair: bool, as_json: bool) -> None:
 @listing.command("rebuild")
 @on_database
 def rebuild() -> None:
-    """Fill the listing anew, while the portal runs.
+    """Rebuild the listing, while the portal runs.
 
     It stays in use meanwhile, and follows changes as ever. A portal goes on with it where this
     command is stopped.

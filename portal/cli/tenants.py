@@ -207,7 +207,7 @@ def _tell_end(job: Job, script: Script, selection: Selection) -> int:
     else:
         reason = f": {plain(job.reason)}" if job.reason else ""
         click.echo(f"{job.state.capitalize()} after {took}{reason}.")
-        click.echo("What was applied stays. Called again, this begins with one organization anew.")
+        click.echo("What was applied stays. Called again, this starts over with one organization.")
     _tell_organizations(failed, _REASONS_AT_END)
     _tell_cut(standing)
     _tell_trashed(standing)

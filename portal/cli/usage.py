@@ -131,7 +131,7 @@ def set_limits(slug: str, as_json: bool, **amounts: int | None) -> None:
 @json_option
 @on_database
 def count(slug: str, as_json: bool) -> None:
-    """Count anew, one by one, what the organization with this SLUG, or id, keeps."""
+    """Recount, one by one, what the organization with this SLUG, or id, keeps."""
     with refusals():
         counted = limiting.recount(
             find_organization(slug), RequestContext(OPERATOR), _COUNTING_SECONDS

@@ -25,7 +25,7 @@ UNRECORDED = Kind(
     "unrecorded_application_user",
     "MongoDB users and roles of applications that no application has",
     "flask doctor --drop-users drops them. After a restore of older master data an application may "
-    "be using one: then add it anew, change its URI, and drop its user last.",
+    "be using one: then add it again, change its URI, and drop its user last.",
     explicit=True,
 )
 USER_GONE = Kind(

@@ -36,7 +36,7 @@ MISSING = Kind(
 UNRECORDED = Kind(
     "unrecorded_pool",
     "Pools of organizations that are recorded no more, so that nobody finds their documents",
-    "--repair records one anew, where its collection is there under its name. Otherwise bring the "
+    "--repair records one again, where its collection is there under its name. Otherwise bring the "
     "record back from a backup of the master database.",
 )
 BEHIND = Kind(

@@ -171,7 +171,7 @@ ACTIONS = (
     ),
     OperatorAction(
         "count anew",
-        "Count anew what it keeps",
+        "Recount what it keeps",
         "operator_usage.count",
         "count_anew",
         "limits count",
@@ -319,7 +319,7 @@ ACTIONS = (
     ),
     OperatorAction(
         "retry bulk",
-        "Plan an action on many organizations anew on those left over",
+        "Plan an action on many organizations again for those left over",
         "operator_bulk.retry",
         "retry_bulk",
         "bulk retry",

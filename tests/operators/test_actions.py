@@ -22,7 +22,7 @@ READING = {
 # What is for a shell on the machine alone, and why.
 BY_COMMAND_ALONE = {
     "lifecycle run": "the portals' own work, done now",
-    "listing rebuild": "the portals' own work, done anew",
+    "listing rebuild": "the portals' own work, done again",
     "placements measure": "the portals' own work, done now",
     "usage roll-up": "the portals' own work, done now",
     "mail test": "tries the settings of the machine that it runs on",

@@ -392,7 +392,7 @@ def _offset(typed: Typed, value: bytes) -> str:
 
 def _why_kept(element: Element) -> str:
     if element.kind in OLD:
-        return "An old type: kept, can be removed, not typed anew."
+        return "An old type: kept, can be removed, not retyped."
     if len(element.value) > shown_values.LONGEST_TEXT:
         return "Too large to type here: kept, can be removed."
     if element.kind in (DOCUMENT, ARRAY):

@@ -163,7 +163,7 @@ def set_plan_limits(operator: Operator) -> ResponseReturnValue:
 
 
 def told_count(before: Kept | None, now: Kept) -> str:
-    """The result of counting anew, in words."""
+    """The result of a recount, in words."""
     words = f"Counted {now.documents:,} documents of {showing.size(now.bytes)}"
     how = "" if now.exact else ", by the server’s figures: one by one takes too long here"
     if before is None:

@@ -370,7 +370,7 @@ def _check_cluster(organization: Organization, wish: Wish) -> list[Check]:
 def _check_credentials(organization: Organization, wish: Wish) -> Check:
     lacking = travelling(organization, target_placement(organization, wish))
     if not lacking:
-        return Check("It has no credentials that would have to be made anew")
+        return Check("It has no credentials that would have to be recreated")
     if wish.strategy == Strategy.SHARED:
         return Check("It has credentials, which reach no shared collection: revoke them", False)
     home = database_of(target_placement(organization, wish))

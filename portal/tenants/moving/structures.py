@@ -159,7 +159,7 @@ def unfit(structure: Structure, strategy: str) -> list[str]:
     ]
     reasons += [
         f"Its index {index.name} has the option {option}, which the portal doesn’t know: build it "
-        "anew without."
+        "again without."
         for index in structure.indexes
         for option in index.options
         if option not in _OF_INDEXES
