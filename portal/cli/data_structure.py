@@ -188,6 +188,10 @@ def rules(
 
     Exit status: 0, or 1 where documents break the rules that are tried.
     """
+    if sum(map(bool, (propose, tried, given, end, former, put_back))) > 1:
+        raise click.UsageError(
+            "Give one of --propose, --try, --set, --end, --former and --put-back."
+        )
     with refusals():
         access, context = access_to(slug), RequestContext(OPERATOR)
         seen = operator_access(access.organization)

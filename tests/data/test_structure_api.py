@@ -146,6 +146,11 @@ def test_commands_tell_shape_and_change_indexes_and_rules(runner, some, tmp_path
     assert '"bsonType": "int"' in runner("data", "rules", "acme-corp")
 
 
+def test_rules_are_not_changed_by_a_command_that_wants_two_things(runner):
+    told = runner("data", "rules", "acme-corp", "--former", "--end", ends=2)
+    assert "Give one of" in told
+
+
 def test_commands_say_what_a_shared_collection_has_not(runner, app):
     an_organization("Harbour Club", strategy=Strategy.SHARED)
     words = runner("data", "rules", "harbour-club", ends=2)
