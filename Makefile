@@ -11,6 +11,8 @@ REDOCLY := build/npm/@redocly/cli@2.77.0
 SPECTRAL := build/npm/@stoplight/spectral-cli@6.16.3
 WAPITI := build/pip/wapiti3@3.2.3
 CYCLONEDX := build/pip/cyclonedx-bom@7.5.0
+# MongoDB's tests for drivers come in PyMongo's source distribution.
+PYMONGO := pymongo-$(shell sed -n 's/^pymongo==\([0-9.]*\).*/\1/p' requirements.txt)
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
 
@@ -21,7 +23,7 @@ APT_INSTALL := test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get 
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing. Install it: apt-get install $(2)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast faults faults-alone faults-moves faults-rest check format sync-tenants wheel settings lock sbom bench lighthouse screenshots html openapi scan clean
+.PHONY: help run test test-fast faults faults-alone faults-moves faults-rest check format sync-tenants wheel settings lock sbom bench lighthouse screenshots html openapi standards scan clean
 
 help:  ## lists the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -98,6 +100,9 @@ html: $(VENV)/installed-test $(VNU)/installed $(ASSETS)  ## has the W3C's valida
 openapi: $(VENV)/installed-test $(REDOCLY)/installed $(SPECTRAL)/installed $(ASSETS)  ## has two linters check the OpenAPI document
 	$(BIN)/python -m tests.openapi $(REDOCLY) $(SPECTRAL)
 
+standards: $(VENV)/installed-test $(VENV)/libraries $(ASSETS) build/$(PYMONGO).tar.gz  ## runs MongoDB's own tests for drivers over the data API and the library
+	$(BIN)/python -m tests.standards build/$(PYMONGO).tar.gz
+
 scan: $(VENV)/installed-test $(WAPITI)/installed $(ASSETS)  ## has the scanner Wapiti attack the portal, as a stranger and as a member
 	$(call need,openssl,openssl)
 	$(BIN)/python -m tests.scan $(WAPITI)
@@ -146,6 +151,9 @@ build/pip/%/installed: | $(BIN)/python
 	$(BIN)/python -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check $(subst @,==,$*)
 	@touch $@
+
+build/pymongo-%.tar.gz: | $(BIN)/python
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: --dest $(@D) pymongo==$*
 
 $(ASSETS): $(VENV)/installed portal/serving/build.py $(wildcard static/*/*)
 	$(BIN)/python -m portal.serving.build
