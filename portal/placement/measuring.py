@@ -22,6 +22,7 @@ import pymongo
 import structlog
 from bson import ObjectId
 from pymongo import ReadPreference, UpdateOne
+from pymongo.command_cursor import CommandCursor
 from pymongo.errors import OperationFailure, PyMongoError
 
 from portal import clock
@@ -48,6 +49,7 @@ from portal.tenants.moving.structures import Structure, unfit
 log = structlog.get_logger()
 
 _POOL_SECONDS = 1800
+_READINGS = 3
 # 100 collections and their indexes are 200 files.
 _BETWEEN_LOOKS = 100
 _PAUSE_SECONDS = 1
@@ -142,12 +144,14 @@ def _measured(missed: dict[str, str]) -> Iterator[Measured]:
     """Measures one after the other, and notes what is ``missed``."""
     kept = kept_clusters()
     yield from _on_their_own(missed)
-    for pool in Pool.objects(uuid__exists=True, cluster__in=kept):
+    # A cursor would not live for as long as large ones take.
+    pools = list(Pool.objects(uuid__exists=True, cluster__in=kept).scalar("id", "cluster"))
+    for number, cluster in pools:
         try:
-            yield from _in_pool(pool)
+            yield from _in_pool(number)
         except (PyMongoError, Unavailable) as error:
-            log.warning("figures.pool_not_measured", pool=pool.id, error=str(error))
-            missed[f"shared collection {pool.id} on {pool.cluster}"] = _reason(error)
+            log.warning("figures.pool_not_measured", pool=number, error=str(error))
+            missed[f"shared collection {number} on {cluster}"] = _reason(error)
 
 
 def _on_their_own(missed: dict[str, str]) -> Iterator[Measured]:
@@ -238,25 +242,42 @@ def _own(organization: ObjectId, placement: Placement, fits_in_pool: bool) -> It
         yield Measured(organization, strategy, fits_in_pool=fits_in_pool, **figures)
 
 
-def _in_pool(pool: Pool) -> Iterator[Measured]:
+def _in_pool(number: int) -> Iterator[Measured]:
     """Measures the organizations in a pool, those without a document too. Raises PyMongoError,
     Unavailable."""
-    read = ReadPreference.SECONDARY_PREFERRED
-    collection = database_of(pool).get_collection(pool.collection, read_preference=read)
-    members = {"placement.pool": pool.id, "state": OrganizationState.ACTIVE}
+    members = {"placement.pool": number, "state": OrganizationState.ACTIVE}
     # One that comes meanwhile isn't known to have none.
     unseen = {row["_id"] for rows in in_batches(Organization, members) for row in rows}
-    # As a whole it takes longer than the client lets a command take.
-    with pymongo.timeout(_POOL_SECONDS):
-        # Under another name there is nothing, which would tell of no documents.
-        found = collection.aggregate(_SHARED, allowDiskUse=True, collectionUUID=pool.uuid)
-    for row in found:
+    for row in _read_whole(number):
         unseen.discard(row["_id"])
         yield Measured(row["_id"], Strategy.SHARED, row["documents"], row["bytes"])
     for rows in in_batches(Organization, members):
         for row in rows:
             if row["_id"] in unseen:
                 yield Measured(row["_id"], Strategy.SHARED, documents=0, bytes=0)
+
+
+def _read_whole(number: int) -> CommandCursor:
+    """The figures of a pool by organization. Each fence renames it, which ends what reads it: then
+    it is read anew, _READINGS times at most."""
+    pool = Pool.objects.get(id=number)
+    for _ in range(_READINGS - 1):
+        try:
+            return _group(pool)
+        except OperationFailure:
+            before, pool = pool, Pool.objects.get(id=number)
+            if pool.generation == before.generation:
+                raise
+    return _group(pool)
+
+
+def _group(pool: Pool) -> CommandCursor:
+    read = ReadPreference.SECONDARY_PREFERRED
+    collection = database_of(pool).get_collection(pool.collection, read_preference=read)
+    # As a whole it takes longer than the client lets a command take.
+    with pymongo.timeout(_POOL_SECONDS):
+        # Under another name there is nothing, which would tell of no documents.
+        return collection.aggregate(_SHARED, allowDiskUse=True, collectionUUID=pool.uuid)
 
 
 def _batches(all_measured: Iterable[Measured]) -> Iterator[list[Measured]]:

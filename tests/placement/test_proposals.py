@@ -19,6 +19,7 @@ from portal.documents.moves import Move
 from portal.documents.organizations import Organization, Placement, Strategy
 from portal.documents.pools import Pool
 from portal.documents.usage import UsageHour, UsageRollup
+from portal.organizations.lifecycle import pools
 from portal.placement import capacity, measuring, proposals
 from portal.placement.measuring import (
     Measured,
@@ -358,6 +359,20 @@ def test_a_pool_that_cannot_be_read_leaves_the_last_figures_and_is_told(in_force
     told = command("placements", "measure")
     assert (told.returncode, told.stdout) == (1, "0 organizations measured.\n")
     assert "Not measured: shared collection 1 on main: OperationFailure" in told.stderr
+    assert OrganizationFigures.objects.get(id=acme.id).documents == 11
+
+
+def test_a_pool_that_is_fenced_meanwhile_is_read_anew(app, monkeypatch):
+    acme = an_organization("Acme Corp")
+    in_pool(acme, 11)
+
+    def fenced_first(pool):
+        if pool.generation < 3:  # each time after its record was read
+            pools.fence(1)
+        return database_of(pool)
+
+    monkeypatch.setattr(measuring, "database_of", fenced_first)
+    assert measure_organizations() == Measurement(1, {})
     assert OrganizationFigures.objects.get(id=acme.id).documents == 11
 
 
