@@ -432,8 +432,14 @@ def _options_of(uri: str) -> list[tuple[str, str]]:
 
 def _files_written_at(uri: str) -> list[int | None]:
     """The times of the files that a URI names; ``None`` for one that isn't there."""
-    paths = [Path(unquote(path)) for name, path in _options_of(uri) if _FILES.fullmatch(name)]
-    return [path.stat().st_mtime_ns if path.is_file() else None for path in paths]
+    return [_written_at(unquote(path)) for name, path in _options_of(uri) if _FILES.fullmatch(name)]
+
+
+def _written_at(path: str) -> int | None:
+    try:
+        return Path(path).stat().st_mtime_ns
+    except (OSError, ValueError):
+        return None
 
 
 def _unsealed(row: Cluster) -> str:
