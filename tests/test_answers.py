@@ -112,6 +112,14 @@ def test_a_wrong_method_says_which_are_right(visitor):
     assert set(answer.headers["Allow"].split(", ")) >= {"GET", "POST"}
 
 
+def test_the_address_of_a_form_that_is_opened_leads_to_the_page_of_the_form(visitor):
+    visitor.sign_up("Acme Corp", "mara@acme.example")
+    page = visitor.get("/organizations/acme-corp/data/indexes/new")
+    assert page.status == 405
+    way_on = page.html.find("a", string="Open its page")["href"]
+    assert way_on == "/organizations/acme-corp/data/indexes"
+
+
 PATHS = [
     "/", "/login", "/signup", "/organizations", "/nowhere", "/healthz", "/readyz",
     "/static/nothing.css", "/org", "/org/acme", "/docs/openapi.json",

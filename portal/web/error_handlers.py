@@ -22,6 +22,7 @@ from portal.web.error_messages import API_MESSAGES, ERROR_MESSAGES, FORM_EXPIRED
 from portal.web.errors import RETRY_AFTER_SECONDS, InvalidInput, NoCookie
 from portal.web.requests import (
     is_api,
+    page_above,
     path_for_log,
     path_without_slashes_too_many,
     same_site_path,
@@ -146,12 +147,16 @@ def _answer_http_error(error: HTTPException) -> ResponseReturnValue:
     if meant:
         return redirect(meant, 307)
     code, title, words = ERROR_MESSAGES.get(status, ERROR_MESSAGES[400])
-    headers = {}
+    headers: dict[str, str] = {}
+    actions: tuple[Action, ...] = ()
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+        # Where a form is sent to, opened again from the browser's history.
+        above = page_above() if request.method == "GET" else None
+        actions = (Action("Open its page", *above),) if above else ()
     if is_api():
         words = API_MESSAGES.get(status, words)
-    return _answer(ErrorResponse(status, code, title, words, headers=headers))
+    return _answer(ErrorResponse(status, code, title, words, headers=headers, actions=actions))
 
 
 def _answer_bug(error: Exception) -> ResponseReturnValue:

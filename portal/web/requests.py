@@ -3,7 +3,8 @@
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import quote
@@ -132,6 +133,16 @@ def answers_get(path: str) -> bool:
     except HTTPException:
         return False
     return True
+
+
+def page_above() -> tuple[str, Mapping[str, Any]] | None:
+    """The endpoint, with its values, of the nearest path above this one where there is something to
+    read."""
+    above, adapter = request.path, current_app.url_map.bind("")
+    while above := above.rpartition("/")[0]:
+        with suppress(HTTPException):
+            return adapter.match(above, "GET")
+    return None
 
 
 def path_without_slashes_too_many() -> str | None:
