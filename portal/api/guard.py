@@ -36,7 +36,17 @@ from portal.organizations.access.errors import (
 )
 from portal.organizations.access.lookup import Access, stages_along
 from portal.web.acting_operator import ActingOperator, note_operator
-from portal.web.errors import InvalidInput, MalformedJson
+from portal.web.errors import (
+    InvalidInput,
+    KeyTwice,
+    MalformedJson,
+    NestedTooDeep,
+    NotAnObject,
+    NotJson,
+    NotUtf8,
+    RepeatedParameters,
+    UnknownParameters,
+)
 from portal.web.requests import request_context
 
 _FOR_PROVISIONING = ("org.create_organization", "org.set_plan", "org.set_external")
@@ -151,10 +161,10 @@ class ApiBlueprint(Blueprint):
         if isinstance(current_user, OperatorPrincipal) and self.url_prefix != _OPERATORS_PREFIX:
             raise NotForOperatorKeys
         if request.args and request.endpoint not in self._with_query:
-            raise InvalidInput(dict.fromkeys(request.args, "Unknown query parameter."))
+            raise UnknownParameters(request.args)
         repeated = [name for name, values in request.args.lists() if len(values) > 1]
         if repeated:
-            raise InvalidInput(dict.fromkeys(repeated, "Send one value."))
+            raise RepeatedParameters(repeated)
 
 
 def logged_in(view: View) -> View:
@@ -239,20 +249,20 @@ def read_object(body: bytes) -> dict[str, Any]:
         parsed = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_number)
         json.dumps(parsed, ensure_ascii=False).encode()
     except UnicodeError as error:
-        raise MalformedJson("it is not valid UTF-8") from error
+        raise NotUtf8 from error
     except RecursionError as error:
-        raise MalformedJson("it is nested too deep") from error
+        raise NestedTooDeep from error
     except ValueError as error:
-        raise MalformedJson("it is not valid JSON") from error
+        raise NotJson from error
     if not isinstance(parsed, dict):
-        raise MalformedJson("it is something else")
+        raise NotAnObject
     return parsed
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     parsed = dict(pairs)
     if len(parsed) < len(pairs):
-        raise MalformedJson("a key is there twice")
+        raise KeyTwice
     return parsed
 
 

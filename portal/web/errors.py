@@ -1,6 +1,7 @@
 """Errors of requests, with their words."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -71,6 +72,41 @@ class MalformedJson(Malformed):
 
 
 @dataclass
+class NotUtf8(MalformedJson):
+    """A body whose bytes or text are no UTF-8."""
+
+    reason: str = "it is not valid UTF-8"
+
+
+@dataclass
+class NestedTooDeep(MalformedJson):
+    """A body that is nested deeper than can be parsed."""
+
+    reason: str = "it is nested too deep"
+
+
+@dataclass
+class NotJson(MalformedJson):
+    """A body that is no JSON."""
+
+    reason: str = "it is not valid JSON"
+
+
+@dataclass
+class NotAnObject(MalformedJson):
+    """A body of JSON that is no object."""
+
+    reason: str = "it is something else"
+
+
+@dataclass
+class KeyTwice(MalformedJson):
+    """A body with an object that has a key twice."""
+
+    reason: str = "a key is there twice"
+
+
+@dataclass
 class InvalidInput(Invalid):
     """Missing, unknown or wrong ``fields``, with what is wrong with each."""
 
@@ -87,6 +123,20 @@ class InvalidInput(Invalid):
     @property
     def names(self) -> str:
         return ", ".join(sorted(self.fields))
+
+
+class UnknownParameters(InvalidInput):
+    """Query parameters that the endpoint doesn't have."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__(dict.fromkeys(names, "Unknown query parameter."))
+
+
+class RepeatedParameters(InvalidInput):
+    """Query parameters that were sent more than once."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__(dict.fromkeys(names, "Send one value."))
 
 
 @dataclass
