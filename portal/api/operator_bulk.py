@@ -26,6 +26,7 @@ from portal.operators.bulk.errors import (
     BulkNotPlanned,
     BulkNotStarted,
     CountNotConfirmed,
+    IdsOrFilter,
     InvalidBulkArgument,
     InvalidSelection,
 )
@@ -33,7 +34,6 @@ from portal.operators.bulk.kinds import KINDS
 from portal.operators.bulk.reading import latest_bulks, results_of, shown_bulk
 from portal.operators.listing.errors import InvalidFilter
 from portal.web.bodies import JSON, AcceptedBody, takes_whole_body
-from portal.web.errors import InvalidInput
 
 admin_bulk = ApiBlueprint(
     "admin_bulk", __name__, url_prefix="/admin", description="Actions on many organizations"
@@ -171,7 +171,7 @@ def plan_bulk(operator: Operator, body: dict[str, Any]) -> dict[str, Any]:
     """
     given = (body["action"], body["arguments"])
     if ("ids" in body) == ("filter" in body):
-        raise InvalidInput({"ids": "Send either ids or a filter."})
+        raise IdsOrFilter
     if "ids" in body:
         bulk = managing.plan_these(*given, body["ids"], operator.context, body["per_minute"])
     else:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from portal.errors import Conflict, Invalid, NotFound
 from portal.operators.organizations.errors import PlanOutdated
+from portal.web.errors import InvalidInput
 
 
 class InvalidSelection(Invalid):
@@ -65,6 +66,13 @@ class NoneMatches(InvalidSelection):
     """No organization matches the filter of the action."""
 
     message = "None matches, so there is nothing to do."
+
+
+class IdsOrFilter(InvalidInput):
+    """Organizations were chosen by ids and by a filter, or by neither."""
+
+    def __init__(self) -> None:
+        super().__init__({"ids": "Send either ids or a filter."})
 
 
 @dataclass
