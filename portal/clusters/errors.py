@@ -31,6 +31,13 @@ class InvalidClusterUri(Invalid):
 
 
 @dataclass
+class UriOfMain(InvalidClusterUri):
+    """The first cluster has its URI from the environment."""
+
+    reason: str = "of main is MONGO_URI"
+
+
+@dataclass
 class InvalidWeight(Invalid):
     """A weight that is none."""
 
@@ -72,6 +79,13 @@ class ClusterSilent(Unavailable):
 
     code = "cluster_silent"
     message = "{name} was not changed. {reason}"
+
+
+class UriUnusable(ClusterSilent):
+    """No client can be made of a cluster's URI, for a ``cause``."""
+
+    def __init__(self, name: str, cause: object) -> None:
+        super().__init__(name, f"The portal can't use its URI: {cause}")
 
 
 @dataclass

@@ -36,6 +36,8 @@ from portal.clusters.errors import (
     InvalidWeight,
     RegionInUse,
     TakesOrganizations,
+    UriOfMain,
+    UriUnusable,
 )
 from portal.database import clusters
 from portal.database.clusters import (
@@ -117,7 +119,7 @@ def change_cluster(name: str, changes: Changes, context: RequestContext) -> Chec
     checked = None
     if changes.uri is not None:
         if name == MAIN_CLUSTER:
-            raise InvalidClusterUri("of main is MONGO_URI")
+            raise UriOfMain
         with _opened(name, changes.uri) as server:
             checked = _check_suitable(name, server)
             if checking.read_identity(server) != known.identity:
@@ -283,7 +285,7 @@ def _opened(name: str, uri: str) -> Iterator[MongoClient]:
             except PyMongoError as error:
                 raise checking.silent(name, server, error) from error
     except UNUSABLE_URI as error:
-        raise ClusterSilent(name, f"The portal can't use its URI: {error}") from error
+        raise UriUnusable(name, error) from error
 
 
 def _check_suitable(name: str, server: MongoClient) -> Checked:

@@ -37,6 +37,8 @@ from portal.database.errors import (
     ClusterClosed,
     ClusterLost,
     ClusterUnavailable,
+    ClusterUriSealed,
+    ClusterUriUnusable,
     UnknownCluster,
 )
 from portal.database.portal_role import Rights
@@ -421,7 +423,7 @@ def _make_link(name: str, uri: str, registered_at: datetime) -> _Link:
         return _Link(name, uri, registered_at)
     except UNUSABLE_URI as error:
         log.warning("cluster.unavailable", cluster=name, error=str(error))
-        raise ClusterUnavailable(name, "the portal can’t use its URI") from error
+        raise ClusterUriUnusable(name) from error
 
 
 def _options_of(uri: str) -> list[tuple[str, str]]:
@@ -445,7 +447,7 @@ def _written_at(path: str) -> int | None:
 def _unsealed(row: Cluster) -> str:
     uri = sealing.unseal(row.uri)
     if uri is None:
-        raise ClusterUnavailable(row.name, "its URI was sealed under another SECRET_KEY")
+        raise ClusterUriSealed(row.name)
     return uri
 
 

@@ -81,6 +81,20 @@ class ClusterUnavailable(Unavailable):
         return f"the cluster {self.cluster} can't be used: {self.reason}"
 
 
+@dataclass
+class ClusterUriUnusable(ClusterUnavailable):
+    """No client can be made of the cluster's URI."""
+
+    reason: str = "the portal can’t use its URI"
+
+
+@dataclass
+class ClusterUriSealed(ClusterUnavailable):
+    """The cluster's URI can't be unsealed."""
+
+    reason: str = "its URI was sealed under another SECRET_KEY"
+
+
 class ClusterLost(ClusterUnavailable):
     """The cluster with an organization's documents was given up."""
 

@@ -1,6 +1,6 @@
 """Errors of placements, and their words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from portal.errors import Conflict, Invalid, Unavailable
@@ -146,6 +146,20 @@ class InvalidPolicy(Invalid):
     def listed(self) -> str:
         """The faults, one a line."""
         return "\n".join(f"{place}: {reason}" for place, reason in self.faults.items())
+
+
+class PolicyTooLong(InvalidPolicy):
+    """The text of a policy is too long."""
+
+    def __init__(self, longest: int) -> None:
+        super().__init__({"the text": f"Use {longest:,} characters at most."})
+
+
+class PolicyOfUnknownClusters(InvalidPolicy):
+    """A policy names clusters that the registry doesn't have."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__(dict.fromkeys(names, "There is no cluster of this name."))
 
 
 @dataclass

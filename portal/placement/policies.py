@@ -24,7 +24,12 @@ from portal.database.transactions import transactional
 from portal.documents.installation import INSTALLATION
 from portal.documents.organizations import Strategy
 from portal.documents.placement_policy import PlacementPolicy
-from portal.placement.errors import InvalidPolicy, PolicyChanged
+from portal.placement.errors import (
+    InvalidPolicy,
+    PolicyChanged,
+    PolicyOfUnknownClusters,
+    PolicyTooLong,
+)
 from portal.placement.identifiers import IDENTIFIER
 from portal.web.context import RequestContext
 from portal.web.idempotency import claim_key
@@ -376,10 +381,10 @@ def set_policy(
     another version is in force; then nothing is changed.
     """
     if len(text) > LONGEST_TEXT:
-        raise InvalidPolicy({"the text": f"Use {LONGEST_TEXT:,} characters at most."})
+        raise PolicyTooLong(LONGEST_TEXT)
     policy = _parsed(text, replaces + 1)
     if unknown := sorted(policy.clusters - set(known_clusters)):
-        raise InvalidPolicy(dict.fromkeys(unknown, "There is no cluster of this name."))
+        raise PolicyOfUnknownClusters(unknown)
     _insert(policy.version, text, context)
     return policy
 
