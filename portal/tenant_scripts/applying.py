@@ -36,7 +36,12 @@ from portal.organizations.access.errors import (
 )
 from portal.organizations.lifecycle.errors import OperationInProgress
 from portal.organizations.storage import tenant_of
-from portal.tenant_scripts.errors import JobPaused, ScriptEdited, ScriptRuns
+from portal.tenant_scripts.errors import (
+    JobPaused,
+    OtherContentRuns,
+    OtherSelectionRuns,
+    ScriptEdited,
+)
 from portal.tenant_scripts.loading import Script, describe_error
 from portal.tenant_scripts.selecting import Selected, Selection, select
 from portal.tenant_scripts.standing import KIND, Standing, items_of, standing_of
@@ -350,9 +355,9 @@ class CheckFailed(Exception):
 def _same(job: Job, script: Script, selection: Selection) -> Job:
     """The open job, if it is what was asked for. Raises JobPaused, ScriptRuns."""
     if job.parameters["checksum"] != script.checksum:
-        raise ScriptRuns(script.name, job, "with other content")
+        raise OtherContentRuns(script.name, job)
     if job.parameters["selection"] != selection.stored:
-        raise ScriptRuns(script.name, job, "for other organizations")
+        raise OtherSelectionRuns(script.name, job)
     if job.state == JobState.PAUSED:
         raise JobPaused(job)
     return job

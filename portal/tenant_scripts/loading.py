@@ -15,7 +15,15 @@ from typing import Any
 
 from portal.database.leases import summary
 from portal.errors import PortalError
-from portal.tenant_scripts.errors import InvalidScript
+from portal.tenant_scripts.errors import (
+    InvalidScript,
+    InvalidSeconds,
+    NoApply,
+    NotPlainFunction,
+    ScriptMisnamed,
+    WrongArguments,
+    YieldingFunction,
+)
 from portal.tenants import Tenant
 
 DEFAULT_SECONDS = 600
@@ -45,21 +53,21 @@ def load_script(path: Path) -> Script:
     """The script in a file, whose name without its ending is the script's. Raises InvalidScript."""
     name = path.stem
     if not _NAME.fullmatch(name):
-        raise _invalid(path, "its name has letters, digits, _ and - only, 100 at most")
+        raise ScriptMisnamed(str(path))
     try:
         content = path.read_bytes()
         module = _execute(path, content)
     except (Exception, SystemExit) as error:  # of any kind: the script's own code runs
-        raise _invalid(path, _words(path, error)) from error
+        raise InvalidScript(str(path), _words(path, error)) from error
     apply, check = getattr(module, "apply", None), getattr(module, "check", None)
     if apply is None:
-        raise _invalid(path, "it has no function apply(tenant)")
+        raise NoApply(str(path))
     _check_function(path, "apply", apply)
     if check is not None:
         _check_function(path, "check", check)
     seconds = getattr(module, "SECONDS", DEFAULT_SECONDS)
     if not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_SECONDS:
-        raise _invalid(path, f"SECONDS is a number up to {LONGEST_SECONDS}")
+        raise InvalidSeconds(str(path), LONGEST_SECONDS)
     # The same file, whichever system it was checked out on.
     text = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     checksum = hashlib.sha256(text).hexdigest()
@@ -88,13 +96,13 @@ def _execute(path: Path, content: bytes) -> ModuleType:
 
 def _check_function(path: Path, name: str, function: Any) -> None:
     if not callable(function) or inspect.iscoroutinefunction(function):
-        raise _invalid(path, f"{name} is a plain function, not an asynchronous one")
+        raise NotPlainFunction(str(path), name)
     if inspect.isgeneratorfunction(function):
-        raise _invalid(path, f"{name} has a yield in it, so calling it would do nothing")
+        raise YieldingFunction(str(path), name)
     try:
         inspect.signature(function).bind(None)
     except TypeError:
-        raise _invalid(path, f"{name} takes one argument, the tenant") from None
+        raise WrongArguments(str(path), name) from None
 
 
 def _words(path: Path, error: BaseException) -> str:
@@ -111,7 +119,3 @@ def _line(file: str, error: BaseException) -> int | None:
             line = traceback.tb_lineno
         traceback = traceback.tb_next
     return line
-
-
-def _invalid(path: Path, reason: str) -> InvalidScript:
-    return InvalidScript(str(path), reason)

@@ -5,7 +5,11 @@ from typing import Any
 
 from bson import encode
 
-from portal.tenant_scripts.errors import InvalidValidator
+from portal.tenant_scripts.errors import (
+    InvalidValidator,
+    UnknownEnforcement,
+    ValidatorTooLarge,
+)
 from portal.tenants import Tenant
 from portal.tenants.errors import QueryRefused
 from portal.tenants.queries import check_filter
@@ -29,13 +33,13 @@ def set_validator(
     InvalidValidator for one that runs code or has more than MOST_BYTES.
     """
     if level not in LEVELS or action not in ACTIONS:
-        raise InvalidValidator(f"the level is one of {LEVELS}, the action one of {ACTIONS}")
+        raise UnknownEnforcement(LEVELS, ACTIONS)
     try:
         check_filter(validator)
     except QueryRefused as error:
         raise InvalidValidator(str(error)) from error
     if len(encode(validator)) > MOST_BYTES:
-        raise InvalidValidator(f"it has more than {MOST_BYTES:,} bytes")
+        raise ValidatorTooLarge(MOST_BYTES)
     # The library offers no collMod to applications, whose MongoDB users may not.
     tenant._execution.change(
         "collMod", validator=validator, validationLevel=level, validationAction=action
