@@ -24,6 +24,13 @@ class PlanOutdated(Conflict):
         return "; ".join(self.differences)
 
 
+class ManyMoreDocuments(PlanOutdated):
+    """A purge would delete many more documents than were shown."""
+
+    def __init__(self, name: str, now: int, before: int) -> None:
+        super().__init__(name, [f"there are {now:,} documents, and were {before:,}"])
+
+
 class UnreadableActionPlan(Malformed):
     """A plan that isn't one that the portal told, or is one of another action."""
 

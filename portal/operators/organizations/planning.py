@@ -28,7 +28,11 @@ from portal.documents.organizations import (
     SlugState,
     Strategy,
 )
-from portal.operators.organizations.errors import PlanOutdated, UnreadableActionPlan
+from portal.operators.organizations.errors import (
+    ManyMoreDocuments,
+    PlanOutdated,
+    UnreadableActionPlan,
+)
 from portal.operators.organizations.reading import figures_of
 from portal.organizations.access.errors import (
     NotInTrash,
@@ -158,8 +162,7 @@ class Planned:
             return
         now = figures_of(organization).documents
         if now and now > max(self.documents * _GROWN, self.documents + _GROWN_BY_FEW):
-            told = f"there are {intcomma(now)} documents, and were {intcomma(self.documents)}"
-            raise PlanOutdated(organization.name, [told])
+            raise ManyMoreDocuments(organization.name, now, self.documents)
 
 
 def plan_action(
