@@ -7,7 +7,11 @@ the kinds of value that are meant (``objectid+text`` compares with both), and wh
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
+
+from bson.datetime_ms import DatetimeMS
 
 from portal.bidi import isolated
 from portal.data import bson_types, literal_fields
@@ -101,6 +105,22 @@ class Condition:
             return _FILTERS[self.operator](self)
         query = _FILTERS[self.operator](replace(self, field=_STAND_IN))
         return literal_fields.filter_at(names, query, _STAND_IN)
+
+    @property
+    def is_reversed(self) -> bool:
+        """True where nothing is between the bounds, since the first is above the second."""
+        if self.operator != "between":
+            return False
+        [kind], (low, high) = _single(self), self.values
+        match kind:
+            case "date":
+                first, last = interval_of(low).start, interval_of(high).end
+                return _milliseconds(first) >= _milliseconds(last)
+            case "number":
+                return Decimal(low.strip()) > Decimal(high.strip())
+            case "objectid":
+                return low.strip().lower() > high.strip().lower()
+        return low > high
 
     @property
     def words(self) -> str:
@@ -242,6 +262,10 @@ def _between(condition: Condition) -> dict[str, Any]:
         return _within(condition.field, Interval(first.start, last.end))
     bounds = {"$gte": _bound(kind, low, "$gte"), "$lte": _bound(kind, high, "$lte")}
     return _in_one_value(condition.field, bounds)
+
+
+def _milliseconds(moment: datetime | DatetimeMS) -> int:
+    return int(DatetimeMS(moment) if isinstance(moment, datetime) else moment)
 
 
 def _within(name: str, interval: Interval) -> dict[str, Any]:

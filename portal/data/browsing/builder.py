@@ -101,6 +101,8 @@ def applied(
     "or". Raises InvalidQuery for one that can't be."""
     condition = _condition(builder, sample, zone)
     _ = condition.filter  # raises where a value isn't of its kind
+    if condition.is_reversed:
+        raise InvalidQuery("These bounds are the wrong way round: type the lower one first.")
     groups = [list(group) for group in selection.groups]
     if builder.edited:
         group, index = builder.edited

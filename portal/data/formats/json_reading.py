@@ -25,7 +25,8 @@ LONGEST_TEXT_BYTES = 24 * 1024 * 1024
 
 _KEPT_BYTES = 1024  # of a text that is too long
 _TOO_LONG = "The line is longer than 24 MiB"
-_SPACE = re.compile(rb"(?:[\s,]|\xef\xbb\xbf)*+")  # marks where files are joined
+_SEPARATORS = b"\x1e"  # before each text of a sequence (RFC 7464)
+_SPACE = re.compile(rb"(?:[\s,\x1e]|\xef\xbb\xbf)*+")  # marks where files are joined
 _SCALAR = re.compile(rb'[^\s,\]\[{}"]++(?=[\s,\]\[{}"])')
 _TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _TOKEN = re.compile(_TEXT + rb"|[\[\]{}\"]", re.S)
@@ -71,6 +72,7 @@ def _records(texts: Iterator[_Text], options: ReadOptions, number: int) -> Itera
     for text, line, end_offset, end_lines, is_long, inside in texts:
         document: bytes | None = None
         fault: Fault | None = None
+        text = text.lstrip(_SEPARATORS)  # noqa: PLW2901
         is_skipped = not text.strip()
         if is_long:
             fault = Fault(_TOO_LONG, None, _start_of(text))

@@ -129,6 +129,21 @@ def test_a_value_that_can_not_be_is_told_at_its_field_and_kept(onlooker, stored)
     assert page.fault("value") == "Type both values."
 
 
+def test_bounds_that_are_the_wrong_way_round_are_told(onlooker, stored):
+    stored.insert_one(
+        {"_id": ObjectId(OID), "n": 7, "due": datetime(2026, 11, 24, tzinfo=UTC), "name": "Kim"}
+    )
+    for field, low, high in (
+        ("n", "5", "15"), ("n", "7", "7.0"), ("due", "2026-11-24", "2026-11-24"),
+        ("due", "2026-10", "2026-11"), ("name", "Jo", "Lu"),
+    ):  # fmt: skip
+        right = {"field": field, "operator": "between", "add": "and"}
+        assert onlooker.page(**right, value=[low, high]).html.select("tbody tr"), low
+        if low not in (high, "7"):
+            page = onlooker.page(**right, value=[high, low])
+            assert "These bounds are the wrong way round" in page.text, low
+
+
 def test_extended_json_stands_beside_the_conditions(onlooker, stored):
     stored.insert_many([{"_id": n, "a": n} for n in range(5)])
     url = {"c": '["a","more_than","number","1"]', "filter": '{"a": {"$mod": [2, 0]}}'}

@@ -10,6 +10,7 @@ import pytest
 from bson import Int64, Regex
 from bson.binary import Binary
 
+from portal.data.formats.detection import detect
 from portal.data.formats.options import Format, ReadOptions
 from portal.data.formats.reading import read
 
@@ -68,6 +69,20 @@ def test_byte_order_marks_of_joined_files_are_passed_over():
     assert told(content, ARRAY) == [{"a": 1}, {"a": mark}]
     at = [record.end for record in read([content.encode()], LINES)]
     assert told_after(content, LINES, at[0]) == [None, {"a": mark}]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'\x1e{"a": 1}\n\x1e\x1e{"a": 2}\n',
+        b'\x1e{\n"a": 1\n}\n\x1e\n\x1e{"a": 2}\n',
+    ],
+    ids=["a line each", "several lines"],
+)
+def test_sequences_of_json_texts_are_read(content):
+    """As of RFC 7464."""
+    options = detect(content, "x.json").options
+    assert [found for found in told(content, options) if found] == [{"a": 1}, {"a": 2}]
 
 
 def told_after(content, options, at):
