@@ -1,5 +1,6 @@
 """Python environments as applications have them: the library's wheel, and what is named."""
 
+import email
 import importlib.metadata
 import subprocess
 import sys
@@ -33,6 +34,21 @@ def make_environment(folder, wheel, *distributions):
             if not (packages / top).exists():
                 (packages / top).symlink_to(installed.locate_file(top))
     return folder / "bin" / "python"
+
+
+def needs_of(wheel):
+    """What a wheel requires."""
+    with zipfile.ZipFile(wheel) as unpacked:
+        [metadata] = [name for name in unpacked.namelist() if name.endswith("METADATA")]
+        described = email.message_from_bytes(unpacked.read(metadata))
+    return [Requirement(each) for each in described.get_all("Requires-Dist")]
+
+
+def install(python, *requirements):
+    """Install what isn't installed here, from the package index."""
+    packages = next(python.parents[1].glob("lib/python*/site-packages"))
+    command = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    subprocess.run([*command, "--target", packages, *requirements], check=True)
 
 
 def _needed(names):

@@ -1,6 +1,5 @@
 """What applications install: the library alone, with PyMongo and nothing else."""
 
-import email
 import os
 import re
 import subprocess
@@ -11,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from portal.tenants.unsupported import INSTEAD, INSTEAD_OF_RESULT
-from tests.environments import TOP, build_wheel, make_environment
+from tests.environments import TOP, build_wheel, install, make_environment, needs_of
 
 LIBRARY = TOP / "portal" / "tenants"
+OWN_TESTS = "tests/tenants/library"
+LOWEST_TESTS = ("reading", "streams", "writing")
 SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
 # As a command, or by PyMongo's method. Only what tests applications needs any.
 CHANGES_COLLECTIONS = re.compile(
@@ -42,17 +43,13 @@ def test_the_wheel_has_the_library_and_no_way_to_rename_or_drop(wheel):
     assert re.fullmatch(r"portal_tenants-[\d.]+-py3-none-any\.whl", wheel.name)
     with zipfile.ZipFile(wheel) as unpacked:
         names = set(unpacked.namelist())
-        [metadata] = [name for name in names if name.endswith("METADATA")]
-        described = email.message_from_bytes(unpacked.read(metadata))
-        assert [re.match(r"[\w-]+", each)[0] for each in described.get_all("Requires-Dist")] == [
-            "pymongo"
-        ]
+        assert [need.name for need in needs_of(wheel)] == ["pymongo"]
         assert "portal_tenants/py.typed" in names
         assert {"portal_tenants/_sync/tenants.py", "portal_tenants/testing.py"} <= names
         assert not {"portal_tenants/births.py", "portal_tenants/collections.py"} & names
         assert not [name for name in names if ".." in name or name.startswith("portal/")]
         assert not [name for name in names if name.startswith("portal_tenants/moving")]
-        for name in names - {"portal_tenants/testing.py", metadata}:
+        for name in {each for each in names if not each.endswith(("/testing.py", "/METADATA"))}:
             assert not CHANGES_COLLECTIONS.search(unpacked.read(name).decode()), name
 
 
@@ -75,13 +72,29 @@ def test_the_wheel_needs_pymongo_alone(python):
     ],
 )
 def test_the_librarys_own_tests_pass_over_the_wheel(python, server, chosen, tmp_path):
+    check_own_tests(python, server, tmp_path, "-k", chosen, OWN_TESTS)
+
+
+@pytest.mark.full
+@pytest.mark.processes
+@pytest.mark.timeout(900)
+def test_the_librarys_own_tests_pass_over_the_lowest_pymongo_that_it_takes(wheel, server, tmp_path):
+    [need] = needs_of(wheel)
+    [lowest] = [each.version for each in need.specifier if each.operator == ">="]
+    python = make_environment(tmp_path / "environment", wheel)
+    install(python, f"{need.name}=={lowest}")
+    chosen = [f"{OWN_TESTS}/test_{part}.py" for part in LOWEST_TESTS]
+    check_own_tests(python, server, tmp_path, *chosen)
+
+
+def check_own_tests(python, server, tmp_path, *chosen):
+    """The library's own tests pass in an environment with the wheel."""
     packages = next(python.parents[1].glob("lib/python*/site-packages"))
     (packages / "pytest.pth").write_text(f"{SITE_PACKAGES}\n")  # behind the wheel and PyMongo
-    library = "tests/tenants/library"
     told = subprocess.run(
-        [python, "-m", "pytest", "-c", os.devnull, "--rootdir", TOP, "--confcutdir", library,
+        [python, "-m", "pytest", "-c", os.devnull, "--rootdir", TOP, "--confcutdir", OWN_TESTS,
          "-p", "no:cacheprovider", "-p", "no:randomly", "-q", "--basetemp", tmp_path / "wheel",
-         "--override-ini", "markers=slow\nprocesses\nfull\neach_case", "-k", chosen, library],
+         "--override-ini", "markers=slow\nprocesses\nfull\neach_case", *chosen],
         cwd=TOP, capture_output=True, text=True, check=False,
         env={**os.environ, "TENANTS_LIBRARY": "portal_tenants", "TENANTS_SERVER": server.admin_uri},
     )  # fmt: skip
