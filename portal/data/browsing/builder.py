@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from portal.data import literal_fields
-from portal.data.browsing.errors import ValueMissing, ValueOfNoKind, ValuesMissing
+from portal.data.browsing.errors import BoundsReversed, ValueMissing, ValueOfNoKind, ValuesMissing
 from portal.data.browsing.fields import Sample
 from portal.data.condition_values import KIND_WORDS, in_zone, kinds_of
 from portal.data.conditions import LONGEST_VALUE, OPERATORS, Condition
@@ -102,7 +102,7 @@ def applied(
     condition = _condition(builder, sample, zone)
     _ = condition.filter  # raises where a value isn't of its kind
     if condition.is_reversed:
-        raise InvalidQuery("These bounds are the wrong way round: type the lower one first.")
+        raise BoundsReversed
     groups = [list(group) for group in selection.groups]
     if builder.edited:
         group, index = builder.edited

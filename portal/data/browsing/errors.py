@@ -27,6 +27,13 @@ class ValueMissing(InvalidQuery):
 
 
 @dataclass
+class BoundsReversed(InvalidQuery):
+    """The lower bound of a condition is above the upper one."""
+
+    reason: str = "These bounds are the wrong way round: type the lower one first."
+
+
+@dataclass
 class ValuesMissing(InvalidQuery):
     """A condition between two values lacks one."""
 

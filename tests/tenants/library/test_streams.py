@@ -39,7 +39,7 @@ def test_a_pipeline_sees_no_rename_and_stays_inside(store, fake, acme, quick):
         assert the_next(stream, 1) == [1]
     with pytest.raises(errors.QueryRefused):
         store.watch([{"$lookup": {}}])
-    with pytest.raises(TypeError):
+    with pytest.raises(errors.NotOffered):
         store.watch(session=object())
 
 
