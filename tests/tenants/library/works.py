@@ -66,7 +66,7 @@ READS = {
     "find": lambda store: store.find().to_list(),
     "count_documents": lambda store: store.count_documents({}),
     "aggregate": lambda store: store.aggregate([{"$group": {"_id": "$n"}}]).to_list(),
-    "list_indexes": lambda store: store.list_indexes(),
+    "list_indexes": lambda store: store.list_indexes().to_list(),
 }
 TYPICAL = ("update_one", "transaction", "find")
 
