@@ -13,23 +13,28 @@ from pymongo.errors import InvalidOperation, PyMongoError
 from portal import clock
 from portal.clusters import managing as registry
 from portal.clusters.managing import Changes
+from portal.data.indexes import builds as index_builds
+from portal.data.indexes.listing import IndexSpec
 from portal.database import clusters, periodic
 from portal.database.clusters import PROBE_SECONDS, client_of
 from portal.database.errors import ClusterUnavailable
 from portal.documents.accounts import Account
 from portal.documents.clusters import Cluster
+from portal.documents.jobs import Job, JobState
 from portal.documents.organizations import Organization, Strategy
 from portal.documents.placement_policy import PlacementPolicy
 from portal.documents.pools import Pool
 from portal.documents.processes import PeriodicTask
 from portal.identity.api_keys import credentials
+from portal.jobs import runner as job_runner
+from portal.jobs.managing import find_job
 from portal.organizations.lifecycle import pools
 from portal.organizations.signing_up import sign_up
 from portal.organizations.storage import tenant_of
 from portal.placement import capacity
 from portal.placement.errors import RegionUnavailable
 from portal.web.context import RequestContext
-from tests.factories import a_context, a_key, an_organization, the_owner
+from tests.factories import a_context, a_key, an_access, an_organization, the_owner
 from tests.operators.conftest import desk, desk_of  # noqa: F401
 from tests.processes import at_once, wait_until
 from tests.program import Program, fault
@@ -124,6 +129,22 @@ def test_operators_are_told_of_it_and_what_they_know_is_as_old_as_it_is(
         known = desk.get("/operator/capacity?cluster=europe")
         assert known.status == 200
     wait_until(lambda: not needs())
+
+
+def test_an_index_waits_until_it_is_back(in_europe, europe):
+    organization = in_europe("Acme Corp")
+    job = index_builds.begin_build(an_access(organization), IndexSpec({"a": 1}), a_context())
+
+    def turn():
+        Job.objects.update(set__due_at=clock.now() - timedelta(days=1))
+        job_runner.run_due_jobs()
+        return find_job(job.id)
+
+    with killed(europe):
+        wait_until(lambda: turn().last_error == "its cluster does not answer")
+        assert find_job(job.id).state == JobState.RUNNING
+    wait_until(lambda: turn().state == JobState.DONE)
+    assert "a_1" in tenant_of(organization).index_information()
 
 
 def ask():

@@ -8,7 +8,7 @@ A failed build stays in the list, with its cause, until it is forgotten or built
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -42,6 +42,7 @@ from portal.data.indexes.listing import (
 from portal.data.indexes.pace import Pace, Progress
 from portal.data.server_errors import is_transient
 from portal.database.clusters import client_of
+from portal.database.errors import ClusterLost, ClusterUnavailable
 from portal.database.leases import Interrupted
 from portal.database.transactions import transactional
 from portal.documents.jobs import Job, JobState
@@ -68,7 +69,7 @@ _SPARE_SECONDS = 1.0
 """The time that a request needs after it waited."""
 _FINDING_SECONDS = 60
 _SUSPENDED_SECONDS = 60
-_MOVING_SECONDS = 10
+_AWAY_SECONDS = 10
 _DUPLICATE_KEY = 11000
 _MOST_JOBS = 100
 # A part of what the server says of a build while it reads the collection.
@@ -272,9 +273,13 @@ def build_index(run: Run) -> dict[str, Any]:
         with _watched(run, organization, spec), pymongo.timeout(left):
             tenant_of(organization).create_index(list(spec.keys.items()), **spec.options)
     except OrganizationMoving as moving:
-        raise NotNow("the organization is being moved", _MOVING_SECONDS) from moving
+        raise NotNow("the organization is being moved", _AWAY_SECONDS) from moving
     except (OrganizationSuspended, OrganizationHidden) as suspended:
         raise NotNow("the organization is suspended", _SUSPENDED_SECONDS) from suspended
+    except ClusterLost as lost:
+        raise JobFailed(lost.words, {}) from lost
+    except ClusterUnavailable as away:
+        raise NotNow("its cluster does not answer", _AWAY_SECONDS) from away
     except PortalError as error:
         raise JobFailed(error.words, {}) from error
     except PyMongoError as error:
@@ -339,13 +344,11 @@ def _watched(run: Run, organization: Organization, spec: IndexSpec) -> Iterator[
 
     def watch() -> None:
         while not over.wait(_LOOK_SECONDS):
-            try:
+            with suppress(PyMongoError, ClusterUnavailable):  # only figures lack
                 found = _progress_of(organization, spec)
-            except PyMongoError:  # only figures lack
-                continue
-            if found is not None:
-                pace.see(found, time.monotonic())
-                run.report(found.percent, found.step, pace.words)
+                if found is not None:
+                    pace.see(found, time.monotonic())
+                    run.report(found.percent, found.step, pace.words)
 
     watcher = threading.Thread(target=watch, name="index-build-watch", daemon=True)
     watcher.start()
