@@ -26,6 +26,9 @@ from tests.visitor import PASSWORD
 
 EXPECTED = {200, 201, 202, 404, 409, 503}
 PATIENCE_SECONDS = 100
+LONGEST_SECONDS = 10
+"""Of an answer while all of them wait for a server, on a machine with other work; test_crashes holds
+the 5 seconds that a request has."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,7 @@ class Crowd:
         """Nothing that was acknowledged is lost, nothing happened twice, all answers came in time."""
         assert self.failed == []
         assert set(self._statuses) <= EXPECTED, self._statuses
-        assert max(s for c in self.customers for s in c.seconds) < 5
+        assert max(s for c in self.customers for s in c.seconds) < LONGEST_SECONDS
         events = Counter()
         for event in master.audit_events.find():
             name = event["details"].get("name")
@@ -227,6 +230,7 @@ class Crowd:
         settling = sorted(s for c in self.customers for s in c.settling)
         return (
             f"{len(self.deeds)} operations acknowledged, 0 lost, 0 stuck; {self._statuses[503]} answered 503; "
+            f"longest answer {max(s for c in self.customers for s in c.seconds):.1f} s; "
             f"unfinished ones settled after {_percentiles(settling)}"
         )
 
