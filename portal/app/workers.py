@@ -1,4 +1,4 @@
-"""What a worker of the portal does beside its requests."""
+"""Background work of a worker: started after the fork, ended with it."""
 
 from flask import Flask
 

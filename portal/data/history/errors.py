@@ -120,7 +120,7 @@ class TypeMissing(InvalidChange):
 
 @dataclass
 class ValueOfAnotherType(InvalidChange):
-    """What was typed stands for no value of its type."""
+    """The typed text stands for no value of its type."""
 
     typed: str
     type_in_words: str

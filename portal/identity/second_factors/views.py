@@ -189,7 +189,7 @@ def _show_codes(codes: list[str] | None) -> ResponseReturnValue:
 
 @blueprint.errorhandler(NoReset)
 def _answer_no_reset(error: NoReset) -> ResponseReturnValue:
-    """Whoever keeps their factors where nothing is to be reset sees which they have."""
+    """Show which factors there are to somebody who keeps theirs where nothing is to be reset."""
     return see_other(".security", error.words)
 
 

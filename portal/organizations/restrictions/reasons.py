@@ -26,12 +26,12 @@ def parse_reason(cause: str, contact: str, message: str | None, note: str | None
 
 
 def parse_contact(typed: str) -> str:
-    """Whom members write to, in one line. Raises InvalidContact."""
+    """The contact of members, in one line. Raises InvalidContact."""
     return _text(typed, LONGEST_CONTACT, InvalidContact, required=True) or ""
 
 
 def parse_message(typed: str | None) -> str | None:
-    """What members read, in one line. Raises InvalidMemberMessage."""
+    """The message to members, in one line. Raises InvalidMemberMessage."""
     return _text(typed, LONGEST_TEXT, InvalidMemberMessage)
 
 
