@@ -14,7 +14,6 @@ CROWD = 8
 REQUEST_SECONDS = 4
 UNAFFECTED_SECONDS = 1
 WATCHED_SECONDS = 6
-STALLED_SECONDS = 20
 
 
 def logged_in(url, organization):
@@ -68,5 +67,5 @@ def test_a_crowd_that_asks_for_a_hanging_cluster_keeps_the_others_waiting_once_a
     later = [took for at, took in seconds if at > REQUEST_SECONDS]
     longest = max(took for _, took in seconds)
     record_property("figure", f"longest {longest:.1f} s, median later {median(later):.2f} s")
-    assert longest < STALLED_SECONDS  # REQUEST_SECONDS, if the machine has them
+    assert longest < REQUEST_SECONDS + 2
     assert median(later) < UNAFFECTED_SECONDS

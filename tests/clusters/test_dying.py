@@ -44,8 +44,6 @@ from tests.visitor import PASSWORD, Visitor
 pytestmark = pytest.mark.usefixtures("real_limits")
 UNAFFECTED_SECONDS = 1
 """Ten times what a page takes, on a machine with other work."""
-STALLED_SECONDS = 20
-"""More than anybody waits, on a machine that stands still for seconds; less than the driver would."""
 
 
 @contextmanager
@@ -95,7 +93,7 @@ def test_its_organizations_are_answered_503_with_the_reason_and_others_as_ever(
             assert "does not answer" in page.text
             assert "127.0.0.1" not in page.text
             taken.append(seconds)
-        assert taken[0] < STALLED_SECONDS  # it has 4, if the machine has
+        assert taken[0] < 5  # the limit of a request, at most
         assert min(taken) < UNAFFECTED_SECONDS  # as soon as it is known
         for path in ("/organizations/globex", "/organizations", "/readyz"):
             assert here.get(path).status == 200

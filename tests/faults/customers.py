@@ -26,9 +26,9 @@ from tests.visitor import PASSWORD
 
 EXPECTED = {200, 201, 202, 404, 409, 503}
 PATIENCE_SECONDS = 100
-LONGEST_SECONDS = 10
-"""Of an answer while all of them wait for a server, on a machine with other work; test_crashes holds
-the 5 seconds that a request has."""
+USUAL_SECONDS, LONGEST_SECONDS = 5, 10
+"""Of an answer; the longest of the one that each of them may wait for while the server is away, on
+a machine with other work. That a request has 5 seconds is held by test_crashes."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,9 @@ class Crowd:
         """Nothing that was acknowledged is lost, nothing happened twice, all answers came in time."""
         assert self.failed == []
         assert set(self._statuses) <= EXPECTED, self._statuses
-        assert max(s for c in self.customers for s in c.seconds) < LONGEST_SECONDS
+        late = [s for c in self.customers for s in c.seconds if s >= USUAL_SECONDS]
+        assert len(late) <= len(self.customers), late
+        assert max(late, default=0) < LONGEST_SECONDS
         events = Counter()
         for event in master.audit_events.find():
             name = event["details"].get("name")

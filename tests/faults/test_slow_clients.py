@@ -86,7 +86,7 @@ def test_others_are_served_beside_200_slow_clients(running, part, record_propert
                 assert person.get(f"/organizations/{name}").status_code == 200
                 taken.append(time.monotonic() - begin)
             record_property("figure", f"median {median(taken):.2f} s, longest {max(taken):.2f} s")
-            assert median(taken) < 2
+            assert sorted(taken)[-2] < 2  # one may meet a moment in which the machine stands still
             log_in = Person(running.url).post("/login", email=address, password=PASSWORD)
             assert log_in.status_code == 303
         finally:
